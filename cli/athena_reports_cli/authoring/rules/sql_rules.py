@@ -8,21 +8,22 @@ of its name, `weekly_2025-03-02.sql`, and run `athena-reports check --renew`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import sqlglot
-from jinja2 import Environment, TemplateError, meta, nodes
 from sqlglot import exp
 
 from athena_reports.errors import PeriodError, SqlTemplateError
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Period
+from athena_reports.reports.sql_period import SqlPeriod
+from athena_reports.reports.sql_template import SqlInput
 from athena_reports_cli.authoring.dry_run import Verdict, shape_of
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.rules.dag_rules import Repository, Rule
@@ -63,6 +64,39 @@ class Snapshot:
             if isinstance(query, exp.Query):
                 return query
         return None
+
+    @cached_property
+    def names(self) -> set[str]:
+        """What the template reads, such as `inputs.plays.partitions`, if it can be rendered."""
+        names: set[str] = set()
+        context = self.declared.template_context(self.period)
+        for name in ("period", "inputs"):
+            context[name] = _Recorded(context[name], name, names)
+        self.declared.sql(self.period, context)
+        return names
+
+
+class _Recorded:
+    """An object in a template, which records the names of what the template reads of it.
+
+    The names are those of the object, whatever the template calls it.
+    """
+
+    def __init__(self, value: object, name: str, names: set[str]) -> None:
+        self._value = value
+        self._name = name
+        self._names = names
+
+    def __getattr__(self, attribute: str) -> Any:
+        name = f"{self._name}.{attribute}"
+        self._names.add(name)
+        value = getattr(self._value, attribute)
+        if isinstance(value, SqlPeriod | SqlInput):
+            return _Recorded(value, name, self._names)
+        return value
+
+    def __str__(self) -> str:
+        return str(self._value)
 
 
 @lru_cache(maxsize=1)  # each rule asks for them
@@ -207,112 +241,51 @@ def sql_asks_no_clock(repository: Repository) -> list[str]:
     return findings
 
 
-class _Template:
-    """The names that a report's template uses, in all of its branches and included files.
-
-    Attributes:
-        names: The lines by names such as `("inputs", "plays", "partitions")`.
-        keys: The partition keys of each `period.partitions(...)`.
-    """
-
-    def __init__(self, declared: DeclaredReport) -> None:
-        self.declared = declared
-        self.report = declared.report
-        self.names: dict[tuple[str, ...], int] = {}
-        self.keys: list[set[str]] = []
-        for template in _parsed(self.report.sql_text, declared.template_environment):
-            for attribute in template.find_all((nodes.Getattr, nodes.Getitem)):
-                self.names.setdefault(_names(attribute), attribute.lineno)
-            for call in template.find_all(nodes.Call):
-                if _names(call.node)[-1:] == ("partitions",):
-                    columns = [str(key.value) for key in call.args if isinstance(key, nodes.Const)]
-                    keys = {column.rpartition(".")[2].strip('"').lower() for column in columns}
-                    self.keys.append(keys)
-
-    def filters(self, source: Source) -> bool:
-        """Return whether it asks for a filter on the partitions of an input."""
-        declared_filter = {(source.table, "partitions"), (source.table, "partitions_of")}
-        asks_declared = any(names[-2:] in declared_filter for names in self.names)
-        return asks_declared or self.has_own_filter(source)
-
-    def has_own_filter(self, source: Source) -> bool:
-        """Return whether it asks for a filter that the input does not declare."""
-        return set(source.columns) in self.keys
-
-
-def _parsed(sql: str, environment: Environment) -> Iterator[nodes.Template]:
-    """Parse a template and those that it includes."""
-    with suppress(TemplateError):  # the dry run says what is wrong
-        template = environment.parse(sql)
-        yield template
-        for name in meta.find_referenced_templates(template):
-            if name and environment.loader:
-                included, _, _ = environment.loader.get_source(environment, name)
-                yield from _parsed(included, environment)
-
-
-def _names(node: nodes.Node) -> tuple[str, ...]:
-    """Return the names of `period.previous.contains`; those that can be known of others."""
-    if isinstance(node, nodes.Getattr):
-        return (*_names(node.node), node.attr)
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        return (*_names(node.node), str(node.arg.value))
-    if isinstance(node, nodes.Name):
-        return (node.name,)
-    return ()
-
-
-@lru_cache(maxsize=1)
-def _templates(repository: Repository) -> list[_Template]:
-    """Return the template of each report; its DAGs share it."""
-    reports = {declared.report.name: declared for declared in repository.reports.values()}
-    return [_Template(declared) for declared in reports.values()]
-
-
 def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str]:
     """Without the filter Athena reads, and bills, every partition of a table, for the same rows."""
     findings = []
-    for template in _templates(repository):
-        for source in template.report.inputs:
-            # Of a template that cannot be parsed, the dry run says what is wrong.
-            if not source.is_partitioned or not template.names or template.filters(source):
-                continue
-            keys = ", ".join(f'"{key}"' for key in source.columns)
-            findings.append(
-                f"{template.report.sql}: the template asks for no filter on {source.table}. Write"
-                f" {{{{ inputs.{source.table}.partitions }}}} or"
-                f" {{{{ period.partitions({keys}) }}}}."
-            )
-    return findings
+    for query in _with_declared_filters(repository):
+        report = query.declared.report
+        for source in report.inputs:
+            filters = {f"inputs.{source.table}.partitions", f"inputs.{source.table}.partitions_of"}
+            if source.is_partitioned and query.names.isdisjoint(filters):
+                keys = ", ".join(f'"{key}"' for key in source.columns)
+                findings.append(
+                    f"{report.sql}: the template does not filter the partitions of {source.table}."
+                    f" Write {{{{ inputs.{source.table}.partitions }}}} or"
+                    f" {{{{ period.partitions({keys}) }}}}."
+                )
+    return list(dict.fromkeys(findings))  # the queries of a report share its template
 
 
 def inputs_have_the_periods_that_the_sql_reads(repository: Repository) -> list[str]:
     """The filter of an input leaves out the events of other periods, without an error."""
     findings = []
-    for template in _templates(repository):
-        period = template.declared.first_period
-        for source in template.report.inputs:
-            # A filter of its own may be that of another period.
-            if not isinstance(source, Input) or template.has_own_filter(source):
+    for query in _with_declared_filters(repository):
+        place = place_of(r"\bInput\(", Path(query.declared.dag.fileloc))
+        for source in query.declared.report.inputs:
+            if not isinstance(source, Input):
                 continue
-            for field, other in (("previous", period.previous), ("last_year", period.last_year)):
-                is_selected = ("period", field, "contains") in template.names
-                if is_selected and other not in source.periods_read(period):
-                    place = place_of(r"\bInput\(", Path(template.declared.dag.fileloc))
+            read = source.periods_read(query.period)
+            for field in ("previous", "last_year"):
+                is_left_out = getattr(query.period, field) not in read
+                if is_left_out and f"period.{field}.contains" in query.names:
                     findings.append(
                         f"{place}: the template selects events of period.{field}, and the"
                         f" partitions of the input leave them out. Add {field}=True to the Input."
                     )
-    return findings
+    return list(dict.fromkeys(findings))  # the queries of a report share its template
 
 
-def params_of_all_branches_are_declared(repository: Repository) -> list[str]:
-    """The first run that takes the branch would fail."""
+def _with_declared_filters(repository: Repository) -> list[Snapshot]:
+    """Return the queries without those whose template filters partitions by itself.
+
+    `period.partitions` may filter any input, for any period.
+    """
     return [
-        f"{template.report.sql}, line {line}: no param {names[1]!r}."
-        for template in _templates(repository)
-        for names, line in template.names.items()
-        if len(names) > 1 and names[0] == "params" and names[1] not in template.report.params
+        query
+        for query in _different(repository)
+        if query.sql and not any(re.match(r"period\b.*\.partitions$", name) for name in query.names)
     ]
 
 
@@ -323,5 +296,4 @@ RULES: list[Rule] = [
     sql_asks_no_clock,
     sql_filters_the_partitions_of_its_inputs,
     inputs_have_the_periods_that_the_sql_reads,
-    params_of_all_branches_are_declared,
 ]
