@@ -6,7 +6,6 @@ What submits and stops is the code of `preview` and `plan`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +19,6 @@ from tests.world.world import Actor, Start, World
 
 _LOOK_EVERY_SECONDS = 600.0
 RESULTS_URI = "s3://results/"
-_PRESENT = datetime(2025, 6, 15, tzinfo=UTC)  # of a local Athena, which this is not
 _COMMANDS = 2
 
 
@@ -114,7 +112,7 @@ class Authors:
     def _execute(self, command: Command) -> None:
         sql = self.world.rng.choice(["SELECT 1", "SELECT 2"])  # as the runs have it
         query = trial.query_request(sql, "database_dev", self.aws, command="preview")
-        trial_request: Any = SimpleNamespace(query=query, present=_PRESENT, has_present=True)
+        trial_request: Any = SimpleNamespace(query=query)
         errors = (AthenaReportsError, ClientError, BotoCoreError)
         try:
             command.execute(lambda: trial._run(trial_request, self.aws), *errors)

@@ -185,8 +185,7 @@ class DryRun:
             result_configuration={},
         )
         recipe = without_history(recipe_of(declared))
-        # On empty tables the present makes no difference.
-        request = TrialRequest(declared, period, query, recipe, has_present=False)
+        request = TrialRequest(declared, period, query, recipe)
         while True:
             try:
                 return self._run(request)

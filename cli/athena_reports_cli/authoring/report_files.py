@@ -79,11 +79,6 @@ class DeclaredReport:
         return self.template_environment.from_string(self.report.sql_text)
 
     @property
-    def prefix(self) -> str:
-        """Address of all that it publishes."""
-        return self.location.folder_uri
-
-    @property
     def location(self) -> ReportLocation:
         """Where it is published."""
         return ReportLocation.of(settings().report_bucket, self.report.name, self.cadence)
@@ -199,14 +194,7 @@ def import_file(path: Path) -> ImportedFile:
         raise
     except BaseException as error:  # whatever a file of an author raises, SystemExit too
         reason = str(error)
-        if isinstance(error, PeriodError):
-            # A cadence does not know its report, which stands before it in the file.
-            names = [
-                repr(value.name) for value in vars(module).values() if isinstance(value, Report)
-            ]
-            if names:
-                reason = f"Report {', '.join(names)}: {error}"
-        elif not isinstance(error, AthenaReportsError):
+        if not isinstance(error, AthenaReportsError):
             # The text of a SyntaxError names file and line too.
             text = error.msg if isinstance(error, SyntaxError) else error
             reason = f"{type(error).__name__}: {text}".removesuffix(": ")

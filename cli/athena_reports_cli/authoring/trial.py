@@ -10,11 +10,10 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import boto3
 from botocore.config import Config
@@ -36,7 +35,6 @@ from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.run_query import result_configuration
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.template_lines import template_place
-from athena_reports_cli.local.local_clock import present_at
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -119,26 +117,17 @@ class TrialRequest:
         period: The period.
         query: What Athena is asked for.
         recipe: The transforms and checks.
-        has_present: Whether a local Athena takes the time of the schedule for the present.
     """
 
     declared: DeclaredReport
     period: Period
     query: QueryRequest
     recipe: Recipe
-    has_present: bool = True
 
     @property
     def about(self) -> str:
         """Report and period, the first words of an error."""
         return f"{self.declared.dag.dag_id}, period {self.period.id}"
-
-    @property
-    def present(self) -> datetime:
-        """What a local Athena takes for the present: when the period is scheduled."""
-        timetable: Any = self.declared.dag.timetable
-        present: datetime = self.period.end_utc + timetable.delay
-        return present
 
 
 def run_request(
@@ -262,8 +251,7 @@ def _run(request: TrialRequest, aws: Aws) -> QueryExecution:
 
 
 def _start(request: TrialRequest, token: str, aws: Aws) -> str:
-    with present_at(request.present, aws.athena) if request.has_present else nullcontext():
-        response = aws.athena.start_query_execution(**request.query.start_arguments(token))
+    response = aws.athena.start_query_execution(**request.query.start_arguments(token))
     return response["QueryExecutionId"]
 
 

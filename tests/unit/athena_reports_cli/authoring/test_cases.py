@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from rich.console import Console
 
@@ -141,45 +139,11 @@ def test_of_a_long_difference_the_begin_is_told(case: Path) -> None:
     assert problem.endswith("\n-user_id='X16', score='16'\n... and 13 lines more")
 
 
-def test_the_present_of_a_case_is_that_of_its_run(
-    case: Path, sql_folder: Path, services: Services
-) -> None:
-    """The week ends at 15:00 UTC, and its run is scheduled five minutes later."""
-    now = "CAST(to_unixtime(current_timestamp) AS bigint)"
-    (sql_folder / "scores.sql").write_text(
-        f"SELECT 'now' AS user_id, {now} AS score FROM plays LIMIT 1"
-    )
-    at = datetime(2025, 6, 21, 15, 5, tzinfo=UTC)
-    assert f"+user_id='NOW', score='{at.timestamp():.0f}'" in run(case).problem
-    # Nobody else's queries see it.
-    clock = httpx.get(f"{services.endpoint_url}/_local/clock", trust_env=False)
-    assert clock.json() == {"now": None}
-
-
-@pytest.mark.parametrize(
-    ("inputs", "tables"),
-    [
-        ("", "plays"),
-        (', Input("teams", "dt"), Input("days", "dt", database="other")', "plays, teams"),
-    ],
-)
-def test_the_inputs_without_a_file_are_named(inputs: str, tables: str, case: Path) -> None:
-    file = case.parents[2] / "dags" / "scores.py"
-    input = 'Input("plays", "dt")'
-    file.write_text(file.read_text().replace(input, f"{input}{inputs}"))
+def test_a_table_that_the_case_lacks_is_reported_with_the_files_that_it_has(case: Path) -> None:
     (case / "plays.csv").rename(case / "plai.csv")
-    assert run(case).problem == (
-        f"{case} has no rows of {tables}, which the report scores reads. Write plays.csv with a"
-        " header such as `id string,score bigint`."
-    )
-
-
-def test_a_report_that_is_read_needs_a_file_too(case: Path) -> None:
-    file = case.parents[2] / "dags" / "scores.py"
-    text = file.read_text().replace("import Input", "import Input, Published, daily")
-    input = 'Input("plays", "dt")'
-    file.write_text(text.replace(input, f'{input}, Published("days", daily("Asia/Tokyo"))'))
-    assert run(case).problem.startswith(f"{case} has no rows of days_daily, which")
+    problem = run(case).problem
+    assert "TABLE_NOT_FOUND" in problem
+    assert problem.endswith(" plai.csv.")
 
 
 def test_what_another_report_publishes_is_a_table_of_the_case(case: Path, sql_folder: Path) -> None:
@@ -193,15 +157,6 @@ def test_what_another_report_publishes_is_a_table_of_the_case(case: Path, sql_fo
     days = "FROM {{ inputs.days_daily.table }} WHERE {{ inputs.days_daily.partitions }}"
     (sql_folder / "scores.sql").write_text(f"SELECT user_id, score {days} ORDER BY user_id")
     assert run(case).problem == ""
-
-
-def test_a_table_of_another_database_needs_no_file(case: Path) -> None:
-    file = case.parents[2] / "dags" / "scores.py"
-    input = 'Input("plays", "dt")'
-    file.write_text(
-        file.read_text().replace(input, f'{input}, Input("teams", "dt", database="sports")')
-    )
-    assert run(case).outcome == "passed"
 
 
 def test_what_the_local_athena_does_not_do_is_not_run(case: Path, sql_folder: Path) -> None:

@@ -30,8 +30,7 @@ def test_an_unknown_column_is_told_with_its_file_and_line(case: Path, sql_folder
     problem = run(case).problem
     assert f" The error is in {file}, line 6 (`SELECT user_id, SUM(scor) AS score" in problem
     assert problem.endswith(
-        " Run the command again. The tables and columns of the case are those of its files"
-        " plays.csv."
+        " Run the command again. The case has the tables and columns of its files: plays.csv."
     )
     assert "lear run_query" not in problem
 
@@ -101,7 +100,7 @@ def test_a_column_that_is_not_as_declared_fails_its_case(case: Path) -> None:
         ('monthly("Tokyo")', "Asia/Tokyo"),
     ],
 )
-def test_a_mistake_in_a_cadence_names_the_report_and_what_to_write(
+def test_a_mistake_in_a_cadence_names_its_line_and_what_to_write(
     cadence: str, problem: str, case: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As `check` has it: the whole traceback.
@@ -114,7 +113,7 @@ def test_a_mistake_in_a_cadence_names_the_report_and_what_to_write(
 
     (broken_file,) = declared_reports().broken_files
     told = broken_file.problem
-    assert told.startswith(f"{file} cannot be imported: line {line}: Report 'scores': ")
+    assert told.startswith(f"{file} cannot be imported: line {line}: ")
     assert problem in told
 
     (finding,) = every_file_can_be_imported(Repository(Project(root)))

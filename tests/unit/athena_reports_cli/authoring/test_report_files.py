@@ -98,7 +98,7 @@ def test_it_is_published_where_the_run_publishes_it(
     period = weeks.period("2025-06-08")
 
     location = PeriodLocation.of(publish.bucket, publish.report, period)
-    assert (declared.location, declared.prefix) == (location.report, location.report.folder_uri)
+    assert declared.location == location.report
     assert declared.database == publish.database
     assert declared.calendar == PublishedCalendar(
         environment=deployment.environment, report="plays", cadence=weeks
