@@ -165,8 +165,8 @@ def backfill(shell: Shell, airflow: RestApi, *words: str) -> tuple[int, str]:
         ("2013-03-04", "2013-03-11", WEEKS[:2]),
         ("2013-03-11", "2013-03-11", WEEKS[1:2]),
         ("2013-03-05", "2013-03-17", WEEKS[1:2]),  # those that start in the dates
-        ("2013-03-04", "2013-03", ALL_WEEKS),
-        ("2013-03-05", "2013", ALL_WEEKS[1:]),
+        ("2013-03-04", "2013-03-31", ALL_WEEKS),
+        ("2013-03-05", "2013-12-31", ALL_WEEKS[1:]),
     ],
 )
 def test_the_periods_that_start_in_the_dates_are_run_and_no_other(
@@ -345,7 +345,7 @@ def test_of_two_dags_each_has_a_backfill_of_its_own(
         airflow.deploy(file, dag_id)
     code, printed = shell(
         *("backfill", "fresh", "--airflow", airflow.url, "--yes"),
-        *("--from", "2013-03", "--to", "2013-03"),
+        *("--from", "2013-03-01", "--to", "2013-03-31"),
     )
     assert code == 0, printed
     assert airflow.begun() == [ALL_WEEKS, ("2013-03-01",)]

@@ -8,13 +8,13 @@ would lose the first period in a zone east of it, and the last period in a zone 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from rich.console import Console
 
-from athena_reports.errors import AthenaReportsError, PeriodError
-from athena_reports.periods.calendar import Period, daily, monthly, quarterly, yearly
+from athena_reports.errors import AthenaReportsError
+from athena_reports.periods.calendar import Period
 from athena_reports_cli.authoring.plan import check_folder
 from athena_reports_cli.authoring.preview import expected_cost
 from athena_reports_cli.authoring.report_files import DeclaredReport
@@ -32,51 +32,6 @@ _NAMED_PERIODS = 6  # of a longer list only the first and the last are shown
 
 class BackfillError(AthenaReportsError):
     """These periods cannot be backfilled."""
-
-
-class DateRange(NamedTuple):
-    """The dates that a person names: one, or all of a month, a quarter or a year, at each end."""
-
-    first: Period
-    last: Period
-
-    @property
-    def first_date(self) -> date:
-        """The first date."""
-        return self.first.first_date
-
-    @property
-    def last_date(self) -> date:
-        """The last date, inclusive."""
-        return self.last.last_date
-
-
-def date_range(first: str, last: str) -> DateRange:
-    """Return the dates from one to another.
-
-    Args:
-        first: A date, or the id of a period, which stands for its dates.
-        last: Likewise.
-
-    Raises:
-        BackfillError: One of them is neither, or the second lies before the first.
-    """
-    dates = DateRange(_dates_of("--from", first), _dates_of("--to", last))
-    if dates.last_date < dates.first_date:
-        raise BackfillError(f"--from {first} is after --to {last}. Exchange them.")
-    return dates
-
-
-def _dates_of(option: str, text: str) -> Period:
-    for cadence in (daily(), monthly(), quarterly(), yearly()):
-        try:
-            return cadence.period(text)
-        except PeriodError:
-            continue
-    raise BackfillError(
-        f'{option} "{text}" is not a date or a period. Use a date 2026-11-15, a month 2026-11, a'
-        " quarter 2026-Q4 or a year 2026."
-    )
 
 
 @dataclass(frozen=True)
@@ -111,13 +66,19 @@ class BackfillPlan:
 
 
 def plan_backfill(
-    declared: DeclaredReport, dates: DateRange, airflow: AirflowClient, aws: Aws, now: datetime
+    declared: DeclaredReport,
+    first: date,
+    last: date,
+    airflow: AirflowClient,
+    aws: Aws,
+    now: datetime,
 ) -> BackfillPlan:
     """Return what a backfill of a DAG would do. Nothing is started.
 
     Args:
         declared: The report in a cadence.
-        dates: The dates in which its periods start. Those that it has no data for are left out.
+        first: The first local date in which a period starts; one without data is left out.
+        last: The last such date.
         airflow: The Airflow that is to run it.
         aws: The services that the report is published in.
         now: The instant by which a period has to have ended.
@@ -137,12 +98,12 @@ def plan_backfill(
     if active is not None:
         raise _still_active(dag_id, f"backfill {active.id}")
     check_folder(declared, aws)
-    periods = periods_with_data(declared, dates, now)
+    periods = periods_with_data(declared, first, last, now)
     complete = [period for period in periods if period.end_utc < now]
     to_run = []
     if complete:
-        first, last = complete[0].start_utc, complete[-1].start_utc
-        logical_dates = set(airflow.backfill_dates(dag_id, first, last, **_REPROCESS))
+        start, end = complete[0].start_utc, complete[-1].start_utc
+        logical_dates = set(airflow.backfill_dates(dag_id, start, end, **_REPROCESS))
         to_run = [period for period in complete if period.start_utc in logical_dates]
     all_published = set()
     for period_status in status(declared, aws).periods:
@@ -165,12 +126,14 @@ def plan_backfill(
     )
 
 
-def periods_with_data(declared: DeclaredReport, dates: DateRange, now: datetime) -> list[Period]:
+def periods_with_data(
+    declared: DeclaredReport, first: date, last: date, now: datetime
+) -> list[Period]:
     """Return the periods that start in a range of dates, have begun, and have data, in order."""
     cadence = declared.cadence
-    first_date = max(dates.first_date, _date(declared.report.since, date.min))
+    first_date = max(first, _date(declared.report.since, date.min))
     today = now.astimezone(cadence.zone).date()
-    last_date = min(dates.last_date, _date(declared.report.until, date.max), today)
+    last_date = min(last, _date(declared.report.until, date.max), today)
     period = cadence.containing(datetime.combine(first_date, _NOON, cadence.zone))
     periods = []
     while period.first_date <= last_date:
@@ -192,10 +155,10 @@ def _still_active(dag_id: str, backfill: str) -> BackfillError:
     )
 
 
-def no_period(report: str, dates: DateRange) -> BackfillError:
+def no_period(report: str, first: date, last: date) -> BackfillError:
     """Return the error of a range in which no period of a report starts that has data."""
     return BackfillError(
-        f"No period of {report} with data starts from {dates.first_date} to {dates.last_date}."
+        f"No period of {report} with data starts from {first} to {last}."
         " Correct the dates; `since` and `until` of the report say which dates have data."
     )
 

@@ -8,10 +8,11 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import UTC, date, datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from athena_reports_cli.local.project import Project
     from athena_reports_cli.local.running import Running
 
-_MODULE_OF_THE_EXTRA_MWAA = "uv"
 _PREVIEWS = "dist/preview"  # below the project, for `preview --deliver`
 
 _EXAMPLES = """\b
@@ -171,10 +171,6 @@ EnvironmentName = Annotated[
 ]
 
 
-class MissingExtraError(AthenaReportsError):
-    """A command needs a package that is not installed."""
-
-
 def _print_version(is_asked: bool) -> None:
     if is_asked:
         print(f"athena-reports {__version__}")
@@ -183,7 +179,6 @@ def _print_version(is_asked: bool) -> None:
 
 @app.callback()
 def options(
-    context: typer.Context,
     _: Annotated[
         bool,
         typer.Option(
@@ -206,23 +201,8 @@ def options(
     it sets neither AWS_ENDPOINT_URL nor ATHENA_REPORTS_ENV, the services are those of the `up` that
     runs in the project, or local ones that are started for the command.
     """
-    context.with_resource(_extra_named())
     if dags is not None:
         os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(dags.resolve())
-
-
-@contextmanager
-def _extra_named() -> Iterator[None]:
-    """Name the extra to install if a command could not import what it brings."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != _MODULE_OF_THE_EXTRA_MWAA:
-            raise
-        raise MissingExtraError(
-            f"This command requires {error.name}, which is not installed."
-            " Install it: python -m pip install 'athena-reports-cli[mwaa]'"
-        ) from error
 
 
 def _set_up(context: typer.Context) -> "Project":
@@ -233,20 +213,19 @@ def _set_up(context: typer.Context) -> "Project":
     from athena_reports_cli.local.beside import services_beside
 
     project = _configured_project()
-    context.with_resource(services_beside(project, may_start=True))
+    context.with_resource(services_beside(project))
     return project
 
 
-def _use_published(context: typer.Context) -> "Running | None":
+def _use_published() -> "Running | None":
     """Let this process use the project's folders, and services that have publications.
 
     Return the `up` that these belong to; None if they are others. It comes before what imports
     Airflow.
     """
-    from athena_reports_cli.local.beside import services_beside
+    from athena_reports_cli.local.beside import published_services
 
-    project = _configured_project()
-    return context.with_resource(services_beside(project, may_start=False))
+    return published_services(_configured_project())
 
 
 def _configured_project() -> "Project":
@@ -503,10 +482,6 @@ def preview(
         bool,
         typer.Option("--deliver", help="With --run: write what the channels would send as files."),
     ] = False,
-    to: Annotated[
-        str,
-        typer.Option(metavar="ADDRESS", help="With --deliver: send the mails to this address too."),
-    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what a period would query, which partitions it reads, and what it costs.
@@ -515,13 +490,7 @@ def preview(
     """
     if deliver and not run:
         raise typer.BadParameter("Add --run: it pays the query.", param_hint="--deliver")
-    if to and not deliver:
-        raise typer.BadParameter("Add --run --deliver.", param_hint="--to")
     project = _set_up(context)
-    if to:
-        from athena_reports_cli.local.connections import use_connections
-
-        use_connections(project)
     from athena_reports_cli.authoring import preview as previews
     from athena_reports_cli.authoring.dry_run import open_dry_run
     from athena_reports_cli.authoring.report_files import find_complete_period
@@ -555,7 +524,6 @@ def preview(
             previewed_period,
             aws,
             deliver_into=deliver_into,
-            send_to=to,
         )
     _show(paid, previews.show, as_json)
     if previews.would_fail(paid):
@@ -564,7 +532,6 @@ def preview(
 
 @app.command()
 def plan(
-    context: typer.Context,
     report: ReportName,
     last: Annotated[int, typer.Option(min=1, help="How many of the last published periods.")] = 3,
     row_key: Annotated[
@@ -580,7 +547,7 @@ def plan(
     Nothing is published. It fails if a period would not be published. Of a report with several DAGs
     it takes the first, and names the others. It ends with the command that restates what changes.
     """
-    running = _use_published(context)
+    running = _use_published()
     from athena_reports_cli.authoring import plan as plans
     from athena_reports_cli.authoring.dry_run import open_dry_run
     from athena_reports_cli.authoring.preview import cost_of, expected_cost
@@ -645,7 +612,6 @@ def _ask_to_pay(question: str) -> None:
 
 @app.command()
 def run(
-    context: typer.Context,
     report: ReportName,
     period_ids: Annotated[
         list[str] | None,
@@ -659,7 +625,7 @@ def run(
 
     A published period is queried, and paid, again. Ctrl-C ends only the command: the run goes on.
     """
-    running = _use_published(context)
+    running = _use_published()
     from urllib.parse import quote
 
     from athena_reports_cli.authoring import start_runs
@@ -686,13 +652,14 @@ def run(
 
 @app.command()
 def backfill(
-    context: typer.Context,
     report: ReportName,
     first: Annotated[
-        str, typer.Option("--from", metavar="DATE", help="First date, or a month, quarter or year.")
+        datetime,
+        typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="First local date."),
     ],
     last: Annotated[
-        str, typer.Option("--to", metavar="DATE", help="Last date, or a month, quarter or year.")
+        datetime,
+        typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Last local date."),
     ],
     airflow: AirflowAddress = "",
     yes: Annotated[bool, typer.Option("--yes", help="Start without asking.")] = False,
@@ -705,14 +672,13 @@ def backfill(
     They are the periods that start in a range of local dates. Shows those of each DAG of the
     report, and asks. Periods with a successful run are skipped, and so are those without data.
     """
-    running = _use_published(context)
+    running = _use_published()
     from athena_reports_cli.authoring import backfill as backfills
     from athena_reports_cli.authoring.report_files import find_dags
     from athena_reports_cli.authoring.start_runs import airflow_of, require_active
     from athena_reports_cli.authoring.trial import Aws
     from athena_reports_cli.local.runs import TimedProgress, follow_backfill, require_success
 
-    dates = backfills.date_range(first, last)
     now = datetime.now(UTC)
     dags = find_dags(report, _reports())
     client = airflow_of(airflow, running)
@@ -720,13 +686,13 @@ def backfill(
     console = Console()
     plans = []
     for declared in dags:
-        plan = backfills.plan_backfill(declared, dates, client, aws, now)
+        plan = backfills.plan_backfill(declared, first.date(), last.date(), client, aws, now)
         backfills.show(plan, console)
         if plan.to_run and wait:
             require_active(declared, client)
         plans.append(plan)
     if not any(plan.periods or plan.unfinished for plan in plans):
-        raise backfills.no_period(report, dates)
+        raise backfills.no_period(report, first.date(), last.date())
     plans = [plan for plan in plans if plan.to_run]
     if not plans:
         console.print("Nothing to run.")
@@ -759,7 +725,7 @@ def docs(report: ReportName) -> None:
 
 
 @app.command("list")
-def list_reports(context: typer.Context, as_json: AsJson = False) -> None:
+def list_reports(as_json: AsJson = False) -> None:
     """List the reports and their last published periods.
 
     Without an environment or a running `up`, these periods are not shown.
@@ -767,7 +733,7 @@ def list_reports(context: typer.Context, as_json: AsJson = False) -> None:
     from athena_reports_cli.local.beside import NoServicesError, use_local_names
 
     try:
-        _use_published(context)
+        _use_published()
         has_services = True
     except NoServicesError:
         use_local_names()
@@ -783,13 +749,13 @@ def list_reports(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def status(context: typer.Context, report: AnyReportName = "", as_json: AsJson = False) -> None:
+def status(report: AnyReportName = "", as_json: AsJson = False) -> None:
     """Show which periods are published or need attention.
 
     Names those that were published by other SQL, params or transforms than today's, and what
     cannot be read.
     """
-    _use_published(context)
+    _use_published()
     from athena_reports_cli.authoring import status as statuses
     from athena_reports_cli.authoring.trial import Aws
 
@@ -809,7 +775,6 @@ def status(context: typer.Context, report: AnyReportName = "", as_json: AsJson =
 
 @app.command()
 def costs(
-    context: typer.Context,
     report: AnyReportName = "",
     months: Annotated[int, typer.Option(min=1, help="How many of the last months, in UTC.")] = 12,
     as_json: AsJson = False,
@@ -818,7 +783,7 @@ def costs(
 
     The totals are by report, by owner and by month, the most expensive first.
     """
-    _use_published(context)
+    _use_published()
     from athena_reports_cli.authoring import costs as cost_totals
     from athena_reports_cli.authoring.trial import Aws
 
@@ -880,7 +845,6 @@ def run_cases(
 
 @app.command("check-account")
 def account(
-    context: typer.Context,
     airflow: Annotated[
         str, typer.Option(metavar="URL or mwaa:NAME", help="Look for the pool in this Airflow.")
     ] = "",
@@ -890,7 +854,7 @@ def account(
 
     Also checks that it can be written to. Nothing is queried or left behind.
     """
-    _use_published(context)
+    _use_published()
     from athena_reports.settings import settings
     from athena_reports.workflows.preflight import check_account
     from athena_reports_cli.authoring.start_runs import check_pool
@@ -965,7 +929,14 @@ def mwaa_check(
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.local.runs import TimedProgress
     from athena_reports_cli.local.services import forget_aws_of_shell
+    from athena_reports_cli.mwaa import BundleError
     from athena_reports_cli.mwaa.bundle import build_bundle
+
+    if find_spec("uv") is None:
+        raise BundleError(
+            "mwaa-check requires uv, which is not installed."
+            " Install it: python -m pip install 'athena-reports-cli[mwaa]'"
+        )
     from athena_reports_cli.mwaa.check import check_in_twin
 
     forget_aws_of_shell()

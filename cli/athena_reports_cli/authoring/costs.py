@@ -28,8 +28,7 @@ is that of the bytes per query. Months are UTC's.
 class Costs(BaseModel, frozen=True):
     """Costs by the ids of DAGs, by their owners, and by month.
 
-    DAGs and owners come with the most expensive first. At the same price the one that scanned more
-    comes first, and then the one that grows faster.
+    DAGs and owners that scanned the most come first.
     """
 
     reports: dict[str, CostSummary]
@@ -63,8 +62,8 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
             by_month[month] = summary(total, [month])
 
     return Costs(
-        reports=_most_expensive_first(by_report, recent_months),
-        owners=_most_expensive_first(by_owner, recent_months),
+        reports=_largest_first(by_report, recent_months),
+        owners=_largest_first(by_owner, recent_months),
         months=by_month,
     )
 
@@ -84,21 +83,10 @@ def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
     return merged(ledgers)
 
 
-def _most_expensive_first(
-    ledgers: Mapping[str, Ledger], months: Sequence[str]
-) -> dict[str, CostSummary]:
-    summaries = [(name, summary(ledger, months)) for name, ledger in ledgers.items()]
-    summaries.sort(key=_weight, reverse=True)
-    return dict(summaries)
-
-
-def _weight(named_summary: tuple[str, CostSummary]) -> tuple[float, int, float]:
-    _, total = named_summary
-    return (_zero_if_unknown(total.price_usd), total.scanned_bytes, _zero_if_unknown(total.growth))
-
-
-def _zero_if_unknown(number: float | None) -> float:
-    return 0.0 if number is None else number
+def _largest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, CostSummary]:
+    summaries = {name: summary(ledger, months) for name, ledger in ledgers.items()}
+    names = sorted(summaries, key=lambda name: summaries[name].scanned_bytes, reverse=True)
+    return {name: summaries[name] for name in names}
 
 
 def show(result: Costs, console: Console) -> None:

@@ -2,18 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import make_msgid
 from pathlib import Path
 from shutil import rmtree
 
 from athena_reports.delivery.attachment import with_attachment
-from athena_reports.delivery.bounds import problem_of_recipients
-from athena_reports.delivery.channels import Channel, MailChannel, SlackChannel, mail
-from athena_reports.delivery.content import Content
+from athena_reports.delivery.channels import Channel, MailChannel, SlackChannel
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.delivery.mail_message import html_part, mail_message, text_part
+from athena_reports.delivery.mail_message import html_part, text_part
 from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.table_columns import TableColumns
 from athena_reports.delivery.version_reader import Links, VersionReader
@@ -36,149 +33,69 @@ from athena_reports_cli.authoring.trial import Aws, Trial
 _VERSION = "preview"
 
 
-def require_deliverable(declared: DeclaredReport, send_to: str) -> None:
-    """Look for what would be wrong after the query was paid.
+def require_deliverable(declared: DeclaredReport) -> None:
+    """Raise DeliveryError if a report has no channels, before its query is paid."""
+    if not declared.dag.channels:
+        raise DeliveryError(f"{declared.dag.dag_id} is not delivered: build_dag has no deliver=.")
 
-    Args:
-        declared: The report.
-        send_to: The address that its mails are sent to; empty for none.
+
+def write_deliveries(
+    declared: DeclaredReport,
+    period: Period,
+    done: Trial,
+    aws: Aws,
+    folder: Path,
+    *,
+    missing_partitions: Sequence[str],
+) -> list[Path]:
+    """Write what each channel would get of a period that is not published, and return the files.
+
+    The folder is emptied before.
 
     Raises:
-        DeliveryError: The report has no channels, or no mail can be sent to the address.
+        DeliveryError: It cannot be made.
+        S3Error: The period before cannot be read.
     """
-    dag_id = declared.dag.dag_id
-    if not declared.dag.channels:
-        raise DeliveryError(f"{dag_id} is not delivered: build_dag has no deliver=.")
-    if not send_to:
-        return
-    problem = problem_of_recipients(mail("preview", to=[send_to]), settings())
-    if problem:
-        raise DeliveryError(f"--to {send_to}: {problem}")
-    channels = _channels_of_mail(declared)
-    if not channels:
-        raise DeliveryError(
-            f"{dag_id} has no channel of mail. Declare one in deliver=, or leave --to out."
-        )
-    from athena_reports.delivery.send_mail import sender_address
+    # A reader downloads what its folder does not have.
+    (done.engine.folder / f"{_VERSION}.parquet").hardlink_to(done.table.path)
+    reader = VersionReader(
+        report=declared.report,
+        environment=settings().environment,
+        period=period,
+        location=PeriodLocation.of(settings().report_bucket, declared.report.name, period),
+        s3=aws.s3,
+        engine=done.engine,
+    )
+    manifest = _manifest(declared, period, done, missing_partitions)
+    if folder.exists():
+        rmtree(folder)
+    folder.mkdir(parents=True)
+    files = []
+    for channel in declared.dag.channels:
+        for name, content in _delivery(channel, manifest, reader).items():
+            path = folder / f"{channel.name}{name}"
+            path.write_bytes(content)
+            files.append(path)
+    return files
 
-    for channel in channels:
-        sender_address(channel.conn_id)  # AIRFLOW_CONN_<ID>, of the shell or of .airflow.env
 
-
-def _channels_of_mail(declared: DeclaredReport) -> list[MailChannel]:
-    return [channel for channel in declared.dag.channels if isinstance(channel, MailChannel)]
-
-
-@dataclass(frozen=True)
-class DeliveryPreview:
-    """The deliveries of a period that is not published.
-
-    Attributes:
-        declared: The report.
-        period: The period.
-        reader: Reads its rows.
-        manifest: What would be published, as far as it is known.
-    """
-
-    declared: DeclaredReport
-    period: Period
-    reader: VersionReader
-    manifest: Manifest
-
-    @classmethod
-    def of(
-        cls,
-        declared: DeclaredReport,
-        period: Period,
-        done: Trial,
-        aws: Aws,
-        *,
-        missing_partitions: Sequence[str],
-    ) -> "DeliveryPreview":
-        """Return the deliveries of a period whose query was paid."""
-        location = PeriodLocation.of(settings().report_bucket, declared.report.name, period)
-        # A reader downloads what its folder does not have.
-        (done.engine.folder / f"{_VERSION}.parquet").hardlink_to(done.table.path)
-        reader = VersionReader(
-            report=declared.report,
-            environment=settings().environment,
-            period=period,
-            location=location,
-            s3=aws.s3,
-            engine=done.engine,
-        )
-        manifest = _manifest(declared, period, done, missing_partitions)
-        return cls(declared, period, reader, manifest)
-
-    def write(self, folder: Path) -> list[Path]:
-        """Write what each channel would get into a folder, and return the files.
-
-        The folder is emptied before.
-
-        Raises:
-            DeliveryError: It cannot be made.
-            S3Error: The period before cannot be read.
-        """
-        if folder.exists():
-            rmtree(folder)
-        folder.mkdir(parents=True)
-        files: list[Path] = []
-        for channel in self.declared.dag.channels:
-            files += self._write(channel, folder)
-        return files
-
-    def _write(self, channel: Channel, folder: Path) -> list[Path]:
-        content = self._content(channel)
-        columns = TableColumns.usual(content)
-        texts: dict[str, str] = {}
-        copies: list[Path] = []
-        if isinstance(channel, MailChannel):
-            columns = TableColumns.of(channel, content)
-            content, attachment = with_attachment(content, channel, self.manifest, self.reader)
-            texts["html"] = html_part(content, columns, channel.language)
-            if attachment is not None:
-                copy = folder / f"{channel.name}-{attachment.name}"
-                copy.write_bytes(attachment.content)
-                copies.append(copy)
-        if isinstance(channel, SlackChannel):
-            message = slack_message(content, channel.language)
-            texts["json"] = json.dumps(message.blocks, ensure_ascii=False, indent=2)
-        else:
-            texts["txt"] = text_part(content, columns, channel.language)
-        for suffix, text in texts.items():
-            path = folder / f"{channel.name}.{suffix}"
-            path.write_text(text, encoding="utf-8")
-            copies.append(path)
-        return copies
-
-    def send(self, address: str) -> None:
-        """Send the mail of each channel to one address, which `require_deliverable` has taken.
-
-        Raises:
-            DeliveryError: A mail cannot be sent.
-        """
-        from athena_reports.delivery.send_mail import send_mail, sender_address
-
-        for channel in _channels_of_mail(self.declared):
-            sender = sender_address(channel.conn_id)
-            content = self._content(channel)
-            columns = TableColumns.of(channel, content)
-            content, attachment = with_attachment(content, channel, self.manifest, self.reader)
-            message = mail_message(
-                content,
-                columns,
-                channel.language,
-                attachment,
-                sender=sender,
-                to=[address],
-                message_id=make_msgid(domain=sender.domain),
-            )
-            send_mail(message, [address], conn_id=channel.conn_id)
-
-    def _content(self, channel: Channel) -> Content:
-        links = Links(page="", query="")
-        content = self.reader.content(self.manifest, channel, None, links)
-        return replace(content, is_preview=True)
+def _delivery(channel: Channel, manifest: Manifest, reader: VersionReader) -> dict[str, bytes]:
+    """Return what a channel would get, by what follows its name in the names of files."""
+    content = reader.content(manifest, channel, None, Links(page="", query=""))
+    content = replace(content, is_preview=True)
+    if isinstance(channel, SlackChannel):
+        blocks = slack_message(content, channel.language).blocks
+        return {".json": json.dumps(blocks, ensure_ascii=False, indent=2).encode()}
+    columns = TableColumns.usual(content)
+    delivery = {}
+    if isinstance(channel, MailChannel):
+        columns = TableColumns.of(channel, content)
+        content, attachment = with_attachment(content, channel, manifest, reader)
+        delivery[".html"] = html_part(content, columns, channel.language).encode()
+        if attachment is not None:
+            delivery[f"-{attachment.name}"] = attachment.content
+    delivery[".txt"] = text_part(content, columns, channel.language).encode()
+    return delivery
 
 
 def _manifest(

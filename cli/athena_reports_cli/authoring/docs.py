@@ -58,10 +58,7 @@ def _facts(declared: DeclaredReport) -> str:
         facts += f" Key of the rows: {key}."
     late_hours = declared.report.late_by / _HOUR
     if late_hours:
-        hours = "hour" if late_hours == 1 else "hours"
-        facts += (
-            f" Events may land {late_hours:g} {hours} late; until then a period is provisional."
-        )
+        facts += f" Events may land {late_hours:g} h late; until then a period is provisional."
     return facts
 
 
@@ -76,7 +73,7 @@ def _published_row(declared: DeclaredReport) -> list[str]:
         _local_date(dag.start_date, declared),
         _local_date(dag.end_date, declared),
         table,
-        declared.prefix,
+        declared.location.folder_uri,
     ]
 
 

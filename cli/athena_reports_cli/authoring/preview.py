@@ -30,7 +30,7 @@ from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import describe
 from athena_reports.steps.input_coverage import find_partitions
 from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, require_within
-from athena_reports_cli.authoring.delivery_preview import DeliveryPreview, require_deliverable
+from athena_reports_cli.authoring.delivery_preview import require_deliverable, write_deliveries
 from athena_reports_cli.authoring.dry_run import Verdict
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.tables import rows_table
@@ -82,7 +82,6 @@ class TrialPreview(BaseModel, frozen=True):
     checks: tuple[CheckResult, ...]
     failed: str = ""  # why it would not be published, such as a failed check; empty if it would
     deliveries: tuple[str, ...] = ()  # paths of what the channels would get, if that was asked for
-    sent_to: str = ""  # the address that the mails were sent to; empty if they were not sent
 
 
 class Preview(BaseModel, frozen=True):
@@ -161,7 +160,6 @@ def run_preview(
     aws: Aws,
     *,
     deliver_into: Path | None = None,
-    send_to: str = "",
 ) -> Preview:
     """Pay the query of a period, and add what it gave; nothing is published.
 
@@ -171,27 +169,24 @@ def run_preview(
         period: The period.
         aws: The services.
         deliver_into: A folder that gets what the channels of the report would get; None for none.
-        send_to: An address that gets the mails of the report; empty for none.
 
     Raises:
-        DeliveryError: What the channels would get cannot be made, or not be sent.
+        DeliveryError: The report has no channels, or what they would get cannot be made.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
         ClientError: AWS refused a call, or did not serve it.
         BotoCoreError: Likewise, if a call was not sent or not answered.
     """
     if deliver_into is not None:
-        require_deliverable(declared, send_to)
+        require_deliverable(declared)
     with trial(run_request(declared, period, aws, command="preview"), aws) as done:
         result = _trial_preview(declared, done)
         if deliver_into is not None:
             gaps = [gap for source in unpaid.inputs for gap in source.coverage.gaps]
-            deliveries = DeliveryPreview.of(declared, period, done, aws, missing_partitions=gaps)
-            files = [str(path) for path in deliveries.write(deliver_into)]
-            result = result.model_copy(update={"deliveries": tuple(files)})
-            if send_to and not result.failed:  # no row leaves with a failed check
-                deliveries.send(send_to)
-                result = result.model_copy(update={"sent_to": send_to})
+            files = write_deliveries(
+                declared, period, done, aws, deliver_into, missing_partitions=gaps
+            )
+            result = result.model_copy(update={"deliveries": tuple(map(str, files))})
     return unpaid.model_copy(update={"trial": result})
 
 
@@ -395,8 +390,6 @@ def show_trial(result: TrialPreview, console: Console) -> None:
         console.print(Text(f"It would not be published. {result.failed}", style="red"))
     for path in result.deliveries:
         console.print(Text(f"written {path}"), soft_wrap=True)
-    if result.sent_to:
-        console.print(f"sent to {result.sent_to}")
     cost = _cost(result.scanned_bytes, result.price_usd)
     console.print(f"It scanned {cost}. Nothing is published.")
 

@@ -22,7 +22,6 @@ from athena_reports_cli.local.words import counted
 
 # The states after which something has to be done, so their periods are named one by one.
 _STATES_WITH_IDS = (State.OUTDATED, State.STALE, State.BROKEN)
-_WHETHER_PUBLISHED = (State.PUBLISHED, State.MISSING, State.BROKEN)  # each period is one of them
 
 
 class PeriodStatus(BaseModel, frozen=True):
@@ -126,26 +125,11 @@ def show(report_status: Status, console: Console) -> None:
 
 
 def _counts(periods: Sequence[PeriodStatus]) -> str:
-    """Say how many periods there are, and how many of them are in which state.
-
-    Each is either missing, broken or published. What else some of them are, such as partial, is
-    counted after that.
-    """
+    """Return how many periods there are, and how many have each state. One may have several."""
+    if not periods:
+        return "no periods"
     number_of_state: Counter[str] = Counter()
     for period in periods:
         number_of_state.update(period.states)
-    if not number_of_state:
-        return "no periods"
-    states = _numbers(number_of_state, _WHETHER_PUBLISHED)
-    counts = f"{counted(len(periods), 'period')}, {states}"
-    others = [state for state in State if state not in _WHETHER_PUBLISHED]
-    if not any(number_of_state[state] for state in others):
-        return counts
-    return f"{counts}; of these {_numbers(number_of_state, others)}"
-
-
-def _numbers(number_of_state: Counter[str], states: Sequence[State]) -> str:
-    """Say how many periods are in which of some states."""
-    return ", ".join(
-        f"{number_of_state[state]} {state}" for state in states if number_of_state[state]
-    )
+    counts = [f"{number_of_state[state]} {state}" for state in State if number_of_state[state]]
+    return ", ".join([counted(len(periods), "period"), *counts])

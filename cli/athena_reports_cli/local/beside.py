@@ -43,45 +43,20 @@ def _set_unless_named(variable: str, value: str) -> None:
 
 
 @contextmanager
-def services_beside(project: Project, *, may_start: bool) -> Iterator[Running | None]:
+def services_beside(project: Project) -> Iterator[None]:
     """Let this process reach services of AWS, for as long as the context lasts.
 
-    Where the shell names an AWS endpoint or an environment, they are those. Else they are those of
-    the `up` that runs in the project. If none runs, services are started, with the tables that the
-    project keeps. Beside an `up` or started services, AWS_* and the profiles of the shell are
-    ignored. What is set in the environment of this process stays set after the context.
-
-    Yields the `up` whose services they are; None if they are others.
-
-    Args:
-        project: The project.
-        may_start: Whether services may be started. They have the kept tables and no publications,
-            so a command that reads publications does not start them.
+    They are those that the shell names, or those of the `up` that runs in the project. Without
+    either, services are started, with the tables that the project keeps. Beside an `up` or started
+    services, AWS_* and the profiles of the shell are ignored. What is set in the environment of
+    this process stays set after the context.
 
     Raises:
-        NoServicesError: Services would have to be started, and may not be.
         ServicesError: The services could not be started.
     """
-    running = find_running(project)
-    if _shell_names_environment() and (running is None or not _shell_names_services_of(running)):
-        yield None
+    if _use_running(project) is not None or _shell_names_environment():
+        yield
         return
-    if running is not None:
-        if not _shell_names_environment():
-            _print_note(
-                f"Using the `up` at {running.airflow}."
-                " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services."
-            )
-        forget_aws_of_shell()
-        os.environ.update(running.environment)
-        yield running
-        return
-    if not may_start:
-        raise NoServicesError(
-            "No environment is named: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no"
-            " `up` runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such as"
-            " prd. On this machine, start `athena-reports up` first."
-        )
     forget_aws_of_shell()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -92,7 +67,42 @@ def services_beside(project: Project, *, may_start: bool) -> Iterator[Running | 
         )
         fill_services(services, ENVIRONMENT, project.lake, lambda _: None)
         os.environ.update(services.environment)
-        yield None
+        yield
+
+
+def published_services(project: Project) -> Running | None:
+    """Let this process reach services that have publications, and return the `up` they belong to.
+
+    None if the shell names other services.
+
+    Raises:
+        NoServicesError: The shell names none, and no `up` runs.
+    """
+    running = _use_running(project)
+    if running is None and not _shell_names_environment():
+        raise NoServicesError(
+            "No environment is named: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no"
+            " `up` runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such as"
+            " prd. On this machine, start `athena-reports up` first."
+        )
+    return running
+
+
+def _use_running(project: Project) -> Running | None:
+    """Let this process reach the services of a project's `up`, unless the shell names others."""
+    running = find_running(project)
+    if running is None:
+        return None
+    if not _shell_names_environment():
+        _print_note(
+            f"Using the `up` at {running.airflow}."
+            " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services."
+        )
+    elif os.environ.get("AWS_ENDPOINT_URL") != running.environment["AWS_ENDPOINT_URL"]:
+        return None
+    forget_aws_of_shell()
+    os.environ.update(running.environment)
+    return running
 
 
 def use_local_names() -> None:
@@ -113,10 +123,6 @@ def use_local_names() -> None:
 
 def _shell_names_environment() -> bool:
     return bool(os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"))
-
-
-def _shell_names_services_of(running: Running) -> bool:
-    return os.environ.get("AWS_ENDPOINT_URL") == running.environment["AWS_ENDPOINT_URL"]
 
 
 def _print_note(message: str) -> None:

@@ -5,7 +5,6 @@ The file holds passwords: git ignores it, a bundle leaves it out, and no message
 
 from __future__ import annotations
 
-import os
 import re
 
 from athena_reports.errors import AthenaReportsError
@@ -46,9 +45,3 @@ def read_connections(project: Project) -> dict[str, str]:
             )
         connections[assignment[1]] = assignment[2]
     return connections
-
-
-def use_connections(project: Project) -> None:
-    """Let Airflow in this process have the project's connections, unless the shell has others."""
-    for name, value in read_connections(project).items():
-        os.environ.setdefault(name, value)

@@ -23,8 +23,6 @@ from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.services import starting_services
 from athena_reports_cli.local.words import counted
 
-_SHOWN_FINDINGS = 10  # of each rule
-
 
 class BrokenRule(BaseModel, frozen=True):
     """A rule with its reason, and what breaks it."""
@@ -126,10 +124,7 @@ def show(checked: Checked, console: Console) -> None:
     lines = list(checked.renewed)
     for rule in checked.broken:
         lines += ["", f"{rule.rule}: {rule.reason}"]
-        shown = list(rule.findings[:_SHOWN_FINDINGS])
-        if len(rule.findings) > _SHOWN_FINDINGS:
-            shown.append(f"... and {len(rule.findings) - _SHOWN_FINDINGS} more")
-        lines += ["    " + finding.replace("\n", "\n    ") for finding in shown]
+        lines += ["    " + finding.replace("\n", "\n    ") for finding in rule.findings]
     lines += [f"not validated: {problem}" for problem in checked.not_validated]
     result = "No finding"
     if checked.findings:

@@ -23,7 +23,6 @@ from athena_reports_cli.authoring.backfill import (
     BackfillError,
     BackfillPlan,
     begin,
-    date_range,
     periods_with_data,
     show,
 )
@@ -42,45 +41,6 @@ def declared(make_report: MakeReport, cadence: Cadence, **fields: Any) -> Declar
     return DeclaredReport(build_dag(make_report(**fields), cadence))
 
 
-@pytest.mark.parametrize(
-    ("first", "last", "dates"),
-    [
-        ("2025-03-04", "2025-03-04", ("2025-03-04", "2025-03-04")),
-        ("2025-03-04", "2025-03", ("2025-03-04", "2025-03-31")),
-        ("2024-02", "2024-Q1", ("2024-02-01", "2024-03-31")),
-        ("2024", "2025", ("2024-01-01", "2025-12-31")),
-        ("2024-12-31", "2024", ("2024-12-31", "2024-12-31")),
-        ("2024", "2024-06-30", ("2024-01-01", "2024-06-30")),
-        ("2024-Q3", "2024-07", ("2024-07-01", "2024-07-31")),
-    ],
-)
-def test_an_end_of_a_range_is_a_date_or_all_dates_of_a_period(
-    first: str, last: str, dates: tuple[str, str]
-) -> None:
-    found = date_range(first, last)
-    assert (found.first_date.isoformat(), found.last_date.isoformat()) == dates
-
-
-@pytest.mark.parametrize(
-    ("first", "last"), [("2025-03-04", "2025-03-03"), ("2025-03", "2025-02"), ("2025", "2024-Q4")]
-)
-def test_a_range_the_wrong_way_round_is_refused(first: str, last: str) -> None:
-    with pytest.raises(BackfillError, match=f"--from {first} is after --to {last}. Exchange"):
-        date_range(first, last)
-
-
-@pytest.mark.parametrize(
-    ("first", "last", "option"), [("May", "2025-03", "--from"), ("2025-03", "May", "--to")]
-)
-def test_what_is_no_date_is_told_with_its_option(first: str, last: str, option: str) -> None:
-    with pytest.raises(BackfillError) as refused:
-        date_range(first, last)
-    assert str(refused.value) == (
-        f'{option} "May" is not a date or a period. Use a date 2026-11-15, a month 2026-11, a'
-        " quarter 2026-Q4 or a year 2026."
-    )
-
-
 DAYS = st.integers(0, 1000).map(lambda days: TODAY - timedelta(days))
 
 
@@ -94,8 +54,7 @@ def test_the_periods_are_those_that_begin_in_the_range_and_up_to_the_last_date_w
     if until is not None:
         fields["until"] = until.isoformat()
     report = declared(make_report, cadence, **fields)
-    dates = date_range(first.isoformat(), last.isoformat())
-    found = periods_with_data(report, dates, NOW)
+    found = periods_with_data(report, first, last, NOW)
 
     expected = []
     for days in range((min(last, until or last) - first).days + 1):
@@ -109,10 +68,11 @@ def test_the_periods_are_those_that_begin_in_the_range_and_up_to_the_last_date_w
 @pytest.mark.parametrize(
     ("first", "last", "ids"),
     [
-        ("2025", "2025-01-17", ["2025-01-15", "2025-01-16", "2025-01-17"]),
-        ("2025-06-19", "2025-06", ["2025-06-19", "2025-06-20"]),
-        ("2024", "2024", []),
-        ("2025-06-21", "2026", []),
+        ("2025-01-01", "2025-01-17", ["2025-01-15", "2025-01-16", "2025-01-17"]),
+        ("2025-06-19", "2025-06-30", ["2025-06-19", "2025-06-20"]),
+        ("2024-01-01", "2024-12-31", []),
+        ("2025-06-21", "2026-12-31", []),
+        ("2025-03-04", "2025-03-03", []),
     ],
 )
 def test_of_a_range_only_what_has_data_is_taken(
@@ -120,13 +80,13 @@ def test_of_a_range_only_what_has_data_is_taken(
 ) -> None:
     fields = {"since": "2025-01-15", "until": "2025-06-20"}
     report = declared(make_report, daily("America/New_York"), **fields)
-    periods = periods_with_data(report, date_range(first, last), NOW)
+    periods = periods_with_data(report, date.fromisoformat(first), date.fromisoformat(last), NOW)
     assert [period.id for period in periods] == ids
 
 
 def test_a_period_that_has_not_begun_is_not_taken(make_report: MakeReport) -> None:
     report = declared(make_report, daily("America/New_York"))
-    periods = periods_with_data(report, date_range("2025-06-30", "2025"), NOW)
+    periods = periods_with_data(report, date(2025, 6, 30), date(2025, 12, 31), NOW)
     assert [period.id for period in periods] == ["2025-06-30", "2025-07-01"]
 
 

@@ -70,7 +70,7 @@ def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Des
         "# plays",
         "",
         "Owner: airflow. Formats: parquet, csv. Key of the rows: user\\|id. Events may land"
-        " 36.5 hours late; until then a period is provisional.",
+        " 36.5 h late; until then a period is provisional.",
         "",
         "## Published",
         "",
@@ -155,12 +155,6 @@ def test_columns_of_which_a_check_says_that_they_are_unique_are_the_key(
     report = REPORT.replace("checks=[", 'checks=[checks.unique("score", "user|id"), ')
     monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
     assert " Key of the rows: score, user\\|id. " in describe("plays", key="[]")[1]
-
-
-def test_one_hour_is_no_hours(describe: Describe, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = REPORT.replace("hours=36, minutes=30", "hours=1")
-    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
-    assert " Events may land 1 hour late; until" in describe("plays")[1]
 
 
 def test_the_text_of_a_report_stands_without_the_lines_around_it(

@@ -28,7 +28,7 @@ def test_what_is_published_is_told_apart_from_what_is_missing(flown: Flown) -> N
     done = flown.run("status", "flown")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{DAG_ID}, logic ")
-    assert done.stdout.endswith(": 4 periods, 3 published, 1 missing\n")
+    assert done.stdout.endswith(": 4 periods, 1 missing, 3 published\n")
 
 
 def test_as_json_each_period_has_its_states_and_its_version(shell: Shell, flown: Flown) -> None:
@@ -117,7 +117,7 @@ def test_what_cannot_be_read_hides_nothing_and_is_an_exit_code(shell: Shell, flo
     counts, *problems = shell.output.splitlines()
     assert code == 1
     assert shell.errors == ""
-    assert counts.endswith(": 4 periods, 1 published, 3 missing")
+    assert counts.endswith(": 4 periods, 3 missing, 1 published")
     (problem,) = problems
     assert problem.startswith(f"'{tuesday}' is not the id of a week")
     assert problem.endswith("If the cadence was changed, drop the partition.")
@@ -232,8 +232,8 @@ def test_periods_after_which_something_has_to_be_done_are_named_and_others_count
         periods.append(PeriodStatus(period=f"2025-{number:02}", states=states))
     counts, *named = shown(periods)
     assert counts == (
-        "plays_monthly, logic v2:1: 7 periods, 5 published, 1 missing, 1 broken;"
-        " of these 1 stale, 3 outdated, 1 partial, 1 warned, 1 empty, 1 provisional"
+        "plays_monthly, logic v2:1: 7 periods, 1 missing, 1 broken, 1 stale, 3 outdated, 1 partial,"
+        " 1 warned, 1 empty, 1 provisional, 5 published"
     )
     assert sorted(named) == [
         "broken: 2025-02",
@@ -249,7 +249,7 @@ def test_a_line_of_many_periods_is_not_broken() -> None:
     periods = [PeriodStatus(period=f"20{n:02}-01", states=states) for n in range(10, 30)]
     problem = "The partition [2010-01] is not of this package: " + "drop it. " * 10
     assert shown(periods, problem, width=40) == [
-        "plays_monthly, logic v2:1: 20 periods, 20 published; of these 20 outdated",
+        "plays_monthly, logic v2:1: 20 periods, 20 outdated, 20 published",
         f"outdated: {', '.join(period.period for period in periods)}",
         problem.rstrip(),
     ]

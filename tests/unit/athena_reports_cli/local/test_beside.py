@@ -17,6 +17,7 @@ from athena_reports_cli.local import beside
 from athena_reports_cli.local.beside import (
     NoServicesError,
     configure_airflow,
+    published_services,
     services_beside,
     use_local_names,
 )
@@ -100,22 +101,21 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return done
 
 
-def beside_of(
-    project: Project,
-    shell: Mapping[str, str],
-    *,
-    is_up: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    may_start: bool = True,
-) -> tuple[dict[str, str], Running | None]:
-    """The variables within the context, of those that a command looks at, and what it yields."""
+@contextmanager
+def shell_of(
+    shell: Mapping[str, str], *, is_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A shell with some variables, of those that a command looks at, and maybe an `up`."""
     monkeypatch.setattr(beside, "find_running", lambda _: RUNNING if is_up else None)
     with kept_environment():
         for name in SET:
             os.environ.pop(name, None)
         os.environ |= shell
-        with services_beside(project, may_start=may_start) as running:
-            return {name: os.environ[name] for name in SET if name in os.environ}, running
+        yield
+
+
+def variables_now() -> dict[str, str]:
+    return {name: os.environ[name] for name in SET if name in os.environ}
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,12 @@ def test_a_command_has_the_services_that_its_shell_names_or_those_of_the_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     project = Project(tmp_path)
-    found = beside_of(project, shell, is_up=is_up, monkeypatch=monkeypatch)
-    assert found == (variables, running)
+    with shell_of(shell, is_up=is_up, monkeypatch=monkeypatch):
+        assert published_services(project) == running
+        assert variables_now() == variables
+    capsys.readouterr()
+    with shell_of(shell, is_up=is_up, monkeypatch=monkeypatch), services_beside(project):
+        assert variables_now() == variables
     assert started == []
     told = capsys.readouterr()
     assert told.out == ""
@@ -166,7 +170,8 @@ def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     project = Project(tmp_path)
-    variables, _ = beside_of(project, {}, is_up=False, monkeypatch=monkeypatch)
+    with shell_of({}, is_up=False, monkeypatch=monkeypatch), services_beside(project):
+        variables = variables_now()
     url = "http://127.0.0.1:4999"
     assert variables == {ENDPOINT: url, "AWS_ACCESS_KEY_ID": "local"}
     assert started == ["services", (url, "dev", project.lake), "end"]
@@ -180,9 +185,11 @@ def test_what_reads_publications_is_refused_where_there_are_none(
     shell: dict[str, str], tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Services that were started for it would be empty."""
-    project = Project(tmp_path)
-    with pytest.raises(NoServicesError) as refused:
-        beside_of(project, shell, is_up=False, monkeypatch=monkeypatch, may_start=False)
+    with (
+        shell_of(shell, is_up=False, monkeypatch=monkeypatch),
+        pytest.raises(NoServicesError) as refused,
+    ):
+        published_services(Project(tmp_path))
     assert str(refused.value) == (
         "No environment is named: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no `up`"
         " runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such as prd. On"
@@ -270,7 +277,7 @@ def test_every_client_calls_the_services_that_a_command_says_it_uses(
         for name in SET:
             os.environ.pop(name, None)
         os.environ |= files | shell
-        with services_beside(Project(tmp_path), may_start=True):
+        with services_beside(Project(tmp_path)):
             clients = [boto3.client(name) for name in ("athena", "glue", "s3", "sts")]
             credentials = boto3.Session().get_credentials()
     assert {client.meta.endpoint_url for client in clients} == {url}

@@ -10,11 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports_cli.local.connections import (
-    ConnectionsError,
-    read_connections,
-    use_connections,
-)
+from athena_reports_cli.local.connections import ConnectionsError, read_connections
 from athena_reports_cli.local.project import Project
 from tests.support.paths import ROOT
 from tests.support.variables import kept_environment
@@ -107,11 +103,3 @@ def test_git_ignores_the_file(ignoring: str, tmp_path: Path) -> None:
     command = ["git", "status", "--short", "--untracked-files=all"]
     listed = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert listed.stdout == "?? .gitignore\n"
-
-
-def test_a_command_has_those_of_the_file_unless_its_shell_has_others(project: Project) -> None:
-    write(project, f"AIRFLOW_CONN_SMTP_DEFAULT={SMTP}\nAIRFLOW_VAR_TEAM=sales\n")
-    os.environ["AIRFLOW_VAR_TEAM"] = "of the shell"
-    use_connections(project)
-    assert os.environ["AIRFLOW_CONN_SMTP_DEFAULT"] == SMTP
-    assert os.environ["AIRFLOW_VAR_TEAM"] == "of the shell"

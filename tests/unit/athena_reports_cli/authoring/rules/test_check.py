@@ -191,7 +191,7 @@ def test_each_rule_that_is_written_is_looked_at() -> None:
         assert written
 
 
-def test_the_rules_of_every_module_are_told_with_their_reason_and_ten_findings(
+def test_the_rules_of_every_module_are_shown_with_their_reason_and_findings(
     rules: RunRules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, module in enumerate(MODULES):
@@ -202,7 +202,7 @@ def test_the_rules_of_every_module_are_told_with_their_reason_and_ten_findings(
 
             Do another thing.
             """
-            return [f"{place}, finding {count}\nin two lines" for count in range(11)]
+            return [f"{place}, finding {count}\nin two lines" for count in range(2)]
 
         rule.__name__ = f"rule_{number}"
         monkeypatch.setattr(module, "RULES", [rule])
@@ -211,12 +211,11 @@ def test_the_rules_of_every_module_are_told_with_their_reason_and_ten_findings(
     expected = []
     for number in range(3):
         expected += ["", f"rule_{number}: Something would go wrong. Do another thing."]
-        for count in range(10):
+        for count in range(2):
             expected += [f"    place {number}, finding {count}", "    in two lines"]
-        expected.append("    ... and 1 more")
     assert lines[:-2] == expected
     assert lines[-2] == ""
-    assert re.fullmatch(r"33 findings in 1 DAG file, 1 report DAG; \d+ s", lines[-1])
+    assert re.fullmatch(r"6 findings in 1 DAG file, 1 report DAG; \d+ s", lines[-1])
 
 
 def test_the_rules_know_the_project_and_nothing_of_the_shell(tmp_path: Path) -> None:
