@@ -3,9 +3,10 @@
 They run as they are, and are meant to be edited. Their texts are the templates in `templates/`.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -151,14 +152,6 @@ def report_templates() -> Environment:
         keep_trailing_newline=True,
     )
     templates.filters["sql_name"] = sql_name
-    templates.filters["python_text"] = _python_text
+    # A string of JSON is one of Python too.
+    templates.filters["python_text"] = partial(json.dumps, ensure_ascii=False)
     return templates
-
-
-def _python_text(text: str) -> str:
-    """Return a line of text as Python writes it, in the quotes that the formatter chooses."""
-    quote = '"'
-    if text.count('"') > text.count("'"):
-        quote = "'"
-    escaped = text.replace("\\", "\\\\").replace(quote, f"\\{quote}")
-    return f"{quote}{escaped}{quote}"

@@ -3,7 +3,6 @@
 The command `init` looks at it before its questions, so it imports nothing that imports Airflow.
 """
 
-import keyword
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,9 +23,21 @@ def require_new_folder(folder: Path) -> None:
     Args:
         folder: An absolute path. Its last part is the name of the project.
     """
-    _require_name(folder.name)
+    if not _NAME.fullmatch(folder.name):
+        raise InitError(
+            f'"{folder.name}" is not a valid project name: use lower-case letters, digits, - and _,'
+            " and begin with a letter."
+        )
+    if folder == Path.cwd():
+        raise InitError(
+            f"{folder} is the working directory, and would be replaced. Go to the folder above it,"
+            f" and run `athena-reports init {folder.name}`."
+        )
     try:
-        _require_place(folder)
+        if folder.exists() and any(folder.iterdir()):
+            raise InitError(
+                f"{folder} is not empty. Choose another folder, such as {folder.name}-2."
+            )
         folder_beside(folder).cleanup()
     except OSError as error:
         raise InitError(
@@ -37,27 +48,3 @@ def require_new_folder(folder: Path) -> None:
 def folder_beside(folder: Path) -> TemporaryDirectory[str]:
     """Return a temporary folder beside a project's folder; OSError if it cannot be written."""
     return TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent)
-
-
-def _require_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise InitError(
-            f'"{name}" is not a valid project name: use lower-case letters, digits, - and _, and'
-            " begin with a letter."
-        )
-    if keyword.iskeyword(name):
-        raise InitError(f'"{name}" is a keyword of Python. Choose another name.')
-
-
-def _require_place(folder: Path) -> None:
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InitError(f"{folder} is not a folder. Choose another name.")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InitError(f"{folder} is not empty. Choose another folder, such as {folder.name}-2.")
-    if folder == Path.cwd():
-        raise InitError(
-            f"{folder} is the working directory, and would be replaced. Go to the folder above it,"
-            f" and run `athena-reports init {folder.name}`."
-        )
-    if not folder.parent.is_dir():
-        raise InitError(f"The folder {folder.parent} does not exist. Create it first.")

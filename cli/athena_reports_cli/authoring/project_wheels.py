@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -15,47 +15,27 @@ _REQUIRED_PACKAGES = ("athena-reports", "local-athena")
 
 
 def kept_wheels() -> list[Path]:
-    """Return the wheels that a project keeps: none if they came from a package index.
+    """Return the wheels that a project keeps: none if the command came from a package index.
+
+    pip and uv write where its wheel was into direct_url.json, as the specification of recorded
+    direct URLs says (https://packaging.python.org/en/latest/specifications/direct-url/). The wheels
+    of the packages that it requires are taken from the same folder.
 
     Raises:
-        InitError: An installed package cannot be named in a requirements.txt.
+        InitError: They cannot be named in a requirements.txt.
     """
-    wheel = _installed_from(distribution(COMMAND))
-    if wheel is None:
+    direct_url = distribution(COMMAND).read_text("direct_url.json")
+    if direct_url is None:
         return []
+    url = urlsplit(json.loads(direct_url)["url"])
+    wheel = Path(unquote(url.path))
+    if url.scheme != "file" or wheel.suffix != ".whl" or not wheel.is_file():
+        raise InitError(
+            f"{COMMAND} was installed from {url.geturl()}, where no wheel is. Install it from a"
+            " wheel, such as one that `make build` builds, or from a package index."
+        )
     wheels = [wheel]
     for name in _REQUIRED_PACKAGES:
-        package = distribution(name)
-        wheel_of_package = _installed_from(package)
-        if wheel_of_package is not None:
-            wheels.append(wheel_of_package)
-        else:
-            # pip records where a wheel was only if it was named, not if it was found in a folder.
-            pattern = f"{name.replace('-', '_')}-{package.version}-*.whl"
-            wheels += sorted(wheel.parent.glob(pattern))[:1]
+        pattern = f"{name.replace('-', '_')}-{distribution(name).version}-*.whl"
+        wheels += sorted(wheel.parent.glob(pattern))[:1]
     return wheels
-
-
-def _installed_from(package: Distribution) -> Path | None:
-    """Return the wheel that a package was installed from; None if that was no file or URL.
-
-    pip and uv write it into direct_url.json, as the specification of recorded direct URLs says
-    (https://packaging.python.org/en/latest/specifications/direct-url/).
-    """
-    text = package.read_text("direct_url.json")
-    if text is None:
-        return None
-    url = str(json.loads(text)["url"])
-    parts = urlsplit(url)
-    wheel = Path(unquote(parts.path))
-    if parts.scheme != "file" or wheel.suffix != ".whl":
-        raise InitError(
-            f"{package.name} was installed from {url}, which is not a wheel in a folder. Install it"
-            " from a wheel, such as one that `make build` builds, or from a package index."
-        )
-    if not wheel.is_file():
-        raise InitError(
-            f"{package.name} was installed from {wheel}, which no longer exists. Restore the wheel,"
-            " or install it from another place."
-        )
-    return wheel

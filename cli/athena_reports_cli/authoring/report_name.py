@@ -6,7 +6,6 @@ So it imports nothing that imports Airflow.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -16,9 +15,6 @@ from athena_reports.errors import AthenaReportsError
 
 if TYPE_CHECKING:
     from athena_reports_cli.local.project import Project
-
-# Categories of Unicode: control characters, surrogates, separators of lines and of paragraphs.
-_NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 class NewReportError(AthenaReportsError):
@@ -78,8 +74,7 @@ def require_date(text: str) -> None:
 
 def require_owner(owner: str) -> None:
     """Raise NewReportError if a text is not one line."""
-    is_one_line = not any(unicodedata.category(character) in _NOT_IN_A_LINE for character in owner)
-    if not owner.strip() or not is_one_line:
+    if not owner.strip() or owner.splitlines() != [owner]:
         raise NewReportError("The owner must be one line of text.")
 
 

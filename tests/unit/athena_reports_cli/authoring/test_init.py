@@ -233,15 +233,11 @@ def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, ru
         ("my reports", '"my reports" is not a valid project name'),
         ("2025", "begin with a letter"),
         ("レポート", "is not a valid project name"),
-        ("class", '"class" is a keyword of Python'),
         ("full", "is not empty. Choose another folder, such as full-2"),
         ("hidden", "is not empty."),
-        ("file", "is not a folder. Choose another name."),
-        ("link", "is not a folder. Choose another name."),
+        ("file", "Cannot write "),
         (".", "is the working directory, and would be replaced. Go to the folder"),
-        ("none/reports", "none does not exist. Create it first."),
-        ("file/reports", "file does not exist."),
-        ("/proc/reports", "Cannot write /proc/reports: "),
+        ("none/reports", "No such file or directory. Choose another folder."),
         ("r" * 300, ": File name too long. Choose another folder."),
     ],
 )
@@ -249,9 +245,7 @@ def test_a_place_that_is_none_is_refused(
     folder: str, problem: str, tmp_path: Path, packages: Packages, work: Path, shell: Shell
 ) -> None:
     packages.add("athena-reports-cli", __version__)
-    (tmp_path / "elsewhere").mkdir()
     if folder != ".":
-        (work / "link").symlink_to(tmp_path / "elsewhere")
         for name in ("full/notes.txt", "hidden/.git/HEAD", "file"):
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             (work / name).write_text("mine")
@@ -291,22 +285,20 @@ def test_a_report_that_could_not_run_makes_no_project(
 
 
 @pytest.mark.parametrize(
-    ("url", "problem"),
+    "url",
     [
-        ("file:///src/athena-reports", "which is not a wheel in a folder"),
-        ("https://example.com/athena_reports-0.2.0-py3-none-any.whl", "which is not a wheel"),
-        ("file:///gone/athena_reports-0.2.0-py3-none-any.whl", "which no longer exists"),
+        "file:///src/athena-reports",
+        "https://example.com/athena_reports-0.2.0-py3-none-any.whl",
+        "file:///gone/athena_reports-0.2.0-py3-none-any.whl",
     ],
 )
 def test_a_wheel_that_cannot_be_kept_makes_no_project(
-    url: str, problem: str, packages: Packages, work: Path, shell: Shell
+    url: str, packages: Packages, work: Path, shell: Shell
 ) -> None:
     packages.add("athena-reports-cli", __version__, url)
-    packages.add("local-athena", "7.0")
     code, printed = shell("init", "reports", *options())
     assert code == 1
-    assert url.removeprefix("file://") in printed
-    assert problem in printed
+    assert f"athena-reports-cli was installed from {url}, where no wheel is." in printed
     assert list(work.iterdir()) == []
 
 
@@ -352,7 +344,6 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
     work: Path, packages: Packages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packages.add("athena-reports-cli", __version__, packages.url(WHEEL))
-    # Found beside the named wheel.
     packages.add("athena-reports", __version__)
     packages.add("local-athena", "7.0")
     for version in ("6.0", "7.0.1", "10.0"):
