@@ -326,7 +326,9 @@ def new(
     needed and not given. Overwrites nothing.
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
+    from athena_reports_cli.local.beside import print_note
     from athena_reports_cli.local.project import find_project
+    from athena_reports_cli.local.running import find_running
 
     project = find_project()
     with environment_of_rules(project):
@@ -348,6 +350,10 @@ def new(
         )
         files = write_report(report, project)
         golden_files = renew(Repository(project, [name]))
+    running = find_running(project)
+    if running is not None:
+        note = f"The `up` at {running.airflow} reads the report within a minute."
+        print_note(f"{note} With --schedule, it then runs the last complete period.")
     for file in [*(file.relative_to(project.root) for file in files), *golden_files]:
         print(file)
 
@@ -809,9 +815,6 @@ def run_cases(
             help="Write the result to expected.csv, for review. It fails if a check fails.",
         ),
     ] = False,
-    folder: Annotated[
-        Path | None, typer.Option(help="Where the cases are; by default those of the project.")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the cases of reports on the local Athena, transform and checks included."""
@@ -819,10 +822,7 @@ def run_cases(
     from athena_reports_cli.authoring import cases
     from athena_reports_cli.authoring.trial import Aws
 
-    case_names = names if names else []
-    if folder is None:
-        folder = Path(os.path.relpath(project.tests))
-    folders = cases.case_folders(folder, case_names)
+    folders = cases.case_folders(Path(os.path.relpath(project.tests)), names or [])
     console = Console()
     aws = Aws.connect()
     all_reports = _reports()

@@ -62,7 +62,7 @@ def services_beside(project: Project) -> Iterator[None]:
         tempfile.TemporaryDirectory() as folder,
         local_services(Path(folder) / "local-aws.log") as services,
     ):
-        _print_note(
+        print_note(
             "Using the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others."
         )
         fill_services(services, ENVIRONMENT, project.lake, lambda _: None)
@@ -94,7 +94,7 @@ def _use_running(project: Project) -> Running | None:
     if running is None:
         return None
     if not _shell_names_environment():
-        _print_note(
+        print_note(
             f"Using the `up` at {running.airflow}."
             " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services."
         )
@@ -112,7 +112,7 @@ def use_local_names() -> None:
     """
     if _shell_names_environment():
         return
-    _print_note(
+    print_note(
         f"Using the names of the local environment {ENVIRONMENT}."
         " Set ATHENA_REPORTS_ENV for another."
     )
@@ -125,5 +125,6 @@ def _shell_names_environment() -> bool:
     return bool(os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"))
 
 
-def _print_note(message: str) -> None:
+def print_note(message: str) -> None:
+    """Print to standard error what a person should know of what a command does."""
     print(message, file=sys.stderr, flush=True)

@@ -38,7 +38,7 @@ OPTIONS = {
     "list": ["--json"],
     "status": ["--json"],
     "costs": ["--months", "--json"],
-    "test": ["--accept", "--folder", "--json"],
+    "test": ["--accept", "--json"],
     "check-account": ["--airflow", "--json"],
     "up": ["--port"],
     "bundle": ["--env"],

@@ -140,13 +140,6 @@ HEAD = "# build_dag\n"
             f"{HEAD}from athena_reports import weekly\nweekly('someday')\n",
             "line 3: first_day 'someday'",
         ),
-        (
-            f"{HEAD}from athena_reports import Report, weekly\n"
-            "first = Report(name='first', sql='plays.sql', since='2025-01-01')\n"
-            "other = Report(name='second', sql='plays.sql', since='2025-01-01')\n"
-            "weekly('someday')\n",
-            "line 5: Report 'first', 'second': ",
-        ),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_told_and_hides_no_other(
