@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
 
 from athena_reports_cli.authoring.case_tables import CaseError
-from athena_reports_cli.authoring.cases import CaseResult, case_folders, show
+from athena_reports_cli.authoring.cases import case_folders
 from athena_reports_cli.local.local_endpoint import RemoteEndpointError
 from athena_reports_cli.local.services import Services
 from tests.unit.athena_reports_cli.authoring.scores import EXPECTED, PLAYS, SQL, run
@@ -201,30 +197,3 @@ def test_a_case_reads_the_partitions_of_late_events_as_a_run_does(case: Path) ->
     (case / "plays.csv").write_text(PLAYS + landed)
     (case / "expected.csv").write_text(EXPECTED.replace('"B",', '"B",7'))
     assert run(case).outcome == "passed"
-
-
-@pytest.mark.parametrize(
-    ("outcome", "colour"), [("passed", 32), ("failed", 31), ("not run", 33), ("accepted", 36)]
-)
-def test_each_outcome_has_its_colour_and_its_problem_is_printed_as_it_is(
-    outcome: Any, colour: int
-) -> None:
-    problem = "x.csv: [bold] other rows came out. " + "word " * 40 + "end."
-    result = CaseResult(
-        report="scores",
-        case="bounds",
-        outcome=outcome,
-        seconds=0.25,
-        problem=f"{problem}\nsecond",
-    )
-    lines = printed(result).splitlines()
-    assert lines[0].startswith(f"\x1b[{colour}m{outcome:8}\x1b[0m scores/bounds  ")
-    assert re.sub(r"\x1b\[.*?m", "", lines[0]).endswith("  0.2 s")
-    assert lines[1:] == [f"  {problem}", "  second"]
-
-
-def printed(result: CaseResult) -> str:
-    """What a terminal gets of a result."""
-    output = StringIO()
-    show(result, Console(file=output, width=80, force_terminal=True, color_system="standard"))
-    return output.getvalue()

@@ -149,14 +149,6 @@ def test_markdown_tells_inputs_without_partitions_and_other_reports_apart(
     ) in lines
 
 
-def test_columns_of_which_a_check_says_that_they_are_unique_are_the_key(
-    describe: Describe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report = REPORT.replace("checks=[", 'checks=[checks.unique("score", "user|id"), ')
-    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
-    assert " Key of the rows: score, user\\|id. " in describe("plays", key="[]")[1]
-
-
 def test_the_text_of_a_report_stands_without_the_lines_around_it(
     describe: Describe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -421,23 +421,6 @@ def test_what_this_machine_makes_is_in_no_repository_and_all_else_is(tmp_path: P
     assert done.stdout.splitlines() == made
 
 
-def test_each_push_and_pull_request_of_a_project_is_checked_and_its_cases_run() -> None:
-    workflow = yaml.safe_load(rendered("ci.yaml"))
-    assert workflow[True] == {"push": {"branches": ["main"]}, "pull_request": None}
-    assert workflow["permissions"] == {"contents": "read"}
-    (job,) = workflow["jobs"].values()
-    checkout, python = (step for step in job["steps"] if "uses" in step)
-    assert checkout["with"] == {"persist-credentials": False}
-    # The Python of its containers.
-    image = yaml.safe_load(rendered("docker-compose.yaml"))["services"]["airflow-init"]["build"]
-    assert f"-python{python['with']['python-version']}\n" in image["dockerfile_inline"]
-    assert [step["run"] for step in job["steps"] if "run" in step] == [
-        "python -m pip install --requirement requirements-dev.txt",
-        "athena-reports check",
-        "athena-reports test",
-    ]
-
-
 def test_each_path_that_a_page_of_a_project_has_is_one_of_its_files() -> None:
     values = {"name": "reports", "airflow": "3.3.1", "wheels": False, "last_date": "2025-01-31"}
     report = REPORT.model_copy(update={"name": "best_users"})
@@ -480,25 +463,6 @@ def test_each_command_that_a_page_of_a_project_has_is_one_with_its_options(
         names.append(name)
         group.commands[name].make_context(name, arguments)
     assert {"README.md": "backfill", "AGENTS.md": "preview"}[page] in names
-
-
-def test_a_deployment_installs_before_it_has_credentials_and_deploys_behind_them() -> None:
-    """What is installed could take the credentials."""
-    workflow = yaml.safe_load(rendered("deploy.yaml"))
-    steps = workflow["jobs"]["deploy"]["steps"]
-    told = [step.get("uses", "").partition("@")[0] or step["run"].strip() for step in steps]
-    guard = steps[0]
-    assert guard["if"] == "vars.AWS_DEPLOY_ROLE == ''"
-    assert guard["run"].splitlines()[-1] == "exit 1"
-    assert told[1:] == [
-        "sudo apt-get update && sudo apt-get install --yes libcurl4-openssl-dev libpq-dev"
-        " libssl-dev",
-        "actions/checkout",
-        "actions/setup-python",
-        "python -m pip install --requirement requirements-dev.txt",
-        "aws-actions/configure-aws-credentials",
-        'bash deploy/deploy.sh "$TARGET"',
-    ]
 
 
 # --- what a project has in common with this repository

@@ -18,7 +18,6 @@ from rich.console import Console
 
 from athena_reports import Input, build_dag, weekly
 from athena_reports.aws.s3 import S3
-from athena_reports.errors import PublishError
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.publication.folder import CalendarError, PublishedCalendar, require_calendar
 from athena_reports.publication.glue_table import Table
@@ -271,20 +270,6 @@ def test_a_report_whose_folder_has_another_calendar_is_refused_as_its_run_is(
     assert f"A run of this period would be refused. {result.refused}" in text
 
 
-@pytest.mark.parametrize("body", [b"{}", b"not JSON"])
-def test_a_folder_whose_calendar_is_not_of_this_package_refuses_the_run(
-    body: bytes, lake: None, aws: Aws, published: None, make_report: MakeReport
-) -> None:
-    declared = declare(make_report)
-    uri = declared.location.calendar_uri
-    aws.s3.write(uri, body, "application/json", replacing=None)
-    result = preview(declared, NEXT, aws, VALID)
-    with pytest.raises(PublishError) as refused:
-        require_calendar(declared.location, declared.calendar, aws.s3)
-    assert result.refused == f"plays_weekly, period 2025-06-15, environment dev: {refused.value}"
-    assert uri in result.refused
-
-
 def test_a_report_bucket_that_cannot_be_read_only_gives_a_warning(
     lake: None,
     aws: Aws,
@@ -327,41 +312,6 @@ def test_the_cost_of_several_periods_is_the_sum_and_unknown_if_one_is_unknown(
         ScanLimitError, match=r"period 2025-06-15.*max_scan is 1,000\. No query was started"
     ):
         expected_cost(declare(make_report, max_scan="1 kB"), [NEXT], aws)
-
-
-def test_rows_are_shown_with_null_apart_from_its_text_and_checks_with_their_outcome(
-    lake: None, aws: Aws, make_report: MakeReport
-) -> None:
-    checks = (
-        CheckResult(
-            name="rows(at_least=1)", severity="fail", passed=True, message="There are 3 rows."
-        ),
-        CheckResult(
-            name="not_null(a)", severity="warn", passed=False, message="1 of 3 rows have NULL in a."
-        ),
-    )
-    trial = TrialPreview(
-        scanned_bytes=1_234,
-        price_usd=None,
-        rows=3_000,
-        columns={"a": "BIGINT", "[b]": "VARCHAR"},
-        first_rows=[("1", None), ("2", "NULL"), ("3", "[red]")],
-        checks=checks,
-    )
-    result = preview(declare(make_report), NEXT, aws, VALID).model_copy(update={"trial": trial})
-
-    text = printed(result)
-    assert "3 of 3,000 rows" in text
-    assert re.search(r"bigint.*varchar", text)
-    assert "[red]" in text
-    assert "passed rows(at_least=1): There are 3 rows." in text
-    assert "warn   not_null(a): 1 of 3 rows have NULL in a." in text
-    assert "It scanned 1.2 kB, no price by the byte. Nothing is published." in text
-    assert "Nothing was run" not in text
-    assert "would not be published" not in text
-    failed = trial.model_copy(update={"failed": "Check rows(at_least=9) failed."})
-    text = printed(result.model_copy(update={"trial": failed}))
-    assert "It would not be published. Check rows(at_least=9) failed.\n" in text
 
 
 SHOWN = Preview(
@@ -449,45 +399,6 @@ def test_all_that_is_known_before_a_run_is_shown() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("estimate", "max_scan", "lines"),
-    [
-        ({}, None, ["about 3.0 kB, 0.00005 USD"]),
-        ({"price_usd": None}, None, ["about 3.0 kB, no price by the byte"]),
-        (
-            {"is_measured": False},
-            2_999,
-            [
-                "about 3.0 kB, 0.00005 USD",
-                "3.0 kB, not checked: no published period to measure by",
-            ],
-        ),
-        ({}, 3_000, ["about 3.0 kB, 0.00005 USD", "3.0 kB"]),
-        (None, 2_999, ["3.0 kB, not checked: no published period to measure by"]),
-    ],
-)
-def test_what_will_be_scanned_is_held_against_the_limit_if_it_is_measured(
-    estimate: dict[str, Any] | None, max_scan: int | None, lines: list[str]
-) -> None:
-    expected = None
-    if estimate is not None:
-        assert SHOWN.estimate is not None
-        expected = SHOWN.estimate.model_copy(update=estimate)
-    result = SHOWN.model_copy(update={"estimate": expected, "max_scan": max_scan})
-    labels = ("will scan", "max_scan")
-    shown = [line.partition("  ")[2] for line in lines_of(result) if line.startswith(labels)]
-    assert [line.strip() for line in shown] == lines
-
-
-def test_why_a_run_would_be_refused_is_told_as_it_is() -> None:
-    refused = SHOWN.model_copy(update={"refused": "There is no [red] partition."})
-    assert lines_of(refused)[-3:] == [
-        "",
-        "Nothing was run. A run of this period would be refused.",
-        "There is no [red] partition.",
-    ]
-
-
 def test_in_a_narrow_terminal_nothing_is_left_out() -> None:
     trial = TrialPreview(
         scanned_bytes=1_234,
@@ -508,8 +419,12 @@ def test_a_paid_preview_ends_with_its_rows_and_what_was_delivered() -> None:
         price_usd=0.00005,
         rows=3_000,
         columns={"a": "BIGINT", "b": "VARCHAR"},
-        first_rows=[("1", None), ("2", "x")],
-        checks=(),
+        first_rows=[("1", None), ("2", "NULL")],
+        checks=(
+            CheckResult(name="rows", severity="fail", passed=True, message="3 rows."),
+            CheckResult(name="[a]", severity="warn", passed=False, message="1 NULL."),
+        ),
+        failed="Check a failed.",
         deliveries=("dist/a.html", f"dist/{'a' * 100}/[b].txt"),
     )
     lines = lines_of(SHOWN.model_copy(update={"trial": trial, "refused": "Never."}))
@@ -524,9 +439,12 @@ def test_a_paid_preview_ends_with_its_rows_and_what_was_delivered() -> None:
         "┃ bigint ┃ varchar ┃",
         "┡━━━━━━━━╇━━━━━━━━━┩",
         "│ 1      │ NULL    │",
-        "│ 2      │ x       │",
+        "│ 2      │ NULL    │",
         "└────────┴─────────┘",
         "  2 of 3,000 rows",
+        "passed rows: 3 rows.",
+        "warn   [a]: 1 NULL.",
+        "It would not be published. Check a failed.",
         "written dist/a.html",
         f"written dist/{'a' * 100}/[b].txt",
         "It scanned 1.2 kB, 0.00005 USD. Nothing is published.",

@@ -547,26 +547,3 @@ def test_buckets_are_closed_to_the_public_and_reached_by_tls_alone() -> None:
                 assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
                 closed.add(each["Properties"]["Bucket"]["Ref"])
     assert closed == buckets.keys()
-
-
-def test_alarms_reach_the_topic_and_a_query_has_a_cutoff() -> None:
-    alarms = of_type("AWS::CloudWatch::Alarm")
-    actions = {
-        name: alarm["Properties"]["AlarmActions"]
-        for name, alarm in alarms.items()
-        if "AlarmActions" in alarm["Properties"]
-    }
-    assert actions == {
-        "SchedulerAlarm": [{"Ref": "AlertTopic"}],
-        "ScannedBytesAlarm": [{"Ref": "AlertTopic"}],
-    }
-    scheduler = alarms["SchedulerAlarm"]["Properties"]
-    assert scheduler["TreatMissingData"] == "breaching"
-    assert scheduler["ComparisonOperator"] == "LessThanThreshold"
-    assert alarms["ScannedBytesAlarm"]["Properties"]["Threshold"] == {"Ref": "ScanAlarmBytesPerDay"}
-    (policy,) = of_type("AWS::SNS::TopicPolicy").values()
-    allowing, _ = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert allowing["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
-    (workgroup,) = of_type("AWS::Athena::WorkGroup").values()
-    configuration = workgroup["Properties"]["WorkGroupConfiguration"]
-    assert configuration["BytesScannedCutoffPerQuery"] == {"Ref": "ScanCutoffBytes"}

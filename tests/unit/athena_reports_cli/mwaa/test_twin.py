@@ -202,15 +202,6 @@ def test_an_image_has_the_versions_of_its_constraints(airflow: str) -> None:
     assert packages["apache-airflow-task-sdk"] == f"1.{airflow.removeprefix('3.')}"
 
 
-def test_another_image_has_the_versions_that_airflow_publishes() -> None:
-    assert module._image("3.9.9") == [
-        "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]==3.9.9",
-        *("aiobotocore", "gunicorn", "statsd"),
-        "--constraint",
-        "https://raw.githubusercontent.com/apache/airflow/constraints-3.9.9/constraints-3.12.txt",
-    ]
-
-
 def test_parts_of_a_bundle_take_the_place_of_all_that_was_there(tmp_path: Path) -> None:
     """A file that the bundle lacks now would hide that something needs it."""
     twin = Twin(tmp_path / "twin")
@@ -241,65 +232,14 @@ def test_airflow_has_what_mwaa_forces_whatever_startup_sh_sets() -> None:
     assert variables == module.DEFAULTS | exported | module.FORCED
 
 
-def test_airflow_has_the_settings_of_mwaas_images() -> None:
-    """By `mwaa/config/airflow.py` of the images: those that are opinionated or essential."""
-    assert module.deployed_variables({}) == {
-        "AIRFLOW__API__SERVER_TYPE": "gunicorn",
-        "AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER": "True",
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__MULTI_TEAM": "False",
-        "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "proxy,proxies",
-        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
-        "AIRFLOW__SCHEDULER__SCHEDULE_AFTER_TASK_EXECUTION": "False",
-        "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True",
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "1800.0",
-        "AIRFLOW__TRIGGERER__QUEUES_ENABLED": "False",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    }
-    # startup.sh may change the first of them, and not the others.
-    forced = {
-        name
-        for name in module.deployed_variables({})
-        if module.deployed_variables({name: "ours"})[name] != "ours"
-    }
-    assert forced == {
-        "AIRFLOW__CORE__LOAD_EXAMPLES",
-        "AIRFLOW__CORE__MULTI_TEAM",
-        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME",
-        "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR",
-        "AIRFLOW__TRIGGERER__QUEUES_ENABLED",
-    }
-
-
-# By `mwaa/config/setup_environment.py` and the essential parts of `mwaa/config/airflow.py`.
 PROTECTED = (
-    *("AIRFLOW_ENV_ID", "AIRFLOW_ENV_NAME", "AIRFLOW_HOME", "AIRFLOW_TASK_REVISION_ID"),
-    *("AIRFLOW_VERSION", "AIRFLOW__AWS_MWAA__REDIRECT_URL", "JWT_PUBLIC_KEY"),
-    *("AIRFLOW__WEBSERVER__BASE_URL", "AIRFLOW__API__BASE_URL"),
-    *("AWS_DEFAULT_REGION", "AWS_REGION", "CUSTOMER_ACCOUNT_ID", "ECS_AGENT_URI"),
-    *("ECS_CONTAINER_METADATA_URI", "ECS_CONTAINER_METADATA_URI_V4"),
-    *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_EXECUTION_ENV"),
-    *("PYTHONPATH", "PYTHONUNBUFFERED", "WATCHTOWER_VERSION", "USE_NON_CRITICAL_LOGGING"),
-    *("AIRFLOW__CORE__DATABASE_ACCESS_ISOLATION", "MWAA__CORE__AUTH_TYPE", "MWAA__X"),
-    *("AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS"),
-    *("AIRFLOW__CELERY__EXTRA_CELERY_CONFIG", "AIRFLOW__CELERY__RESULT_BACKEND"),
-    *("AIRFLOW__CELERY__WORKER_ENABLE_REMOTE_CONTROL", "AIRFLOW__CORE__EXECUTOR"),
-    *("AIRFLOW__OPERATORS__DEFAULT_QUEUE", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"),
-    *("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__CORE__LOAD_EXAMPLES", "AIRFLOW__CORE__MULTI_TEAM"),
-    *("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__AUTH_MANAGER"),
-    *("AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API_AUTH__JWT_ALGORITHM"),
-    *("AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME", "AIRFLOW__TRIGGERER__QUEUES_ENABLED"),
-    *("AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS", "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG"),
-    *("AIRFLOW__METRICS__STATSD_ON", "AIRFLOW__METRICS__METRICS_ALLOW_LIST"),
-    *("AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR", "AIRFLOW__FAB__CONFIG_FILE"),
-    "AIRFLOW__API__SECRET_KEY",
+    *("AIRFLOW_HOME", "AWS_REGION", "PYTHONPATH", "MWAA__X", "ECS_AGENT_URI"),
+    *("AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CORE__LOAD_EXAMPLES", "AIRFLOW__METRICS__STATSD_ON"),
 )
 # Such as a deployment may export, among them what is called almost like those above.
 FREE = (
     *("ATHENA_REPORTS_ENV", "ATHENA_REPORTS_BUCKET", "AWS_ENDPOINT_URL", "GREETING"),
-    *("AIRFLOW__CORE__PARALLELISM", "AIRFLOW__CELERY__WORKER_CONCURRENCY", "MWAA_OF_OURS"),
-    *("AIRFLOW__LOGGING__LOGGING_LEVEL", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS"),
-    *("AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT", "AIRFLOW_VERSION_OF_OURS"),
+    *("AIRFLOW__CORE__PARALLELISM", "MWAA_OF_OURS", "AIRFLOW_VERSION_OF_OURS"),
 )
 
 
