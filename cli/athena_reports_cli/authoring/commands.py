@@ -556,7 +556,7 @@ def plan(
     running = _use_published()
     from athena_reports_cli.authoring import plan as plans
     from athena_reports_cli.authoring.dry_run import open_dry_run
-    from athena_reports_cli.authoring.preview import cost_of, expected_cost
+    from athena_reports_cli.authoring.preview import expected_cost
     from athena_reports_cli.authoring.report_files import find_dags
     from athena_reports_cli.authoring.source_tables import ProjectTables
     from athena_reports_cli.authoring.trial import Aws
@@ -585,15 +585,8 @@ def plan(
     # This also ends the command if a run would not start one of the queries. So it is called even
     # if nobody is asked for a yes.
     cost = expected_cost(declared, periods, aws)
-    question = f"Query {', '.join(map(str, periods))} of {dag_id}: {cost}."
-    scans = plans.scans_of_published_sql(declared, periods, aws)
-    if scans:
-        question += (
-            " To separate late data from the edit, the published SQL runs too where rows change:"
-            f" {cost_of(scans, aws)} more."
-        )
     if not yes:
-        _ask_to_pay(f"{question} Pay?")
+        _ask_to_pay(f"Query {', '.join(map(str, periods))} of {dag_id}: {cost}. Pay?")
 
     change_plan = plans.make_plan(declared, periods, key_columns, aws, show_progress)
     if as_json:

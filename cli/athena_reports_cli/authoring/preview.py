@@ -272,12 +272,8 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
         problem = _scan_problem(declared, scan)
         if problem:
             raise ScanLimitError(f"{_about(declared, period)}: {problem}")
-    return cost_of([scan.bytes for scan in scans.values()], aws)
-
-
-def cost_of(scans: Sequence[int], aws: Aws) -> str:
-    """Say what queries will scan and cost together, from what each scans in bytes."""
-    return f"about {_cost(sum(scans), _price(scans, aws))}"
+    scanned_bytes = [scan.bytes for scan in scans.values()]
+    return f"about {_cost(sum(scanned_bytes), _price(scanned_bytes, aws))}"
 
 
 def _price(scans: Sequence[int], aws: Aws) -> float | None:

@@ -14,7 +14,6 @@ from athena_reports_cli.authoring.plan import (
     ChangePlan,
     PlanError,
     PlannedPeriod,
-    Separation,
     check_comparable,
     markdown,
     published_before,
@@ -81,7 +80,6 @@ def test_a_period_is_a_line_with_its_counts_its_columns_and_its_price() -> None:
     assert len(border) == len(header)
     assert dict(zip(header, rows[0], strict=True)) == {
         "period": "2025-06-08",
-        "by": "",
         "rows": "3",
         "added": "0",
         "removed": "0",
@@ -91,7 +89,7 @@ def test_a_period_is_a_line_with_its_counts_its_columns_and_its_price() -> None:
         "USD": "0.00005",
     }
     columns = "score (2), name (1), +grade, -rank, -place, score: INTEGER to BIGINT"
-    assert lines[-1] == f"| 2025-06-15 |  | 3 | 1 | 2 | 3 | {columns} | 1234 |  |"
+    assert lines[-1] == f"| 2025-06-15 | 3 | 1 | 2 | 3 | {columns} | 1234 |  |"
 
 
 def test_examples_name_the_row_by_its_key_or_by_all_of_its_values() -> None:
@@ -165,63 +163,6 @@ def test_a_period_that_a_check_forbids_is_said_and_is_not_restated() -> None:
         "\n\n2025-06-08 would not be published. Check rows(at_least=1) failed."
     )
     assert (plan.changed, plan.restatable) == (["2025-06-08"], [])
-
-
-def change(kind: Any, key: str) -> Change:
-    return Change(kind=kind, key=(key,), columns={})
-
-
-def test_late_data_and_the_edit_are_told_apart_or_doubted_period_by_period() -> None:
-    late = NO_CHANGES.model_copy(update={"added": 4, "examples": (change("added", "l"),)})
-    edit = NO_CHANGES.model_copy(update={"removed": 5, "examples": (change("removed", "e"),)})
-    both = NO_CHANGES.model_copy(
-        update={"added": 4, "removed": 5, "examples": (change("added", "never shown"),)}
-    )
-    changed = {"differences": both}
-    paid = Separation(late_data=late, edit=edit, scanned_bytes=99, price_usd=0.5)
-    unpaid = Separation(late_data=late, edit=NO_CHANGES)
-    unpriced = Separation(late_data=NO_CHANGES, edit=edit, scanned_bytes=7, price_usd=None)
-    doubted = changed | {"not_separated": "the reason."}
-    changes: list[dict[str, Any]] = [
-        changed | {"separation": paid},
-        changed | {"separation": unpaid},
-        changed | {"separation": unpriced},
-        doubted,
-        doubted | {"failed": "Check a."},
-    ]
-    periods = []
-    for number, update in enumerate(changes, start=1):
-        periods.append(AS_PUBLISHED.model_copy(update={"period": f"p{number}", **update}))
-    plan = ChangePlan(dag_id="plays_weekly", periods=tuple(periods))
-    assert plan.failed == ["p5"]
-    assert plan.restatable == ["p1", "p2", "p3", "p4"]
-    lines = markdown(plan).splitlines()
-    assert lines[0] == "### plays_weekly: 5 of 5 periods would change"
-    doubt = "could not separate late data from the edit: the reason."
-    assert lines[4:] == [
-        "| p1 |  | 3 | 4 | 5 | 0 |  | 1234 | 0.00005 |",
-        "| p1 | late data |  | 4 | 0 | 0 |  | 99 | 0.50000 |",
-        "| p1 | the edit |  | 0 | 5 | 0 |  |  |  |",
-        "| p2 |  | 3 | 4 | 5 | 0 |  | 1234 | 0.00005 |",
-        "| p2 | late data |  | 4 | 0 | 0 |  |  |  |",  # nothing more was paid
-        "| p2 | the edit |  | 0 | 0 | 0 |  |  |  |",
-        "| p3 |  | 3 | 4 | 5 | 0 |  | 1234 | 0.00005 |",
-        "| p3 | late data |  | 0 | 0 | 0 |  | 7 |  |",
-        "| p3 | the edit |  | 0 | 5 | 0 |  |  |  |",
-        "| p4 |  | 3 | 4 | 5 | 0 |  | 1234 | 0.00005 |",
-        "| p5 |  | 3 | 4 | 5 | 0 |  | 1234 | 0.00005 |",
-        *("", "p1 by late data, for example:", "", "- added: user_id l"),
-        *("", "p1 by the edit, for example:", "", "- removed: user_id e"),
-        *("", "p2 by late data, for example:", "", "- added: user_id l"),
-        *("", "p3 by the edit, for example:", "", "- removed: user_id e"),
-        "",
-        f"p4: {doubt}",
-        *("", "p4, for example:", "", "- added: user_id never shown"),
-        *("", "p5 would not be published. Check a."),
-        "",
-        f"p5: {doubt}",
-        *("", "p5, for example:", "", "- added: user_id never shown"),
-    ]
 
 
 # --- what is published
