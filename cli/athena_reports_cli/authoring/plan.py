@@ -189,12 +189,10 @@ def markdown(plan: ChangePlan) -> str:
     for planned in plan.periods:
         if planned.failed:
             lines += ["", f"{planned.period} would not be published. {planned.failed}"]
-        differences = planned.differences
-        if differences.examples:
-            examples = [
-                f"- {_described(change, differences.key)}" for change in differences.examples
-            ]
-            lines += ["", f"{planned.period}, for example:", "", *examples]
+        if planned.differences.examples:
+            lines += ["", f"{planned.period}, for example:", ""]
+        for change in planned.differences.examples:
+            lines.append(f"- {_described(change, planned.differences.key)}")
     return "\n".join(lines)
 
 

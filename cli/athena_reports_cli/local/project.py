@@ -109,10 +109,4 @@ def _has_table(file: Path) -> bool:
         settings = tomllib.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ProjectError(f"{file} is not valid TOML: {error}. Correct it.") from error
-    table = settings.get("tool", {}).get(_TABLE)
-    if table:
-        raise ProjectError(
-            f"{file}, [tool.{_TABLE}] has keys: {', '.join(table)}. Remove them: the folders of a"
-            " project are dags, plugins, include, tests/reports and deploy/environments."
-        )
-    return table is not None
+    return _TABLE in settings.get("tool", {})

@@ -90,14 +90,14 @@ def check(
     ):
         # They take as long to start as Airflow to be imported.
         from athena_reports_cli.authoring.dry_run import DryRun
-        from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
+        from athena_reports_cli.authoring.rules import dag_rules, sql_rules
 
         repository = dag_rules.Repository(project, names)
         renewed = sql_rules.renew(repository) if renew else []
         dry_run = DryRun(wait_for_endpoint(), repository.all_reports, find_table)
         repository.judge = dry_run.judge
         broken = []
-        for rule in [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]:
+        for rule in [*dag_rules.RULES, *sql_rules.RULES]:
             findings = tuple(rule(repository))
             if findings:
                 reason = " ".join(str(rule.__doc__).split())

@@ -24,6 +24,7 @@ from airflow.models.variable import Variable as ModelsVariable
 from airflow.sdk import BaseHook, Connection, Variable
 from airflow.serialization.serialized_objects import DagSerialization
 
+from athena_reports.inputs.published import Published
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.canonical import UnreadableError
 from athena_reports.reports.logic_digest import transforms_digest
@@ -237,6 +238,27 @@ def parsing_asks_for_nothing(repository: Repository) -> list[str]:
     return findings
 
 
+def reports_that_are_read_are_published(repository: Repository) -> list[str]:
+    """A run would fail for parts that nobody publishes."""
+    findings = []
+    for dag_id, declared in repository.reports.items():
+        for source in declared.report.inputs:
+            read = repository.all_reports.get(source.table)
+            if not isinstance(source, Published) or read is None:  # the dry run names it
+                continue
+            if read.cadence != source.cadence:
+                findings.append(
+                    f"{dag_id}: {source.table} is published {read.cadence.description}, and its"
+                    f" input says {source.cadence.description}. Use the cadence of its build_dag."
+                )
+            if not read.report.has_table:
+                findings.append(
+                    f"{dag_id}: {source.table} has no table to read. Let that report publish"
+                    " Parquet too (outputs=)."
+                )
+    return findings
+
+
 @contextmanager
 def _nothing_to_ask() -> Iterator[set[str]]:
     """Refuse whatever a file asks for, and say what it was; a file may swallow the refusal."""
@@ -272,4 +294,5 @@ RULES: list[Rule] = [
     every_report_has_an_owner,
     every_logic_is_known,
     parsing_asks_for_nothing,
+    reports_that_are_read_are_published,
 ]

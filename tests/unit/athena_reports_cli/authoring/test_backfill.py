@@ -136,16 +136,6 @@ def test_each_period_of_a_range_is_told_once_with_what_becomes_of_it(width: int)
     ]
 
 
-@pytest.mark.parametrize("to_run", [(), days(1, 1)])
-def test_that_a_dag_is_paused_is_told_where_something_would_wait(
-    to_run: tuple[Period, ...],
-) -> None:
-    lines = shown(to_run, periods=days(1, 1), unfinished=(), is_paused=True)
-    told = "  The DAG is paused: its runs wait until you unpause it in Airflow."
-    assert (told in lines) == (to_run != ())
-    assert ("  queries: about 1 kB" in lines) == (to_run != ())
-
-
 # --- What begins
 
 

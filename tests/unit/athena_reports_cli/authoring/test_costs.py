@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
-from botocore.client import BaseClient
 from rich.console import Console
 
 from athena_reports import build_dag, daily
@@ -19,7 +18,6 @@ from athena_reports.publication.glue_table import Table
 from athena_reports_cli.authoring import costs as view
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.trial import Aws
-from athena_reports_cli.local.services import Services
 from tests.support.calendars import UTC_WEEKS
 from tests.support.declared import MakeReport
 from tests.support.flown import DAG_ID, REPORT, WEEKS, Flown
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
-YEARS = 730
 
 
 class InTwoMonths(datetime):
@@ -64,34 +61,6 @@ def test_costs_are_those_of_the_months_and_the_report_that_are_asked_for(
         "1": 0,
         "12": len(WEEKS),
     }
-
-
-def test_two_years_of_days_take_one_listing(
-    services: Services, make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    days = daily("America/New_York")
-    of_days = DeclaredReport(build_dag(make_report(name="costs_daily"), days))
-    table = Table("report_dev", of_days.location, services.glue)
-    place = Place(S3(services.s3), of_days.location.period_folder("2013-03-01"), table)
-    today = datetime.now(UTC).isoformat(timespec="milliseconds")
-    place.publish(place.upload("a"), facts(today, period_id="2013-03-01"))
-    ((_, partition),) = table.partitions().items()
-    columns, day = table.columns() or (), datetime(2013, 3, 2, tzinfo=UTC)
-    for number in range(YEARS - 1):
-        table.put_partition(f"{day + timedelta(number):%Y-%m-%d}", columns, partition)
-    calls: list[str] = []
-    call = BaseClient._make_api_call
-
-    def counted(client: Any, operation: str, parameters: Any) -> Any:
-        calls.append(operation)
-        return call(client, operation, parameters)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
-    # Of two months, since one may end meanwhile.
-    found = view.costs([of_days], 2, Aws.connect())
-    assert found.reports["costs_daily_daily"].queries == YEARS
-    assert set(calls) == {"GetPartitions"}
-    assert len(calls) <= YEARS / 100 + 1
 
 
 def test_without_a_table_each_manifest_counts_and_a_folder_without_one_hides_none(

@@ -66,17 +66,6 @@ def test_an_edit_of_the_sql_makes_what_is_published_outdated(shell: Shell, flown
     assert flown.queries().keys() == before
 
 
-def test_the_line_of_a_long_name_is_not_broken(shell: Shell, flown: Flown) -> None:
-    name = "flown_" + 40 * "a"
-    file = flown.root / "dags" / "flown.py"
-    file.write_text(file.read_text().replace('name="flown"', f'name="{name}"'))
-    code, printed = shell("status", name)
-    assert code == 0, printed
-    (line,) = printed.splitlines()
-    assert line.startswith(f"{name}_weekly, logic ")
-    assert line.endswith(": 4 periods, 4 missing")
-
-
 def test_of_a_report_that_published_nothing_all_is_missing(shell: Shell, flown: Flown) -> None:
     file = flown.root / "dags" / "flown.py"
     file.write_text(file.read_text().replace('name="flown"', 'name="unflown"'))
@@ -265,9 +254,3 @@ def test_a_folder_of_another_environment_is_told_although_its_table_is_elsewhere
     assert code == 1
     (conflict,) = json.loads(shell.output)[0]["problems"]
     assert "belongs to environment dev; this is environment stg" in conflict
-
-
-def test_an_unknown_report_is_one_message(shell: Shell, flown: Flown) -> None:
-    code, printed = shell("status", "flow")
-    assert code == 1
-    assert printed.startswith('There is no report "flow".')

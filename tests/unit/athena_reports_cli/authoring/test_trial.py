@@ -3,7 +3,6 @@
 import json
 import os
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -302,29 +301,6 @@ def test_a_query_that_cannot_be_stopped_is_told(
     (told,) = capsys.readouterr().err.splitlines()
     assert told.startswith("Query q-1 may still run: An error occurred (AccessDeniedException)")
     assert told.endswith(" Stop it in the Athena console.")
-
-
-def test_the_pauses_between_two_looks_grow_to_a_second(
-    make_report: MakeReport, athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    failing = Plan.failing(1006, category=2)
-    athena.plan = lambda _: replace(failing, states=(("RUNNING", 20.0),))
-    looks = []
-
-    def note(called: str) -> None:
-        if called == "GetQueryExecution":
-            looks.append(clock.now)
-
-    athena.before = note
-    aws = Aws(athena, glue=NOBODY, s3=NOBODY)  # type: ignore[arg-type]
-    declared = DeclaredReport(build_dag(make_report(), WEEKS))
-    with pytest.raises(QueryError), trial(run_request(declared, WEEK, aws, command="plan"), aws):
-        raise AssertionError("it has rows")
-    pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(looks)]
-    assert pauses == sorted(pauses)
-    assert pauses[0] <= 0.1
-    assert pauses[-1] == 1
-    assert len(looks) <= 30
 
 
 @pytest.mark.parametrize("empty", ["fail", "skip", "publish"])

@@ -27,7 +27,6 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 import pytest
-from cryptography.fernet import Fernet
 
 from athena_reports_cli.local import runtime
 from athena_reports_cli.local.client import AirflowRuntimeError
@@ -249,48 +248,6 @@ def test_on_a_server_with_users_there_is_one_api_and_an_administrator(
     execution_url = settings_of(config)["core", "execution_api_server_url"]
     assert execution_url == f"{airflow.url}/execution/"
     assert variables["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "postgresql://x"
-
-
-def test_all_components_have_the_same_settings_and_so_has_the_file_for_other_shells(
-    config: AirflowConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    theirs = {"AIRFLOW__CORE__PARALLELISM": "8", "AIRFLOW__LOGGING__LOG_FORMAT": "50%"}
-    # Relative ones are those of the folder from which it is started.
-    folders: Any = {"dags_folder": Path("dags"), "plugins_folder": Path("plugins")}
-    config = replace(config, environment=theirs, **folders)
-    with AirflowRuntime(config) as airflow:
-        variables = variables_of(config, "scheduler")
-        for command in ("db", "api-server"):
-            assert variables_of(config, command) == variables
-        settings = settings_of(config)
-    assert {name: value for name, value in variables.items() if "__" in name} == theirs
-    home = str(config.home)
-    assert settings["core", "dags_folder"] == str(tmp_path / "dags")
-    assert settings["core", "plugins_folder"] == str(tmp_path / "plugins")
-    assert settings["api", "base_url"] == airflow.url
-    assert urlsplit(airflow.url).port == int(settings["api", "port"])
-    execution_url = settings["core", "execution_api_server_url"]
-    assert urlsplit(execution_url).port != int(settings["api", "port"])
-    assert settings["core", "simple_auth_manager_passwords_file"] == f"{home}/passwords.json"
-    assert settings["logging", "base_log_folder"] == f"{home}/logs"
-    connection = f"sqlite:///{home}/airflow.db?timeout=20"
-    assert settings["database", "sql_alchemy_conn"] == connection
-    assert len(settings["api", "secret_key"]) > 60
-    assert settings["api_auth", "jwt_secret"] == settings["api", "secret_key"]
-    Fernet(settings["core", "fernet_key"])
-    for name, value in {
-        # Nothing of an account, and nothing through a proxy.
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "*",
-        "no_proxy": "*",
-        "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",
-        "PYTHONUNBUFFERED": "1",
-        "AIRFLOW_HOME": home,
-    }.items():
-        assert variables[name] == value, name
 
 
 def test_a_second_start_keeps_nothing_of_what_airflow_knew(

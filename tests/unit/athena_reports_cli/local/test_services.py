@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -68,39 +67,6 @@ def test_a_client_reaches_them_by_the_variables_that_they_name(
     assert found == {"database_yankee", "report_yankee"}
     group = boto3.client("athena").get_work_group(WorkGroup="yankee")["WorkGroup"]
     assert group["Configuration"]["EnforceWorkGroupConfiguration"] is True
-
-
-class Started(Exception):  # noqa: N818 - nothing is wrong
-    """A process would be started."""
-
-
-@pytest.mark.parametrize(("options", "workers"), [({}, 4), ({"workers": 2}, 2)])
-def test_they_are_a_process_that_ends_with_this_one(
-    options: dict[str, int], workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "production")
-    monkeypatch.setenv("OURS", "x")
-    given: list[Any] = []
-
-    def start(command: list[str], **options: Any) -> None:
-        given.extend((command, options))
-        raise Started
-
-    monkeypatch.setattr(services.subprocess, "Popen", start)
-    with pytest.raises(Started), local_services(tmp_path / "logs" / "log", **options):
-        raise AssertionError("they have started")
-    command, process = given
-    assert command[1:4] == ["-u", "-m", "local_athena"]
-    rest = ["serve", "--port", "0", f"--workers={workers}", "--until-input-ends"]
-    assert (command[0], command[4:]) == (sys.executable, rest)
-    environment = process.pop("env")
-    assert environment["PYTHONPATH"] == os.pathsep.join(sys.path)
-    assert environment["OURS"] == "x"
-    assert "AWS_PROFILE" not in environment
-    assert process.pop("stderr").name == str(tmp_path / "logs" / "log")
-    # An interrupt from the terminal is for this process alone.
-    pipe = subprocess.PIPE
-    assert process == {"stdin": pipe, "stdout": pipe, "text": True, "start_new_session": True}
 
 
 @pytest.mark.parametrize(

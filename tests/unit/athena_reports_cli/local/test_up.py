@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,64 +152,6 @@ def test_a_wrong_line_of_the_connections_is_told_before_anything_is_started(
     (tmp_path / ".airflow.env").write_text("SMTP_DEFAULT=smtp://x\n")
     with pytest.raises(ConnectionsError, match=r"\.airflow\.env, line 1 "):
         up.up(Project(tmp_path), free_port(), Console(file=StringIO()))
-
-
-def test_airflow_is_started_beside_services_with_the_kept_tables_and_both_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = Project(tmp_path)
-    (tmp_path / ".airflow.env").write_text("AIRFLOW_VAR_TEAM=sales\n")
-    monkeypatch.setenv("AIRFLOW_CONN_OF_SHELL", "smtp://shell")
-    connections = {"AIRFLOW_VAR_TEAM": "sales"}
-    services = Services("http://127.0.0.1:4566")
-    done: list[Any] = []
-
-    @contextmanager
-    def local_services(log: Path) -> Iterator[Services]:
-        done.append(log)
-        yield services
-        done.append("services have ended")
-
-    def fill_services(
-        services: Services, environment: str, folder: Path, progress: Callable[[str], None]
-    ) -> None:
-        progress("table plays")
-        done.append((services, environment, folder))
-
-    def airflow_of(
-        project: Project,
-        services: Services,
-        progress: Callable[[str], None],
-        connections: dict[str, str],
-        **options: Any,
-    ) -> Any:
-        progress("starting Airflow")
-        done.append((project, services, connections, options))
-        return nullcontext("airflow")
-
-    def stay_up(airflow: Any, services: Services, project: Project, console: Console) -> None:
-        console.print("it stays")
-        done.append((airflow, services, project))
-
-    monkeypatch.setattr(up, "local_services", local_services)
-    monkeypatch.setattr(up, "fill_services", fill_services)
-    monkeypatch.setattr(up, "airflow_of", airflow_of)
-    monkeypatch.setattr(up, "stay_up", stay_up)
-    port = free_port()
-    output = StringIO()
-    up.up(project, port, Console(file=output, width=80), schedule=True)
-    lines = output.getvalue().splitlines()
-    told = [line[9:].strip() for line in lines]
-    first = "starting local S3, Glue and Athena"
-    assert told == [first, "table plays", "starting Airflow", ""]
-    assert output.getvalue().endswith("it stays\n")
-    assert done == [
-        project.airflow / "local-aws.log",
-        (services, "dev", project.lake),
-        (project, services, connections, {"port": port, "schedule": True}),
-        (*("airflow", services, project),),
-        "services have ended",
-    ]
 
 
 @pytest.mark.parametrize("error", [AirflowRuntimeError("it ended"), ServicesError("no port")])

@@ -14,7 +14,6 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from athena_reports_cli.local.client import AirflowApiError
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.runtime import AirflowConfig
 from athena_reports_cli.mwaa import BundleError
@@ -42,31 +41,6 @@ def test_a_page_that_does_not_ask_for_a_login_fails_the_check(
     says = f"Without a login, {PAGE} answers {status} instead of 401."
     with pytest.raises(BundleError, match=says):
         module.check_plugin(airflow())
-
-
-def test_a_page_that_fails_for_a_user_with_a_login_fails_the_check(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    without_login: list[Any] = []
-
-    def get(*_: Any, **how: Any) -> httpx.Response:
-        without_login.append(how)
-        return httpx.Response(401)
-
-    monkeypatch.setattr(httpx, "get", get)
-    running = airflow()
-    answer = running.client.request
-
-    def request(method: str, path: str) -> Any:
-        if path == PAGE:
-            raise AirflowApiError("GET answered 500")
-        return answer(method, path)
-
-    module.check_plugin(running)
-    assert without_login == [{"trust_env": False}]  # a proxy is not for this machine
-    running.client.request = request
-    with pytest.raises(AirflowApiError, match="500"):
-        module.check_plugin(running)
 
 
 def test_a_plugin_with_an_import_error_fails_the_check() -> None:

@@ -41,28 +41,6 @@ POLICY_CHARACTERS = 6144
 # "Amazon MWAA execution role" in the user guide of Amazon MWAA: its example policy. Each action
 # with the resource that it is granted on.
 HERE = f"{REGION}:{ACCOUNT}"
-USER_GUIDE = {
-    "airflow:PublishMetrics": f"arn:aws:airflow:{HERE}:environment/athena-reports-dev",
-    **dict.fromkeys(("s3:GetObject*", "s3:GetBucket*", "s3:List*"), "{bucket} {bucket}/*"),
-    **dict.fromkeys(
-        (
-            *("logs:CreateLogStream", "logs:CreateLogGroup", "logs:PutLogEvents"),
-            *("logs:GetLogEvents", "logs:GetLogRecord", "logs:GetLogGroupFields"),
-            "logs:GetQueryResults",
-        ),
-        f"arn:aws:logs:{HERE}:log-group:airflow-athena-reports-dev-*",
-    ),
-    "logs:DescribeLogGroups": "*",
-    "s3:GetAccountPublicAccessBlock": "*",
-    "cloudwatch:PutMetricData": "*",
-    **dict.fromkeys(
-        (
-            *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
-            *("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:SendMessage"),
-        ),
-        f"arn:aws:sqs:{REGION}:*:airflow-celery-*",
-    ),
-}
 THROUGH_ATHENA = {"ForAnyValue:StringEquals": {"aws:CalledVia": "athena.amazonaws.com"}}
 # What Amazon MWAA's user guide grants on every resource,
 # because these actions know none, or by a pattern.
@@ -362,41 +340,6 @@ def test_a_role_touches_its_own_environment_and_no_other(
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
         "ArnLike": {"aws:SourceArn": environment},
     }
-
-
-@pytest.mark.parametrize("key", ["", KEY])
-def test_the_role_has_what_the_user_guide_of_mwaa_gives_it_and_no_more(
-    aws: LocalAws, new_stack: Callable[..., Stack], key: str
-) -> None:
-    stack = new_stack("dev", KmsKeyArn=key)
-    bucket = f"arn:aws:s3:::{stack.outputs['MwaaBucket']}"
-    granted = {}
-    for statement in policies_of(aws, stack)["MwaaPolicy"]:
-        actions = as_list(statement["Action"])
-        if statement["Effect"] == "Deny":
-            assert actions == ["s3:ListAllMyBuckets"]
-        elif "NotResource" in statement:  # the key of MWAA's own queue
-            assert statement["NotResource"] == f"arn:aws:kms:*:{ACCOUNT}:key/*"
-        elif statement["Sid"] == "UseOwnKey":
-            through = [f"{service}.{REGION}.amazonaws.com" for service in ("s3", "sqs")]
-            assert statement["Resource"] == key
-            assert statement["Condition"] == {"StringLike": {"kms:ViaService": through}}
-        else:
-            granted |= dict.fromkeys(actions, " ".join(as_list(statement["Resource"])))
-    assert granted == {action: place.format(bucket=bucket) for action, place in USER_GUIDE.items()}
-
-
-def test_further_sources_and_lake_formation_are_granted_if_they_are_named(
-    aws: LocalAws, new_stack: Callable[..., Stack]
-) -> None:
-    glue = f"arn:aws:glue:{REGION}:{ACCOUNT}"
-    arns = [f"{glue}:database/raw", f"{glue}:table/raw/*"]
-    stack = new_stack("dev", FurtherSourceArns=",".join(arns), UsesLakeFormation="true")
-    statements = {each["Sid"]: each for each in policies_of(aws, stack)["ReportsPolicy"]}
-    assert statements["FindFurtherSources"]["Resource"] == arns
-    granted = statements["AthenaGetsGrantedData"]
-    assert granted["Action"] == "lakeformation:GetDataAccess"
-    assert granted["Condition"] == THROUGH_ATHENA
 
 
 @pytest.mark.parametrize("key", ["", KEY])

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from athena_reports_cli.authoring.rules import check as command
-from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
+from athena_reports_cli.authoring.rules import dag_rules, sql_rules
 from athena_reports_cli.authoring.source_tables import TableSchema, write_tables
 from athena_reports_cli.local.project import Project, find_project
 from athena_reports_cli.local.services import Services
@@ -174,7 +174,7 @@ def test_named_reports_are_checked_and_json_has_the_findings(
     assert 'There is no report "gone"' in printed
 
 
-MODULES = (dag_rules, published_rules, sql_rules)
+MODULES = (dag_rules, sql_rules)
 
 
 def test_each_rule_that_is_written_is_looked_at() -> None:
@@ -209,13 +209,13 @@ def test_the_rules_of_every_module_are_shown_with_their_reason_and_findings(
     is_clean, lines = rules()
     assert not is_clean
     expected = []
-    for number in range(3):
+    for number in range(2):
         expected += ["", f"rule_{number}: Something would go wrong. Do another thing."]
         for count in range(2):
             expected += [f"    place {number}, finding {count}", "    in two lines"]
     assert lines[:-2] == expected
     assert lines[-2] == ""
-    assert re.fullmatch(r"6 findings in 1 DAG file, 1 report DAG; \d+ s", lines[-1])
+    assert re.fullmatch(r"4 findings in 1 DAG file, 1 report DAG; \d+ s", lines[-1])
 
 
 def test_the_rules_know_the_project_and_nothing_of_the_shell(tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports_cli.authoring.rules.dag_rules import Repository
-from athena_reports_cli.authoring.rules.published_rules import (
-    reports_do_not_read_each_other,
+from athena_reports_cli.authoring.rules.dag_rules import (
+    Repository,
     reports_that_are_read_are_published,
 )
 from athena_reports_cli.local.project import Project
@@ -60,7 +59,6 @@ def test_a_report_that_reads_another_one_breaks_no_rule(reports: Reports) -> Non
     reports.add("hours")
     reports.add("months", 'Published("days", daily("Asia/Tokyo"))', cadence=MONTHS)
     assert reports_that_are_read_are_published(reports.repository) == []
-    assert reports_do_not_read_each_other(reports.repository) == []
 
 
 @pytest.mark.parametrize(
@@ -85,19 +83,6 @@ def test_parts_that_are_never_published_are_found(
     reports.add("months", published, cadence=MONTHS)
     (finding,) = reports_that_are_read_are_published(reports.repository)
     assert finding == f"months_monthly: {says}"
-
-
-def test_a_circle_is_named_once_and_what_only_leads_to_it_is_not(reports: Reports) -> None:
-    for name in ("days", "more"):
-        reports.add(name)
-    days, more = (f'Published("{name}", daily("Asia/Tokyo"))' for name in ("days", "more"))
-    for name, read in [("a", "b"), ("b", "c"), ("c", "a"), ("leads", "a")]:
-        reports.add(name, f'{days}, Published("{read}", daily("Asia/Tokyo")), {more}')
-    (finding,) = reports_do_not_read_each_other(reports.repository)
-    assert finding == (
-        "a_daily reads b_daily reads c_daily reads a_daily. Let one of them read the tables"
-        " instead."
-    )
 
 
 @pytest.mark.parametrize(

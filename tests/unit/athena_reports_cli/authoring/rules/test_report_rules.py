@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from athena_reports_cli.authoring.dry_run import Judge, Outcome, Verdict
-from athena_reports_cli.authoring.rules import dag_rules, published_rules, sql_rules
+from athena_reports_cli.authoring.rules import dag_rules, sql_rules
 from athena_reports_cli.authoring.rules.dag_rules import Repository, Rule
 from athena_reports_cli.local.project import Project
 from tests.support.airflow_run import DagRun, context
 from tests.unit.athena_reports_cli.authoring.rules.plays import DAG_FILE
 
-RULES = [*dag_rules.RULES, *published_rules.RULES, *sql_rules.RULES]
+RULES = [*dag_rules.RULES, *sql_rules.RULES]
 ROOT = Path(__file__).resolve().parents[5]
 GOLDEN = Path("tests", "reports", "plays", "golden")
 FIRST = GOLDEN / "weekly_2025-01-05.sql"
