@@ -167,4 +167,4 @@ def test_a_report_without_channels_is_refused_before_anything_is_paid(
 def test_a_delivery_needs_the_query(shell: Shell) -> None:
     code, printed = shell("preview", "flown", WEEK, "--deliver")
     assert code == 2
-    assert "Invalid value for --deliver: Add --run: it pays the query." in printed
+    assert "Invalid value for --deliver: Add --run, which pays for the query." in printed

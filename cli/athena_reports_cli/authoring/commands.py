@@ -34,7 +34,6 @@ from athena_reports_cli.authoring.report_name import (
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from athena_reports.inputs.published import Source
     from athena_reports.workflows.preflight import AccountCheck
     from athena_reports_cli.authoring.report_files import Declared, DeclaredReport
     from athena_reports_cli.local.project import Project
@@ -281,7 +280,7 @@ def init(
 ) -> None:
     """Write a new project with its first report.
 
-    Asks for the options that are needed and not given. Overwrites nothing.
+    Prompts for the required options that are not given. Overwrites no file.
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
     from athena_reports_cli.local.project import Project
@@ -322,8 +321,8 @@ def new(
 ) -> None:
     """Write a new report.
 
-    That is a DAG file, its SQL, a test case and the rendered SQL. Asks for the options that are
-    needed and not given. Overwrites nothing.
+    Writes a DAG file, its SQL, a test case and the rendered SQL. Prompts for the required options
+    that are not given. Overwrites no file.
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
     from athena_reports_cli.local.beside import print_note
@@ -378,8 +377,8 @@ def check(
 ) -> None:
     """Validate this project's reports without calling AWS.
 
-    Each report runs in a local Athena on empty tables with the columns of tables.yaml. With
-    --tables these columns are those of Glue today.
+    Each report runs in a local Athena on empty tables with the columns of tables.yaml, which
+    --tables reads from Glue first.
     """
     from athena_reports_cli.authoring.rules import check as checks
     from athena_reports_cli.local.project import find_project
@@ -440,8 +439,8 @@ def load(
     """Load a file into a table of the local S3 and Glue, or replace that table.
 
     The table is kept in `.lake/` too, where the other commands find it again. To remove it, delete
-    its folder there; services that run have it until they end. An endpoint that is not local is
-    rejected, and so is a table that `load` did not write.
+    its folder there; running services keep it until they end. Rejects an endpoint that is not
+    local, and a table that `load` did not write.
 
     A CSV file is in UTF-8, and begins with the names of its columns, or with their names and types,
     such as `price decimal(10,2)`. Its fields are separated by commas, semicolons, tabs or `|`,
@@ -495,7 +494,7 @@ def preview(
     Nothing is published. With --run it fails if the period would not be published.
     """
     if deliver and not run:
-        raise typer.BadParameter("Add --run: it pays the query.", param_hint="--deliver")
+        raise typer.BadParameter("Add --run, which pays for the query.", param_hint="--deliver")
     project = _set_up(context)
     from athena_reports_cli.authoring import preview as previews
     from athena_reports_cli.authoring.dry_run import open_dry_run
@@ -550,8 +549,8 @@ def plan(
     """Show what an edit would change in published periods.
 
     Runs the last published periods with the edited report, and prints the differences as Markdown.
-    Nothing is published. It fails if a period would not be published. Of a report with several DAGs
-    it takes the first, and names the others. It ends with the command that restates what changes.
+    Nothing is published. Fails if a period would not be published. Plans the first DAG of a report
+    with several, and names the others. Ends with the command that restates what changes.
     """
     running = _use_published()
     from athena_reports_cli.authoring import plan as plans
@@ -569,7 +568,7 @@ def plan(
     dag_id = declared.dag.dag_id
     if others:
         other_ids = " or ".join(other.dag.dag_id for other in others)
-        show_progress(f"Only {dag_id} is planned. For another DAG, name it: {other_ids}")
+        show_progress(f"Planning {dag_id} only. To plan another DAG, name it: {other_ids}")
     key_columns = tuple(row_key) if row_key else ()
     aws = Aws.connect()
     plans.check_folder(declared, aws)
@@ -622,7 +621,7 @@ def run(
 ) -> None:
     """Run a period now in Airflow, and follow it to its end.
 
-    A published period is queried, and paid, again. Ctrl-C ends only the command: the run goes on.
+    A published period is queried and paid for again. Ctrl-C stops following; the run continues.
     """
     running = _use_published()
     from urllib.parse import quote
@@ -668,8 +667,8 @@ def backfill(
 ) -> None:
     """Run past periods by a backfill of Airflow.
 
-    They are the periods that start in a range of local dates. Shows those of each DAG of the
-    report, and asks. Periods with a successful run are skipped, and so are those without data.
+    Runs the periods that start in a range of local dates. Shows those of each DAG of the report,
+    and asks. Skips periods with a successful run, and those without data.
     """
     running = _use_published()
     from athena_reports_cli.authoring import backfill as backfills
@@ -751,8 +750,8 @@ def list_reports(as_json: AsJson = False) -> None:
 def status(report: AnyReportName = "", as_json: AsJson = False) -> None:
     """Show which periods are published or need attention.
 
-    Names those that were published by other SQL, params or transforms than today's, and what
-    cannot be read.
+    Names the periods that were published by other SQL, params or transforms than today's, and
+    partitions that cannot be read.
     """
     _use_published()
     from athena_reports_cli.authoring import status as statuses
@@ -856,10 +855,8 @@ def account(
 
     aws = Aws.connect()
     deployment = settings()
-    inputs: list[Source] = []
     all_reports = _reports()
-    for declared in all_reports.reports:
-        inputs.extend(declared.report.inputs)
+    inputs = [source for declared in all_reports.reports for source in declared.report.inputs]
     found = check_account(deployment, aws.athena, aws.glue, aws.s3, inputs=inputs)
     checks = list(dict.fromkeys(found))  # reports that read a table in different ways
     if airflow:

@@ -61,14 +61,13 @@ class InputPreview(BaseModel, frozen=True):
 class Estimate(BaseModel, frozen=True):
     """What the query will scan.
 
-    It is measured by published periods, as a run measures it for `max_scan`. Before the first run
-    of a report every column of the partitions counts once.
+    It is estimated from published periods, as a run estimates it for `max_scan`. Before the first
+    run of a report every column of the partitions counts once.
     """
 
     bytes: int
     price_usd: float | None
     basis: str
-    is_measured: bool
 
 
 class TrialPreview(BaseModel, frozen=True):
@@ -205,7 +204,7 @@ def _folder_conflict(declared: DeclaredReport, aws: Aws) -> str:
     except PublishError as error:
         return str(error)
     except S3Error as error:
-        warn(f"{error} So it is not known whether a run could publish to the folder.")
+        warn(f"{error} Could not check whether a run may publish to the folder.")
         return ""
 
 
@@ -243,18 +242,10 @@ def _estimate(
     if scan is None:
         scan = ScanEstimate(
             sum(source.bytes or 0 for source in inputs),
-            "every column of the inputs: no period is published yet, and the query reads only the"
-            " columns it names",
+            "every column of the inputs, although the query reads only the columns it names;"
+            " max_scan is not checked before the first publication",
         )
-        is_measured = False
-    else:
-        is_measured = True
-    return Estimate(
-        bytes=scan.bytes,
-        price_usd=_price([scan.bytes], aws),
-        basis=scan.basis,
-        is_measured=is_measured,
-    )
+    return Estimate(bytes=scan.bytes, price_usd=_price([scan.bytes], aws), basis=scan.basis)
 
 
 def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
@@ -335,7 +326,7 @@ def show(result: Preview, console: Console) -> None:
         reason = f"A run of this period would be refused.\n{result.refused}"
         console.print(Text(f"\nNothing was run. {reason}", style="red"))
     else:
-        next_step = "--run pays the query and shows the first rows."
+        next_step = "Add --run to pay for the query and see its first rows."
         console.print(Text(f"\nNothing was run. {next_step}", style="dim"))
 
 
@@ -354,17 +345,14 @@ def _facts(result: Preview) -> Grid:
         facts.add_row("will scan", f"about {cost}")
         facts.add_row("", Text(f"({result.estimate.basis})", style="dim"))
     if result.max_scan is not None:
-        limit = decimal(result.max_scan)
-        if result.estimate is None or not result.estimate.is_measured:
-            limit = f"{limit}, not checked: no published period to measure by"
-        facts.add_row("max_scan", limit)
+        facts.add_row("max_scan", decimal(result.max_scan))
     return facts
 
 
 def _what_is_read(source: InputPreview) -> str:
     """Say which partitions of a table are read, and how many bytes they have."""
     if source.bytes is None:
-        return "a view: its size is not known, and gaps in its tables are not noticed"
+        return "a view: size unknown, missing partitions not checked"
     coverage = source.coverage
     bytes_of_all = f"{decimal(source.bytes)} in all columns"
     if not coverage.is_partitioned:

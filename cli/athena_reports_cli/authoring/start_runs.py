@@ -42,7 +42,7 @@ def airflow_of(address: str, running: Running | None) -> AirflowClient:
     address = address or os.environ.get("AIRFLOW_URL", "")
     if not address:
         raise DeploymentError(
-            "No Airflow is named. Use --airflow URL or --airflow mwaa:NAME."
+            "No Airflow is selected. Use --airflow URL or --airflow mwaa:NAME."
             " On this machine, start `athena-reports up` first."
         )
     return connect(address)
@@ -183,6 +183,6 @@ def check_pool(airflow: AirflowClient, name: str) -> AccountCheck:
     try:
         airflow.pool(name)
     except AirflowApiError as error:
-        problem = f"{error} Create it, or let ATHENA_REPORTS_POOL name another."
+        problem = f"{error} Create it, or set ATHENA_REPORTS_POOL to another pool."
         return AccountCheck(f"pool {name}", problem)
     return AccountCheck(f"pool {name}")

@@ -230,7 +230,7 @@ def why_not_published(declared: DeclaredReport, done: Trial) -> str:
     """Return what would keep a run from publishing these rows; empty if nothing would."""
     empty = declared.report.empty
     if not done.table.rows and empty != "publish":
-        return f'There are no rows, and the report says empty="{empty}".'
+        return f'The query returned no rows, and the report declares empty="{empty}".'
     return failures(done.checks)
 
 

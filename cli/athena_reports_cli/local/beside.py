@@ -19,7 +19,7 @@ DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 
 
 class NoServicesError(AthenaReportsError):
-    """No environment is named, and the command reads what one has published."""
+    """No environment is selected, and the command reads what one has published."""
 
 
 def configure_airflow(project: Project) -> None:
@@ -81,9 +81,9 @@ def published_services(project: Project) -> Running | None:
     running = _use_running(project)
     if running is None and not _shell_names_environment():
         raise NoServicesError(
-            "No environment is named: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no"
-            " `up` runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such as"
-            " prd. On this machine, start `athena-reports up` first."
+            "No environment is selected: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and"
+            " no `up` runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such"
+            " as prd. On this machine, start `athena-reports up` first."
         )
     return running
 

@@ -141,7 +141,7 @@ def stay_up(
         console.print()
         for line in lines:
             console.print(line, soft_wrap=True, highlight=False, markup=False)
-        console.print("Ctrl-C stops all of it.")
+        console.print("Press Ctrl-C to stop everything.")
         while True:
             airflow.check_alive()
             time.sleep(1)

@@ -59,7 +59,7 @@ def _check(twin: Twin, project: Project, progress: Progress) -> None:
     installed = twin.installed
     progress(f"requirements.txt adds {', '.join(installed.added) or 'nothing'}")
     if installed.needs_index:
-        progress("requirements.txt needs a package index: a network without one installs nothing")
+        progress("requirements.txt needs a package index; without one, pip installs nothing")
     else:
         progress("requirements.txt needs no package index")
     twin.import_plugins()
@@ -124,7 +124,7 @@ def _run_periods(
 ) -> None:
     """Run a period of each DAG, and require that it publishes rows."""
     if not periods:
-        progress("no report runs: .lake/ has no table of one")
+        progress("no report was run: .lake/ has none of their tables")
     client = airflow.client
     for dag_id, chosen in periods.items():
         client.unpause(dag_id)

@@ -144,7 +144,7 @@ def test_without_an_environment_there_is_nothing_to_look_at(
 ) -> None:
     done = shop.run(*arguments, **NO_AWS)
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("No environment is named: ")
+    assert done.err.startswith("No environment is selected: ")
 
 
 @pytest.mark.parametrize("command", ["status", "costs"])

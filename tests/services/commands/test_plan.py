@@ -60,7 +60,7 @@ def test_it_asks_what_it_pays_and_a_yes_pays_the_last_three_periods(shop: Projec
     # Three times the median of the scans: of equal weeks, and of a shorter one.
     most = max(query.scanned_bytes for query in done.queries)
     others, question, *progress = done.err.splitlines()
-    assert others == "Only items_weekly is planned. For another DAG, name it: items_monthly"
+    assert others == "Planning items_weekly only. To plan another DAG, name it: items_monthly"
     assert question == (
         f"Query {', '.join(WEEKS)} of items_weekly: about {3 * most / 1000:.1f} kB, 0.00015 USD."
         f" Pay? [y/N]: items_weekly {WEEKS[0]}"
@@ -128,7 +128,12 @@ def test_with_yes_nothing_is_asked_and_last_and_json_are_heeded(shop: Project) -
     ("name", "old", "new", "reason"),
     [
         (DAGS, "at_least=1", "at_least=4", "Check rows(at_least=4) failed: "),
-        (SQL, "GROUP BY", "AND amount < 0 GROUP BY", "There are no rows, and the report says emp"),
+        (
+            SQL,
+            "GROUP BY",
+            "AND amount < 0 GROUP BY",
+            "The query returned no rows, and the report decl",
+        ),
     ],
     ids=["check", "no rows"],
 )

@@ -92,7 +92,9 @@ def test_what_a_run_would_read_and_cost_is_shown_and_nothing_is_paid(shop: Proje
     assert basis == f"(median of {', '.join(WEEKS)})"
     assert "FROM sales" in done.lines
     assert any("TIMESTAMP '2025-06-08 15:00:00.000'" in line for line in done.lines)
-    assert done.lines[-1] == "Nothing was run. --run pays the query and shows the first rows."
+    assert (
+        done.lines[-1] == "Nothing was run. Add --run to pay for the query and see its first rows."
+    )
 
 
 def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena(
@@ -312,9 +314,7 @@ def test_no_rows_would_not_be_published(shop: Project) -> None:
     shop.edit("include/sql/stores.sql", "GROUP BY", "AND amount < 0 GROUP BY")
     done = shop.run("preview", "stores", "2025-06-04", "--run", **WIDE)
     assert (done.code, done.err) == (1, "")
-    assert 'It would not be published. There are no rows, and the report says empty="fail".' in (
-        done.lines
-    )
+    assert "It would not be published. The query returned no rows" in done.out
     shop.edit(DAGS, 'outputs=["csv"],', 'outputs=["csv"], empty="publish",')
     done = shop.run("preview", "stores", "2025-06-04", "--run", **WIDE)
     assert (done.code, done.err) == (0, "")

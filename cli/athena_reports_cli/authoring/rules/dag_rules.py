@@ -229,11 +229,11 @@ def parsing_asks_for_nothing(repository: Repository) -> list[str]:
     for file in repository.files:
         parsed = repository.parsed[file]
         findings += [
-            f"{file.name}: it asks for {what} while it is parsed." for what in sorted(parsed.asked)
+            f"{file.name}: calls {what} while it is parsed." for what in sorted(parsed.asked)
         ]
         if parsed.stored() != _parse(file, _LATER).stored():
             findings.append(
-                f"{file.name}: on another day it is another DAG. Take dates from the period."
+                f"{file.name}: depends on the current date. Take dates from the period."
             )
     return findings
 

@@ -233,7 +233,7 @@ def sql_asks_no_clock(repository: Repository) -> list[str]:
         if query.query is None:
             continue
         findings += [
-            f"{query.file}: it asks for {clock.sql('athena')}, the time at which the query"
+            f"{query.file}: uses {clock.sql('athena')}, the time at which the query"
             ' runs. Take dates from the period: {{ period.contains("event_time") }},'
             " {{ period.end_utc }}."
             for clock in query.query.find_all(*_CLOCKS)
@@ -271,8 +271,8 @@ def inputs_have_the_periods_that_the_sql_reads(repository: Repository) -> list[s
                 is_left_out = getattr(query.period, field) not in read
                 if is_left_out and f"period.{field}.contains" in query.names:
                     findings.append(
-                        f"{place}: the template selects events of period.{field}, and the"
-                        f" partitions of the input leave them out. Add {field}=True to the Input."
+                        f"{place}: the template reads period.{field}, but the"
+                        f" partitions of the input exclude it. Add {field}=True to the Input."
                     )
     return list(dict.fromkeys(findings))  # the queries of a report share its template
 

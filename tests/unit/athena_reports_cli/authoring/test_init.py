@@ -218,11 +218,11 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     assert yaml.safe_load(written["docker-compose.yaml"])["name"] == "reports"
 
 
-def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, run: Run) -> None:
+def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, shell: Shell) -> None:
     packages.add("athena-reports-cli", __version__)
-    done = run("init", "reports", typed="best_users\nplays\n")
-    assert done.returncode == 1
-    assert "Aborted!" in done.stderr
+    code, printed = shell("init", "reports", answer="best_users\nplays\n")
+    assert code == 1
+    assert "Aborted!" in printed
     assert list(work.iterdir()) == []
 
 

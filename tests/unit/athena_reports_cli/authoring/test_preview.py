@@ -130,13 +130,14 @@ def test_before_the_first_publication_the_bytes_of_all_partitions_are_counted(
     assert plays.coverage.present == days
     assert (plays.coverage.absent, plays.bytes) == (("dt=2025-06-18",), 60)
     assert result.estimate is not None
-    assert (result.estimate.bytes, result.estimate.is_measured) == (60, False)
+    assert result.estimate.bytes == 60
     assert result.refused == ""  # what is not measured refuses nothing
     text = printed(result)
     assert "6 of 7 partitions, 60 bytes in all columns: dt=2025-06-15, ..., dt=2025-06-21" in text
     assert "plays: 1 of 7 required partitions missing in Glue: dt=2025-06-18\n" in text
-    assert re.search("max_scan +5 bytes, not checked: no published period to measure by", text)
-    assert "--run pays the query" in text
+    assert re.search("max_scan +5 bytes", text)
+    assert "max_scan is not checked before the first publication" in " ".join(text.split())
+    assert "Add --run to pay for the query" in text
 
 
 @pytest.fixture
@@ -283,7 +284,7 @@ def test_a_report_bucket_that_cannot_be_read_only_gives_a_warning(
     assert (result.refused, result.inputs[0].bytes) == ("", 60)
     warning = capsys.readouterr().err
     assert "s3://there-is-no-such-bucket/plays/weekly/calendar.json cannot be read" in warning
-    assert "not known whether a run could publish" in warning
+    assert "Could not check whether a run may publish" in warning
 
 
 def test_nothing_is_estimated_without_inputs_and_without_a_published_period(
@@ -360,7 +361,6 @@ SHOWN = Preview(
         bytes=3_000,
         price_usd=0.00005,
         basis="median of 2025-06-01",
-        is_measured=True,
     ),
     max_scan=2_000,
     not_validated="the catalog raw is not known.",
@@ -382,7 +382,7 @@ def test_all_that_is_known_before_a_run_is_shown() -> None:
         "lake.plays  4 of 6 partitions, 1.5 kB in all columns: dt=1, ..., dt=4",
         "lake.few    3 of 3 partitions, 0 bytes in all columns: dt=1, dt=2, dt=3",
         "lake.users  no partitions, 2.5 MB in all columns",
-        "lake.ages   a view: its size is not known, and gaps in its tables are not noticed",
+        "lake.ages   a view: size unknown, missing partitions not checked",
         "will scan   about 3.0 kB, 0.00005 USD",
         "            (median of 2025-06-01)",
         "max_scan    2.0 kB",
@@ -395,7 +395,7 @@ def test_all_that_is_known_before_a_run_is_shown() -> None:
         " --tables`.",
         "not validated: the catalog raw is not known.",
         "",
-        "Nothing was run. --run pays the query and shows the first rows.",
+        "Nothing was run. Add --run to pay for the query and see its first rows.",
     ]
 
 

@@ -95,7 +95,7 @@ def test_without_an_airflow_the_message_says_how_to_name_one(
     with pytest.raises(DeploymentError) as refused:
         airflow_of("", None)
     assert str(refused.value) == (
-        "No Airflow is named. Use --airflow URL or --airflow mwaa:NAME. On this machine, start"
+        "No Airflow is selected. Use --airflow URL or --airflow mwaa:NAME. On this machine, start"
         " `athena-reports up` first."
     )
 
@@ -238,4 +238,4 @@ def test_what_may_have_started_is_told(
 def test_a_pool_is_looked_for_in_airflow() -> None:
     assert not check_pool(Scripted([], [{"slots": 1}]), "athena").problem
     problem = check_pool(Scripted([], [ABSENT]), "athena").problem
-    assert problem == "Not found. Create it, or let ATHENA_REPORTS_POOL name another."
+    assert problem == "Not found. Create it, or set ATHENA_REPORTS_POOL to another pool."

@@ -318,7 +318,7 @@ def test_why_rows_would_not_be_published_is_what_keeps_a_run_from_it(
         return why_not_published(declared, done)
 
     if rows == 0 and empty != "publish":
-        assert why() == f'There are no rows, and the report says empty="{empty}".'
+        assert why() == f'The query returned no rows, and the report declares empty="{empty}".'
         assert why(check) == why()
         return
     assert why() == why(warned) == ""

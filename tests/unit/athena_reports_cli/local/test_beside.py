@@ -191,9 +191,9 @@ def test_what_reads_publications_is_refused_where_there_are_none(
     ):
         published_services(Project(tmp_path))
     assert str(refused.value) == (
-        "No environment is named: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no `up`"
-        " runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such as prd. On"
-        " this machine, start `athena-reports up` first."
+        "No environment is selected: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no"
+        " `up` runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such as prd."
+        " On this machine, start `athena-reports up` first."
     )
     assert started == []
 

@@ -135,7 +135,7 @@ def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
     assert told_airflow == "http://127.0.0.1:8080  user admin, password sec[ret"
     assert reports == "http://127.0.0.1:8080/athena-reports/"
     assert publish == "athena-reports run REPORT PERIOD, in another shell"
-    assert lines[4:] == ["Ctrl-C stops all of it."]
+    assert lines[4:] == ["Press Ctrl-C to stop everything."]
     expected = {"AIRFLOW_HOME": str(tmp_path / "a home"), **services.environment}
     exported = subprocess.run(
         ["sh", "-c", f"{shell}; env"], env={}, check=True, capture_output=True, text=True

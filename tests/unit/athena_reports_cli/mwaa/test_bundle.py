@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from airflow._shared.module_loading import find_path_from_directory
 
-from athena_reports.errors import SettingsError
-from athena_reports_cli.authoring.rules.dag_rules import Repository
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.mwaa import BundleError
 from athena_reports_cli.mwaa import bundle as bundle_module
@@ -186,41 +184,6 @@ def test_beside_lines_with_hashes_the_carried_wheels_have_theirs(
     command += ["--target", str(tmp_path / "installed"), "--requirement", str(requirements)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def test_where_mwaa_puts_it_the_library_finds_the_sql(repository: Path, tmp_path: Path) -> None:
-    home = tmp_path / "usr" / "local" / "airflow"
-    bundle = build(repository)
-    shutil.copytree(bundle / "dags", home / "dags")
-    with zipfile.ZipFile(bundle / "plugins.zip") as plugins:
-        plugins.extractall(home / "plugins")
-
-    program = (
-        "from pathlib import Path; from athena_reports.settings import find_sql_folder;"
-        f" print(find_sql_folder(Path({str(home / 'dags' / 'reports.py')!r})))"
-    )
-    environment = {
-        "AIRFLOW_HOME": str(home),
-        "PYTHONPATH": str(home / "plugins"),
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-    }
-    command = [sys.executable, "-c", program]
-    found = subprocess.run(
-        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
-    ).stdout
-
-    assert Path(found.strip()) == home / "dags" / "include" / "sql"
-
-
-def test_without_startup_sh_no_dag_file_is_imported_as_if_it_were_dev(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AWS_ENDPOINT_URL")
-    bundle = build(repository)
-    # Airflow looks at the DAG files alone.
-    (bundle / "dags" / "include" / "helper.py").write_text("raise RuntimeError('imported')\n")
-    with pytest.raises(SettingsError, match="ATHENA_REPORTS_ENV is not set"):
-        Repository(Project(bundle)).declared  # noqa: B018  # it imports the files
 
 
 def test_the_constraints_pin_what_is_tested() -> None:

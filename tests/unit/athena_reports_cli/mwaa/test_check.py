@@ -199,9 +199,9 @@ def test_what_needs_an_index_and_that_no_report_runs_is_told(
     checked.run()
     assert checked.told[:2] == [
         "requirements.txt adds nothing",
-        "requirements.txt needs a package index: a network without one installs nothing",
+        "requirements.txt needs a package index; without one, pip installs nothing",
     ]
-    assert "no report runs: .lake/ has no table of one" in checked.told
+    assert "no report was run: .lake/ has none of their tables" in checked.told
 
 
 def test_a_report_without_a_row_fails_the_check(

@@ -108,7 +108,7 @@ def test_what_only_looks_like_a_clock_is_none(make: Make, sql: str) -> None:
 def test_a_clock_is_told_with_what_to_write_instead(make: Make) -> None:
     sql = "SELECT COUNT(*) AS n FROM plays WHERE dt < CURRENT_DATE"
     assert sql_rules.sql_asks_no_clock(make(sql=sql)) == [
-        f"{FIRST}: it asks for CURRENT_DATE, the time at which the query runs. Take dates from the"
+        f"{FIRST}: uses CURRENT_DATE, the time at which the query runs. Take dates from the"
         ' period: {{ period.contains("event_time") }}, {{ period.end_utc }}.'
     ]
 
@@ -148,8 +148,8 @@ def test_events_of_a_period_whose_partitions_the_input_leaves_out_are_found(
     without = make(declaring.replace("Report(", 'Report(inputs=[Input("plays")], '), sql)
     (finding,) = sql_rules.inputs_have_the_periods_that_the_sql_reads(without)
     assert re.search(
-        r"plays\.py, line \d+: the template selects events of period\.previous, and the partitions"
-        r" of the input leave them out\. Add previous=True to the Input\.$",
+        r"plays\.py, line \d+: the template reads period\.previous, but the partitions"
+        r" of the input exclude it\. Add previous=True to the Input\.$",
         finding,
     )
     shutil.rmtree(without.root)
@@ -469,36 +469,36 @@ def test_an_error_in_a_function_of_the_file_is_told_with_the_line_that_failed(ma
 @pytest.mark.parametrize(
     ("line", "finding"),
     [
-        ("import socket; socket.create_connection(('127.0.0.1', 9))", "it asks for a service"),
+        ("import socket; socket.create_connection(('127.0.0.1', 9))", "calls a service"),
         (
             "import socket\ntry: socket.socket().connect(('127.0.0.1', 9))\nexcept OSError: pass",
-            "it asks for a service",
+            "calls a service",
         ),
         (
             "import socket\ntry: socket.getaddrinfo('localhost', 9)\nexcept OSError: pass",
-            "it asks for a service",
+            "calls a service",
         ),
         (
             "from airflow.sdk import Connection\ntry: Connection.get('aws')"
             "\nexcept Exception: pass",
-            "it asks for a connection",
+            "calls a connection",
         ),
         (
             "from airflow.models import Connection\n"
             "try: Connection.get_connection_from_secrets('aws')\nexcept Exception: pass",
-            "it asks for a connection",
+            "calls a connection",
         ),
         (
             "from airflow.sdk import Variable; Variable.get('top', default=None)",
-            "it asks for a Variable",
+            "calls a Variable",
         ),
         (
             "from airflow.sdk import BaseHook; BaseHook.get_connection('aws')",
-            "it asks for a connection",
+            "calls a connection",
         ),
         (
             "from datetime import date; plays_weekly.description = str(date.today())",
-            "it is another DAG",
+            "depends on the current date",
         ),
     ],
 )
