@@ -319,10 +319,9 @@ def new(
     partition: PartitionOption = "dt",
     timezone: TimezoneOption = "UTC",
 ) -> None:
-    """Write a new report.
+    """Write a new report: a DAG file, its SQL, a test case and the rendered SQL.
 
-    Writes a DAG file, its SQL, a test case and the rendered SQL. Prompts for the required options
-    that are not given. Overwrites no file.
+    Prompts for the required options that are not given. Overwrites no file.
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
     from athena_reports_cli.local.beside import print_note
@@ -779,7 +778,7 @@ def costs(
 ) -> None:
     """Show what queries scanned and cost.
 
-    The totals are by report, by owner and by month, the most expensive first.
+    The totals are by report, by owner and by month, the largest scan first.
     """
     _use_published()
     from athena_reports_cli.authoring import costs as cost_totals

@@ -6,7 +6,6 @@ A rule returns what breaks it, one text per finding; its docstring says why it i
 from __future__ import annotations
 
 import json
-import re
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,8 +37,6 @@ from athena_reports_cli.authoring.report_files import (
     import_file,
 )
 from athena_reports_cli.local.project import Project
-
-SECTIONS = ["Schedule", "Input", "Rerun", "Permissions"]
 
 _EARLIER = datetime(2021, 3, 1, 11, tzinfo=UTC)
 _LATER = datetime(2033, 11, 6, 23, 59, tzinfo=UTC)
@@ -181,21 +178,6 @@ def dag_ids_are_unique(repository: Repository) -> list[str]:
     ]
 
 
-def every_report_is_documented(repository: Repository) -> list[str]:
-    """Who is called at night reads it in Airflow.
-
-    When it runs, from what, whether to clear it, with which rights.
-    """
-    findings = []
-    for declared in repository.reports.values():
-        file = Path(declared.dag.fileloc).name
-        for section in SECTIONS:
-            if not re.search(rf"^(#+ *|\*\*){section}\b", declared.dag.doc_md or "", re.MULTILINE):
-                finding = f"{file}: its docstring (doc=__doc__) lacks a section **{section}.**"
-                findings.append(finding)
-    return list(dict.fromkeys(findings))  # the DAGs of a file share its docstring
-
-
 def every_report_has_an_owner(repository: Repository) -> list[str]:
     """Airflow's default names nobody, and somebody is asked about the numbers."""
     return [
@@ -290,7 +272,6 @@ RULES: list[Rule] = [
     every_file_can_be_imported,
     every_report_is_found,
     dag_ids_are_unique,
-    every_report_is_documented,
     every_report_has_an_owner,
     every_logic_is_known,
     parsing_asks_for_nothing,

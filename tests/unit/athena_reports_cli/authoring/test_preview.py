@@ -225,7 +225,7 @@ def test_the_size_of_a_view_is_not_known(
     add_users()
     result = preview(joined(make_report), NEXT, aws, VALID)
     assert result.inputs[1].bytes is None
-    assert "a view: its size is not known" in printed(result)
+    assert "a view: size unknown" in printed(result)
 
 
 def test_published_periods_measure_the_next_one_and_refuse_it_as_its_run_does(

@@ -32,8 +32,7 @@ SELECT country FROM plays
 WHERE {{ period.partitions("dt") }} AND {{ period.contains("played_at") }}
 ORDER BY country
 """
-# It lacks a section of its page.
-DAG_FILE_WITHOUT_RERUN = DAG_FILE.replace("**Rerun.**", "Rerun.")
+DAG_FILE_WITHOUT_OWNER = DAG_FILE.replace('    owner="analytics",\n', "")
 GOLDEN = "tests/reports/plays/golden/weekly_2025-01-05.sql"
 COMMAND = [sys.executable, "-m", "athena_reports_cli", "check"]
 RunRules = Callable[..., tuple[bool, list[str]]]
@@ -111,17 +110,17 @@ def test_golden_files_are_written_only_with_renew_and_a_finding_gives_exit_code_
 
     assert shell("check")[0] == 0
 
-    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_RERUN)
+    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_OWNER)
     code, printed = shell("check", "--renew")
     assert (code, shell.errors) == (1, "")
-    assert "Rerun" in printed
+    assert "give the report an owner" in printed
 
 
 def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
     project: Path, rules: RunRules, sql_folder: Path
 ) -> None:
     rules(renew=True)
-    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_RERUN)
+    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_OWNER)
     (project / "dags" / "broken.py").write_text('"""An Airflow DAG."""\n\n1 / 0\n')
     (sql_folder / "plays.sql").write_text(SQL.replace("country\n", "country, NOW()\n"))
     is_clean, lines = rules()
@@ -132,10 +131,10 @@ def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
     )
     assert last is not None
     titles = [line for line in lines if re.match(r"[a-z_]+: [A-Z]", line)]
-    assert len(titles) >= 3  # the page, the clock and the golden file
+    assert len(titles) >= 3  # the owner, the clock and the golden file
     findings = [line for line in lines if re.match(r"    \S", line)]
     assert int(last[1]) >= len(titles)
-    assert any("Rerun" in line for line in findings)
+    assert any("owner" in line for line in findings)
     assert any("NOW" in line for line in findings)
 
 
@@ -156,7 +155,7 @@ def test_what_cannot_be_validated_is_counted_and_fails_with_strict_alone(
 def test_named_reports_are_checked_and_json_has_the_findings(
     project: Path, sql_folder: Path, shell: Shell
 ) -> None:
-    other = DAG_FILE_WITHOUT_RERUN.replace('name="plays"', 'name="others"')
+    other = DAG_FILE_WITHOUT_OWNER.replace('name="plays"', 'name="others"')
     (project / "dags" / "others.py").write_text(other)
     (sql_folder / "plays.sql").write_text(SQL.replace("SELECT country", "SELECT contry"))
     code, _ = shell("check", "plays", "--renew", "--json")
@@ -284,11 +283,11 @@ def test_the_command_checks_the_project_that_it_is_run_in(project: Path) -> None
     (project / "plugins").mkdir()
     shutil.copy(ROOT / "plugins" / "athena_reports_plugin.py", project / "plugins")
     (sql / "plays.sql").write_text(SQL)
-    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_RERUN)
+    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_OWNER)
 
     command = [*COMMAND, "--renew"]
     done = subprocess.run(command, cwd=sql, env=shell_of("prd"), capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert (project / GOLDEN).read_text().startswith("-- Where players are.\n")
-    assert "Rerun" in done.stdout
+    assert "owner" in done.stdout
     assert "1 finding in 1 DAG file, 1 report DAG" in done.stdout

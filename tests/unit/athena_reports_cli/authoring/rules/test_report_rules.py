@@ -227,37 +227,6 @@ def test_two_inputs_of_one_key_are_told_apart(make: Make) -> None:
     assert "inputs.scores.partitions" in found[0]
 
 
-WITH_HEADINGS = '''"""
-# Plays
-
-## Schedule
-
-Weekly, by an Airflow DAG.
-
-# Input
-### Rerun
-**Permissions and more.**
-"""
-
-''' + DAG_FILE.partition('"""\n\n')[2]
-
-
-def test_a_section_is_a_heading_or_begins_with_bold_words(make: Make) -> None:
-    repository = make(WITH_HEADINGS)
-    assert dag_rules.every_report_is_documented(repository) == []
-    assert repository.reports
-
-
-def test_the_docstring_that_two_dags_share_is_told_of_once(make: Make) -> None:
-    monthly = 'plays_monthly = build_dag(plays, monthly(timezone="Asia/Tokyo"))\n'
-    two_dags = f"{DAG_FILE}{monthly}".replace("weekly\n\n", "monthly, weekly\n\n")
-    repository = make(two_dags.replace("**Rerun.** ", ""))
-    assert len(repository.reports) == 2
-    assert dag_rules.every_report_is_documented(repository) == [
-        "plays.py: its docstring (doc=__doc__) lacks a section **Rerun.**"
-    ]
-
-
 def test_an_unload_needs_no_order(make: Make) -> None:
     unloading = DAG_FILE.replace("doc=__doc__,", "doc=__doc__,\n    unload=True,")
 
@@ -292,7 +261,6 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
             "plays_weekly = ",
             "later = lambda: ",
         ),
-        broken(dag_rules.every_report_is_documented, "lacks a section **Rerun.**", "**Rerun.**"),
         broken(
             dag_rules.every_report_has_an_owner, "plays_weekly: give", '    owner="analytics",\n'
         ),
