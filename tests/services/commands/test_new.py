@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from athena_reports_cli.local.running import Running
 from tests.services.commands.project import CTRL_C, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -105,3 +106,14 @@ def test_what_cannot_be_written_whole_is_taken_back(shop: Project) -> None:
     assert (done.code, done.out) == (1, "")
     assert done.err.endswith("Nothing was written.\n")
     assert shop.files() == before
+
+
+def test_an_up_that_reads_the_new_report_is_named(shop: Project) -> None:
+    running = Running("http://127.0.0.1:8080", "admin", "secret", {})
+    shop.patch.setattr("athena_reports_cli.local.running.find_running", lambda _: running)
+    done = shop.run("new", "best", *new_options())
+    assert done.code == 0
+    assert done.err == (
+        "The `up` at http://127.0.0.1:8080 reads the report within a minute. With --schedule, it"
+        " then runs the last complete period.\n"
+    )
