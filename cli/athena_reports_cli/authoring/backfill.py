@@ -73,24 +73,16 @@ def plan_backfill(
     aws: Aws,
     now: datetime,
 ) -> BackfillPlan:
-    """Return what a backfill of a DAG would do. Nothing is started.
+    """Return what a backfill would do of the periods that start in a range of local dates.
 
-    Args:
-        declared: The report in a cadence.
-        first: The first local date in which a period starts; one without data is left out.
-        last: The last such date.
-        airflow: The Airflow that is to run it.
-        aws: The services that the report is published in.
-        now: The instant by which a period has to have ended.
+    Nothing is started. Periods without data are left out, and so are those that have not ended
+    by `now`.
 
     Raises:
         DeploymentError: This Airflow does not have the DAG of these files.
-        AirflowApiError: Airflow rejected a request, or did not respond.
         BackfillError: A backfill of the DAG is active.
         CalendarError: No run could publish the report.
         ScanLimitError: A run of a period would not start its query.
-        ClientError: AWS refused a call, or did not serve it.
-        BotoCoreError: Likewise, if a call was not sent or not answered.
     """
     dag_id = declared.dag.dag_id
     deployed = deployed_dag(declared, airflow)

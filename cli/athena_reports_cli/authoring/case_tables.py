@@ -35,10 +35,7 @@ def input_files(folder: Path) -> list[Path]:
 def case_tables(folder: Path, inputs: Sequence[Source], aws: Aws) -> Iterator[str]:
     """Create a database with a table for each CSV file of a case, and remove it afterwards.
 
-    Args:
-        folder: The folder of the case.
-        inputs: The report's inputs. A table has the partition keys that its input declares.
-        aws: The services to write to.
+    A table has the partition keys that its input declares.
 
     Yields:
         The name of the database.

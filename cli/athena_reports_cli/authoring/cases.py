@@ -111,19 +111,11 @@ def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
 def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False) -> CaseResult:
     """Run a case in a database of its own in the local services.
 
-    Args:
-        folder: The folder of the case, in the folder of its report.
-        reports: The reports of the DAGs folder.
-        aws: The local services.
-        accept: Write the rows that come out as the expected ones, and compare nothing. The case has
-            failed if a check does.
-
-    Returns:
-        What became of it. A case that cannot be run as it is written has failed.
+    With `accept` the rows that come out are written as the expected ones, and compared with
+    nothing. A case has failed if a check does, or if it cannot be run as it is written.
 
     Raises:
         RemoteEndpointError: The services are not local ones.
-        BotoCoreError: They do not answer.
     """
     require_local(aws.athena, aws.glue, aws.s3.client)
     started = time.monotonic()

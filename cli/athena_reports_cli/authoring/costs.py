@@ -37,12 +37,9 @@ class Costs(BaseModel, frozen=True):
 
 
 def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
-    """Return what the queries of the last months cost, by one listing of each table.
+    """Return what the queries of the last months cost, the present one included.
 
-    Args:
-        dags: The DAGs whose queries are counted.
-        months: How many months, the present one included.
-        aws: The services to read from.
+    That takes one listing of each table.
     """
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         ledgers = list(threads.map(partial(_ledger, aws=aws), dags))

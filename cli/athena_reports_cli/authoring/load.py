@@ -98,22 +98,14 @@ class _Rows(NamedTuple):
 def load(
     source: Source, lake: Lake, folder: Path, progress: Callable[[str], None] = lambda _: None
 ) -> KeptTable:
-    """Make a table of a file, in place of one that was loaded before.
+    """Make a table of a file, in place of one that was loaded before, and keep it in a folder.
 
-    If the file cannot become a table, all stays as it was.
-
-    Args:
-        source: The file and the table.
-        lake: Where the table is created.
-        folder: Where it is kept.
-        progress: Is called with what is done next.
+    If the file cannot become a table, all stays as it was. `progress` is called with each next
+    step.
 
     Raises:
         DataFileError: The file cannot become a table.
         LakeError: The database has a table of this name that was not loaded.
-        S3Error: S3 refused a call, or did not answer.
-        ClientError: Glue refused a call.
-        BotoCoreError: It did not answer.
     """
     _require_names(source)
     location_of_loaded(source.table, lake)

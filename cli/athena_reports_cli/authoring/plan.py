@@ -105,23 +105,15 @@ def make_plan(
     aws: Aws,
     show_progress: Callable[[str], None],
 ) -> ChangePlan:
-    """Pay the query of each period, and compare its rows with the published ones.
+    """Pay the query of each published period, and compare its rows with the published ones.
 
-    Nothing is published. What Athena wrote expires with the other query results.
-
-    Args:
-        declared: The report, as it is edited.
-        periods: Published periods.
-        key: The columns that tell rows apart; empty for the key of the report.
-        aws: The services.
-        show_progress: Is called with a line of text before each query.
+    Nothing is published. What Athena wrote expires with the other query results. `key` are the
+    columns that tell rows apart, by default the key of the report. `show_progress` is called before
+    each query.
 
     Raises:
-        ScanLimitError: A run of a period would not start its query.
         QueryFailedError: The query of a period does not succeed.
         AthenaReportsError: What is published or queried cannot be read, or a transform fails.
-        ClientError: AWS refused a call, or did not serve it.
-        BotoCoreError: Likewise, if a call was not sent or not answered.
     """
     planned = []
     for period in periods:

@@ -107,17 +107,11 @@ def preview(
 ) -> Preview:
     """Look at a period, and pay nothing.
 
-    Args:
-        declared: The report.
-        period: The period.
-        aws: The services.
-        verdict: What a dry run of the period says; it has found no mistake.
-        outdated_tables: Inputs whose columns differ between `tables.yaml` and Glue.
+    `verdict` is that of a dry run of the period, which has found no mistake. `outdated_tables` are
+    the inputs whose columns differ between `tables.yaml` and Glue.
 
     Raises:
         AthenaReportsError: Glue or S3 refused a call, or did not serve it.
-        ClientError: Likewise.
-        BotoCoreError: A call was not sent or not answered.
     """
     partitions_of_inputs = find_partitions(
         declared.report.inputs,
@@ -160,7 +154,7 @@ def run_preview(
     *,
     deliver_into: Path | None = None,
 ) -> Preview:
-    """Pay the query of a period, and add what it gave; nothing is published.
+    """Pay the query of a period, and add what it gave to an unpaid preview; nothing is published.
 
     Args:
         unpaid: What `preview` returned. No run would refuse the period.
@@ -173,8 +167,6 @@ def run_preview(
         DeliveryError: The report has no channels, or what they would get cannot be made.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
-        ClientError: AWS refused a call, or did not serve it.
-        BotoCoreError: Likewise, if a call was not sent or not answered.
     """
     if deliver_into is not None:
         require_deliverable(declared)

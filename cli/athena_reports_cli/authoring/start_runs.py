@@ -128,11 +128,11 @@ def start_run(airflow: AirflowClient, dag_id: str, period_id: str) -> str:
 def start_backfill(
     airflow: AirflowClient, dag_id: str, first: datetime, last: datetime, **options: Any
 ) -> int:
-    """Start a backfill, and return its id.
+    """Start a backfill of a DAG that has no active one, and return its id.
 
     Args:
         airflow: The Airflow.
-        dag_id: The DAG. It has no active backfill.
+        dag_id: The DAG.
         first: The start of the first period, an instant.
         last: The start of the last period, inclusive.
         options: Further fields of the request.

@@ -178,8 +178,6 @@ def trial(request: TrialRequest, aws: Aws) -> Iterator[Trial]:
         QueryRefusedError: Athena does not start it, such as for a syntax error.
         QueryFailedError: The query does not succeed.
         AthenaReportsError: Its result cannot be read, or a transform fails.
-        ClientError: AWS refused a call, or did not serve it.
-        BotoCoreError: Likewise, if a call was not sent or not answered.
     """
     execution = _succeeded(request, aws)
     with open_engine(settings().memory_limit, about=request.about, again=_TRY_AGAIN) as engine:

@@ -131,14 +131,8 @@ def locked(folder: Path) -> Iterator[None]:
 def keep(table: str, kept: KeptTable, files: Path, folder: Path) -> Path:
     """Make Parquet files the current version of a table, in a locked folder of all tables.
 
-    Args:
-        table: The name of the table.
-        kept: What it is.
-        files: The folder of the files in Hive's layout, which is moved.
-        folder: Where the tables are kept.
-
-    Returns:
-        The folder of the files from now on.
+    `files` is a folder in Hive's layout, which is moved. Returns the folder of the files from now
+    on.
     """
     table_folder = folder / table
     table_folder.mkdir(exist_ok=True)
@@ -155,11 +149,9 @@ def keep(table: str, kept: KeptTable, files: Path, folder: Path) -> Path:
 
 
 def kept_tables(folder: Path, progress: Callable[[str], None]) -> dict[str, KeptTable]:
-    """Return the tables that are kept in a folder, by name.
+    """Return the tables that are kept in a folder, by name. The folder need not exist.
 
-    Args:
-        folder: Where they are kept. It need not exist.
-        progress: Is called with a line of text for each table that cannot be read.
+    `progress` is called with a line of text for each table that cannot be read.
     """
     tables = {}
     for file in sorted(folder.glob(f"*/{_TABLE_FILE}")):
@@ -178,11 +170,7 @@ def fill_services(
 ) -> None:
     """Create what an environment, such as `dev`, needs in local services, and its kept tables.
 
-    Args:
-        services: The services.
-        environment: The environment.
-        folder: Where tables are kept; see `restore`, which also has the errors.
-        progress: Is called with a line of text for each table.
+    `progress` is called with a line of text for each table.
     """
     services.prepare(environment)
     restore(folder, Lake.of_services(services, environment), progress)
@@ -195,18 +183,10 @@ def restore(
     *,
     leave_out: Collection[str] = (),
 ) -> None:
-    """Create all tables that are kept in services. They may have them already.
+    """Create all tables that a folder keeps in services, which may have them already.
 
-    Args:
-        folder: Where they are kept. It need not exist.
-        lake: Where they are created.
-        progress: Is called with a line of text for each table.
-        leave_out: Names of tables that are left out.
-
-    Raises:
-        S3Error: S3 refused a call, or did not answer.
-        ClientError: Glue refused a call.
-        BotoCoreError: It did not answer.
+    The folder need not exist. `progress` is called with a line of text for each table. `leave_out`
+    has the names of tables that are left out.
     """
     if not folder.is_dir():
         return
@@ -245,17 +225,8 @@ def create_table(table: str, kept: KeptTable, files: Path, lake: Lake) -> None:
 
     Glue has no transaction: a query that is planned at this moment may find no table, and fails.
 
-    Args:
-        table: The name of the table.
-        kept: What it is.
-        files: The folder of its files.
-        lake: Where it is created.
-
     Raises:
         LakeError: The database has a table of this name that was not loaded.
-        S3Error: S3 refused a call, or did not answer.
-        ClientError: Glue refused a call.
-        BotoCoreError: It did not answer.
     """
     replaced_uri = location_of_loaded(table, lake)
     table_uri = f"s3://{lake.bucket}/{table}/{kept.version}/"
@@ -283,10 +254,7 @@ def create_table(table: str, kept: KeptTable, files: Path, lake: Lake) -> None:
 def write_files(rows: DuckDBPyRelation, keys: Collection[str], engine: Engine) -> tuple[Path, int]:
     """Write rows as the files of a table, and return their folder and the number of rows.
 
-    Args:
-        rows: The rows, with the types of the table.
-        keys: The partition keys, columns that are in the names of folders instead of the files.
-        engine: The engine of the rows.
+    The partition keys are in the names of folders, and not in the files.
     """
     files = engine.folder / uuid4().hex
     layout = "PER_THREAD_OUTPUT true"

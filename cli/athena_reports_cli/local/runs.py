@@ -79,11 +79,8 @@ def follow_backfill(
 ) -> list[DagRun]:
     """Wait for the runs of a backfill, and report how many are in which state.
 
-    Args:
-        client: The Airflow.
-        dag_id: The DAG.
-        starts: The logical dates of the runs: the starts of their periods.
-        progress: Is called with a line of text whenever a number has changed.
+    `starts` are the logical dates of the runs: the starts of their periods. `progress` is called
+    with a line of text whenever a number has changed.
     """
     reported = ""
     while True:

@@ -189,11 +189,7 @@ class AirflowRuntime:
         self._wait_until_none(without_dag, "parsed")
 
     def _parsed_dags(self) -> list[Any]:
-        """The DAGs that Airflow knows.
-
-        Raises:
-            AirflowRuntimeError: If a file in the DAGs folder cannot be imported.
-        """
+        """Return the DAGs that Airflow knows; AirflowRuntimeError if a file cannot be imported."""
         errors = self.client.rows("/api/v2/importErrors", "import_errors")
         if errors:
             texts = [f"{error['filename']}:\n{error['stack_trace']}" for error in errors]

@@ -23,13 +23,8 @@ from athena_reports_cli.local.services import ENVIRONMENT, Services, ServicesErr
 def up(project: Project, port: int, console: Console, *, schedule: bool = False) -> NoReturn:
     """Run Airflow beside local services with the tables that the project keeps.
 
-    Only an error or an interrupt ends it, and then all that it started is stopped.
-
-    Args:
-        project: Whose reports run.
-        port: Port of Airflow on 127.0.0.1.
-        console: Where a person reads what happens.
-        schedule: Whether Airflow starts runs by itself.
+    Only an error or an interrupt ends it, and then all that it started is stopped. With `schedule`
+    Airflow starts runs by itself.
 
     Raises:
         AirflowRuntimeError: `up` runs already, or the port is taken, or Airflow or the services do
@@ -116,13 +111,7 @@ def stay_up(
     project: Project,
     console: Console,
 ) -> NoReturn:
-    """Announce an Airflow, to a person and to the other commands of the project, and watch over it.
-
-    Args:
-        airflow: An Airflow that runs.
-        services: What its tasks reach.
-        project: The project whose commands may use both.
-        console: Where a person reads it.
+    """Announce an Airflow to a person and to the other commands of the project, and watch over it.
 
     Raises:
         AirflowRuntimeError: A component of Airflow has ended.

@@ -35,13 +35,7 @@ _NAMES_IN_AWS = re.compile(
 
 
 def check_in_twin(project: Project, bundle: Path, version: str, progress: Progress) -> None:
-    """Run a bundle in the twin of an image.
-
-    Args:
-        project: The project of the bundle.
-        bundle: The folder of the bundle.
-        version: The image's version of Airflow.
-        progress: Told what happens.
+    """Run the bundle in a folder in the twin of an image, named by its version of Airflow.
 
     Raises:
         BundleError: The bundle does not work, or its twin cannot be made.

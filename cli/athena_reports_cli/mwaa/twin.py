@@ -251,11 +251,7 @@ class Twin:
         return self._run(command, environment)
 
     def _run(self, command: list[str], variables: Mapping[str, str] | None = None) -> Path:
-        """Run a command, and return its log.
-
-        Raises:
-            BundleError: It failed; the message has the end of the log.
-        """
+        """Run a command, and return its log; BundleError with the end of the log if it failed."""
         environment = _clean_environment()
         environment.update(variables or {})
         log = self.folder / "command.log"
@@ -284,11 +280,7 @@ class Twin:
 def build_twin(version: str, bundle: Path, work: Path, progress: Progress) -> Twin:
     """Make the twin of an image, or take the one that exists, and put a bundle into it.
 
-    Args:
-        version: The image's version of Airflow.
-        bundle: The folder of the bundle.
-        work: The folder of all twins.
-        progress: Told what happens.
+    `version` is the image's version of Airflow; `work` is the folder of all twins.
 
     Raises:
         BundleError: uv or pip failed.

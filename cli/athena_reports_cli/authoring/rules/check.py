@@ -146,9 +146,6 @@ def environment_of_rules(project: Project) -> Iterator[str]:
 
     Airflow reads its configuration when it is imported. The variables stay as they are set.
 
-    Args:
-        project: Whose reports are looked at.
-
     Yields:
         The folder of Airflow.
     """
