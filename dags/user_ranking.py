@@ -22,7 +22,7 @@ report bucket.
 from datetime import timedelta
 
 from athena_reports import (
-    PATIENT,
+    LONG_QUERY_TIMEOUT,
     Column,
     Input,
     Report,
@@ -72,7 +72,7 @@ user_ranking_monthly = build_dag(
     user_ranking,
     monthly("Asia/Tokyo"),
     params={"top": 1000},
-    wait=PATIENT,
+    wait=LONG_QUERY_TIMEOUT,
     retry=RetryPolicy(retries=5),
     run_timeout=timedelta(hours=12),
 )

@@ -38,7 +38,7 @@ from airflow.providers.amazon.aws.sensors.athena import AthenaSensor
 from airflow.sdk.exceptions import TaskDeferred
 
 from athena_reports.steps import query_poller
-from athena_reports.steps.shared_poller import Turns
+from athena_reports.steps.shared_poller import RateLimiter
 from athena_reports_cli.local.services import Services, local_services
 from bench.local_airflow import ROOT, WORK, airflow_config
 from bench.results import Row
@@ -117,7 +117,7 @@ class ScriptedAthena:
             time_machine.travel(START, tick=False) as clock,
             patch.object(time, "sleep", clock.shift),
             patch.object(time, "monotonic", lambda: dt.datetime.now(dt.UTC).timestamp()),
-            patch.object(query_poller, "_turns", Turns()),
+            patch.object(query_poller, "_rate_limiter", RateLimiter()),
             patch.object(asyncio, "sleep", sleep),
             patch.multiple(AthenaHook, **hook),
         ):

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from athena_reports.steps.run_query import AthenaSubmitOperator
     from athena_reports.steps.transform import transform_result
     from athena_reports.steps.wait_for_query import AthenaWaitSensor
-    from athena_reports.workflows.report_dag import PATIENT, build_dag
+    from athena_reports.workflows.report_dag import LONG_QUERY_TIMEOUT, build_dag
 
 # The module of this package that defines a name.
 _MODULE_OF = {
@@ -67,7 +67,7 @@ _MODULE_OF = {
     "mail": "delivery.channels",
     "notify": "delivery.channels",
     "slack": "delivery.channels",
-    "PATIENT": "workflows.report_dag",
+    "LONG_QUERY_TIMEOUT": "workflows.report_dag",
     "STATE_MACHINE_RETRIES": "queries.retry_policy",
     "RetentionPolicy": "maintenance.cleanup",
     "RetryPolicy": "queries.retry_policy",
@@ -117,7 +117,7 @@ __all__ = [  # noqa: RUF022  # the order of docs/reference/api.md
     "notify",
     "slack",
     # Policies
-    "PATIENT",
+    "LONG_QUERY_TIMEOUT",
     "STATE_MACHINE_RETRIES",
     "RetentionPolicy",
     "RetryPolicy",

@@ -103,10 +103,8 @@ def explain(
 ) -> tuple[str, str]:
     """Return the field that is not valid, and what is wrong with it.
 
-    Args:
-        error: What pydantic found.
-        declared: The class or the function whose arguments are the fields.
-        kwargs: The fields that were given by name.
+    `declared` is the class or the function whose arguments are the fields; `kwargs` are those that
+    were given by name.
     """
     first, *others = error.errors()
     location, *inside = first["loc"]

@@ -14,12 +14,6 @@ class AthenaReportsError(Exception):
     retryable = False
 
     def __init__(self, message: str = "", *, retryable: bool | None = None) -> None:
-        """Make the error.
-
-        Args:
-            message: What happened, and what to do next.
-            retryable: Whether the same call may succeed later; None for the default of the class.
-        """
         super().__init__(message)
         if retryable is not None:
             self.retryable = retryable
@@ -46,7 +40,6 @@ class ReportError(AthenaReportsError):
     """
 
     def __init__(self, declaration: str, field: str, problem: str) -> None:
-        """Make the error; `problem` is why the field is not valid, and what to do."""
         super().__init__(f"{declaration}, field {field!r}: {problem}")
         self.declaration = declaration
         self.field = field

@@ -28,14 +28,13 @@ _SHORT_NAMES = {"environment": "ENV", "report_bucket": "BUCKET"}
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 # A domain, or a channel of Slack by its name or its id, in lower case.
 _RECIPIENT = r"([a-z0-9-]+\.)+[a-z0-9-]+|#[^\s,#@]+|[cgd][a-z0-9]{6,}"
-_TWO_LAYERS = "aws:kms:dsse"  # DSSE-KMS
 _KMS_KEY = r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$"  # ARN, alias or id
 
 
 class Encryption(BaseModel, frozen=True):
-    """How written objects are encrypted: with SSE-S3, or with a KMS key in one or two layers."""
+    """How written objects are encrypted: with SSE-S3, or with a KMS key."""
 
-    algorithm: Literal["AES256", "aws:kms", "aws:kms:dsse"]
+    algorithm: Literal["AES256", "aws:kms"]
     kms_key: str = Field(default="", pattern=_KMS_KEY)
 
     @classmethod
@@ -43,8 +42,6 @@ class Encryption(BaseModel, frozen=True):
         """Return the encryption that `AES256`, or a KMS key, stands for."""
         if text == "AES256":
             return cls(algorithm="AES256")
-        if text.startswith(_TWO_LAYERS):
-            return cls(algorithm="aws:kms:dsse", kms_key=text.removeprefix(_TWO_LAYERS).lstrip(":"))
         return cls(algorithm="aws:kms", kms_key=text)
 
     @property
@@ -134,12 +131,11 @@ class Settings(
     encryption: Annotated[
         Encryption | None,
         BeforeValidator(Encryption.from_text),
-        Field(title="AES256, the ARN, id or alias of a KMS key, or aws:kms:dsse:<key>"),
+        Field(title="AES256, or the ARN, id or alias of a KMS key"),
     ] = None
     """How published objects and query results are encrypted.
 
-    The default is the bucket's own setting. Athena has no DSSE-KMS: with it, query results are
-    encrypted as their bucket is.
+    The default is the bucket's own setting, such as DSSE-KMS, which Athena cannot request.
     """
     pool: Annotated[
         str,
@@ -182,8 +178,7 @@ class Settings(
 def settings() -> Settings:
     """Return the settings of this process.
 
-    Raises:
-        SettingsError: If a variable is missing, wrong or unknown.
+    SettingsError if a variable is missing, wrong or unknown.
     """
     return read_settings(os.environ)
 
@@ -191,8 +186,7 @@ def settings() -> Settings:
 def read_settings(variables: Mapping[str, str]) -> Settings:
     """Read the settings from environment variables. An empty one counts as not set.
 
-    Raises:
-        SettingsError: If variables are missing, wrong or unknown. The message has a line for each.
+    SettingsError has a line for each variable that is missing, wrong or unknown.
     """
     endpoint_url = variables.get("AWS_ENDPOINT_URL", "")
     if endpoint_url and not re.match("https?://[^/]", endpoint_url):
@@ -250,9 +244,6 @@ def find_sql_folder(declared_in: Path) -> Path:
     It is the one of the settings; else the nearest `include/sql` above the file, which is that of
     the same version of a DAG bundle; else that of Airflow's DAGs folder, such as for a report that
     a module of the plugins folder declares.
-
-    Raises:
-        SettingsError: A setting is missing or wrong.
     """
     folder = settings().sql_folder
     if folder is not None:

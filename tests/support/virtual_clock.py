@@ -18,7 +18,7 @@ import time_machine
 from airflow.sdk.bases import sensor
 
 from athena_reports.steps import partition_poller, query_poller, shared_poller
-from athena_reports.steps.shared_poller import Turns
+from athena_reports.steps.shared_poller import RateLimiter
 
 START = datetime(2025, 6, 18, 3, tzinfo=UTC)
 
@@ -64,7 +64,7 @@ def virtual_clock() -> Iterator[VirtualClock]:
         for module in (shared_poller, query_poller):
             patch.setattr(module, "time", clock)
         for module in (query_poller, partition_poller):
-            patch.setattr(module, "_turns", Turns())
+            patch.setattr(module, "_rate_limiter", RateLimiter())
         patch.setattr(shared_poller, "_pollers", {})
         # A sensor without a triggerer: its pauses depend on when it began.
         sensor_time = SimpleNamespace(

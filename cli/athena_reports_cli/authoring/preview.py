@@ -27,7 +27,7 @@ from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scan
 from athena_reports.queries.execution import price_usd
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
-from athena_reports.steps.airflow_errors import describe
+from athena_reports.steps.airflow_errors import run_label
 from athena_reports.steps.input_coverage import find_partitions
 from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, require_within
 from athena_reports_cli.authoring.delivery_preview import require_deliverable, write_deliveries
@@ -182,7 +182,7 @@ def run_preview(
 
 
 def _about(declared: DeclaredReport, period: Period) -> str:
-    return describe(declared.dag.dag_id, period, settings().environment)
+    return run_label(declared.dag.dag_id, period, settings().environment)
 
 
 def _folder_conflict(declared: DeclaredReport, aws: Aws) -> str:

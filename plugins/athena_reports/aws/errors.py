@@ -172,11 +172,7 @@ def as_sentence(error: Exception) -> str:
 
 
 def error_kind(error: Exception) -> ErrorKind:
-    """Return what an error of an API call means.
-
-    Args:
-        error: An error of botocore, or one by which boto3's transfer manager gives up.
-    """
+    """Return what an error of an API call of botocore or boto3's transfer manager means."""
     if isinstance(error, ClientError):
         return _kind_of_response(error)
     if isinstance(error, ParamValidationError):

@@ -113,8 +113,7 @@ class S3:
     def download(self, uri: str, path: Path) -> None:
         """Copy an object into a file by boto3's transfer manager.
 
-        Raises:
-            ConditionError: If the object is replaced meanwhile.
+        ConditionError if the object is replaced meanwhile.
         """
         bucket, key = split_uri(uri)
         # boto3 sends If-Match, with the ETag of the HEAD request before, only in GETs of a range.
@@ -126,11 +125,7 @@ class S3:
     def upload(self, path: Path, uri: str, content_type: str, *, sha256: str) -> None:
         """Upload a file, in parts if it is large.
 
-        Args:
-            path: The file.
-            uri: The address of the object.
-            content_type: The object's Content-Type.
-            sha256: The file's SHA-256 in hexadecimal, for the object's metadata.
+        `sha256` is that of the file in hexadecimal, for the object's metadata.
         """
         bucket, key = split_uri(uri)
         # With the checksum S3 itself refuses bytes that arrive otherwise than sent.
@@ -157,14 +152,8 @@ class S3:
     def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
         """Write a small object on a condition.
 
-        Args:
-            uri: The address of the object.
-            body: What is written.
-            content_type: The object's Content-Type.
-            replacing: The ETag of the object that may be replaced; None if none may be there.
-
-        Raises:
-            ConditionError: If the condition does not hold.
+        `replacing` is the ETag of the object that may be replaced; with None, the object must not
+        exist. ConditionError if the condition does not hold.
         """
         condition: Any = {"IfNoneMatch": "*"}
         if replacing:
@@ -190,8 +179,7 @@ class S3:
     def delete(self, uris: Sequence[str]) -> None:
         """Delete objects of one bucket. A missing one counts as deleted.
 
-        Raises:
-            S3Error: If one cannot be deleted. Others may be gone then.
+        After an S3Error, others may be gone.
         """
         for start in range(0, len(uris), _DELETED_AT_ONCE):
             batch = uris[start : start + _DELETED_AT_ONCE]
@@ -210,11 +198,7 @@ class S3:
     ) -> Iterator[tuple[str, Any]]:
         """Yield the address and the description of each item in one field of a listing.
 
-        Args:
-            prefix_uri: What the addresses begin with.
-            field: The field of the response, `Contents` or `CommonPrefixes`.
-            key_field: The field of an item that has its key.
-            options: More parameters of ListObjectsV2.
+        Each item has its key in `key_field`; `options` are further parameters of ListObjectsV2.
         """
         bucket, prefix = split_uri(prefix_uri)
         paginator: Any = self.client.get_paginator("list_objects_v2")

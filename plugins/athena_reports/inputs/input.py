@@ -14,7 +14,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, model_validator
 
 from athena_reports.declaration import CONFIG, Declaration
-from athena_reports.inputs.layout import Layout, Partition, PartitionKind
+from athena_reports.inputs.layout import Layout, PartitionKind, PartitionValues
 from athena_reports.inputs.predicate import only_predicate, partitions_predicate
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.zones import zone_of
@@ -172,18 +172,14 @@ class Input(Declaration):
 
     def required_partitions(
         self, period: Period, late_by: timedelta, now: datetime
-    ) -> list[Partition]:
+    ) -> list[PartitionValues]:
         """Return the partitions that have to exist: the values of their keys, and of `only`.
 
         Partitions that only late events fill are required from `late_by` after the end of the
         period on. No partition that begins in the future, in the zone of the input, is required.
-
-        Args:
-            period: The period of the report. The table has partitions.
-            late_by: How long after the end of a period its events may land.
-            now: When the query starts.
+        Events land up to `late_by` after the end of a period, and the query starts at `now`.
         """
-        partitions_of_time: list[Partition] = []
+        partitions_of_time: list[PartitionValues] = []
         for read in self.periods_read(period):
             end = read.end_utc
             if end + late_by <= now:
@@ -200,10 +196,8 @@ class Input(Declaration):
     ) -> list[str]:
         """Return a predicate on the partitions of each period that is read.
 
-        Args:
-            period: The period of the report. The table has partitions.
-            late_by: How long after the end of a period its events may land.
-            alias: What the query calls the table, such as `p`; None if it needs no name.
+        Events land up to `late_by` after the end of a period; `alias` is what the query calls the
+        table.
         """
         names = _names(self.columns, alias)
         predicates = []
@@ -223,12 +217,8 @@ class Input(Declaration):
             return f"({predicate} AND {only_predicate(self.only, _names(self.only, alias))})"
         return predicate
 
-    def success_marker(self, partition: Partition) -> str:
-        """Return the address of the object that marks a partition as complete; `done` is given.
-
-        Args:
-            partition: The values of its keys, as `Layout.partitions` gives them.
-        """
+    def success_marker(self, partition: PartitionValues) -> str:
+        """Return the address of the object that marks a partition as complete; `done` is given."""
         assert self.done is not None
         date = "-".join(value.zfill(2) for value in partition)  # of several keys, as YYYY-MM-DD
         return self.done.replace(_DATE, date)

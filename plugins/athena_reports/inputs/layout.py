@@ -11,14 +11,13 @@ from athena_reports.periods.zones import dates_shown, hours_shown, zone_of
 PartitionKind = Literal["string", "date", "integer"]
 
 # The values of a table's partition keys, in the order of the keys that its input declares.
-Partition: TypeAlias = tuple[str, ...]
+PartitionValues: TypeAlias = tuple[str, ...]
 
 _DATE_KEYS = ("dt", "date", "day")
 _DATE_FORMATS = {"string": "%Y-%m-%d", "date": "%Y-%m-%d", "integer": "%Y%m%d"}
 _FORMATS_OF_PARTS = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
 _PARTS = "YmdH"  # of a time, as letters of directives
 _DIRECTIVE = re.compile(r"%-?.?", re.DOTALL)
-_TOUCHING = re.compile(r"%-(.)[%0-9]")  # `%Y%-m%-d` writes 11 January and 1 November alike
 _SUPPORTED = ("%Y", "%m", "%d", "%H", "%-m", "%-d", "%-H")  # directives of `strftime`
 
 
@@ -74,19 +73,11 @@ class Layout:
         kinds: PartitionKind | Sequence[PartitionKind],
         zone: str,
     ) -> Self:
-        """Return the layout of some keys.
+        """Return the layout of some keys; ValueError if a format is not supported.
 
-        Args:
-            names: The names of the keys, at least one.
-            formats: A format for each key; for one key the text alone. None if the keys are named
-                after what they hold: a date (`dt`, `date`, `day`), alone or with an hour, or a
-                year, with month, day and hour as far as the partitions go.
-            kinds: The type of each key, or of all.
-            zone: IANA zone.
-
-        Raises:
-            ValueError: The keys need a format, a format is not supported or does not fit the type
-                of its key, or the keys do not name an hour, a day, a month or a year.
+        A single format or kind is that of the only key, or of each key. Keys that are named after
+        what they hold need no format: a date (`dt`, `date`, `day`), alone or with an hour, or a
+        year, with month, day and hour as far as the partitions go.
         """
         if isinstance(kinds, str):
             kinds = [kinds] * len(names)
@@ -113,12 +104,10 @@ class Layout:
         """Whether a partition holds an hour. Otherwise it holds a day, a month or a year."""
         return any("H" in key.parts for key in self.keys)
 
-    def partitions(self, start: datetime, end: datetime) -> list[Partition]:
+    def partitions(self, start: datetime, end: datetime) -> list[PartitionValues]:
         """Return the partitions that can hold an event of [start, end), in order and each once.
 
-        Args:
-            start: An instant in UTC.
-            end: An instant in UTC.
+        The bounds are instants in UTC.
         """
         shown = hours_shown if self.has_hours else dates_shown
         moments: Sequence[date] = shown(zone_of(self.zone), start, end)
@@ -169,9 +158,6 @@ def _require_format(key: PartitionKey) -> None:
                 " %-m, %-d and %-H without leading zeros. To read a table by weeks, leave the Input"
                 " out and filter by period.contains alone"
             )
-    touching = _TOUCHING.search(key.format)
-    if touching is not None:
-        raise ValueError(f"%-{touching[1]} of the key {key.name} has no end. Write %{touching[1]}")
     digits = _DIRECTIVE.sub("", key.format)
     if key.kind == "integer" and digits and not digits.isdecimal():
         raise ValueError(f"the key {key.name} is an integer. Write digits alone, such as %Y%m%d")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage, InputPartitions
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.layout import Partition, partition_name
+from athena_reports.inputs.layout import PartitionValues, partition_name
 from athena_reports.inputs.need import InputNeed
 from athena_reports.inputs.registered import registered_folders
 from athena_reports.inputs.source_table import SourceTable
@@ -26,40 +26,18 @@ def find_in_table(
 ) -> list[InputPartitions]:
     """Return what exists of each of some needs of one table, in their order.
 
-    However many there are, Glue is asked for the table once, and for up to 1,000 partitions in a
-    call.
-
-    Args:
-        needs: The needs, all of the same `lookup`.
-        now: When the query starts.
-        glue: The client that knows the table.
-        s3: Has the success markers.
-
-    Raises:
-        InputError: The table does not exist, is laid out otherwise than the input says, or cannot
-            be waited for; its projection is not supported; or, `retryable`, Glue left all
-            partitions unprocessed that it was asked for.
-        S3Error: S3 refused a call, or did not serve it.
+    All needs have the same `lookup`. However many there are, Glue is asked for the table once, and
+    for up to 1,000 partitions in a call. InputError if the table does not exist, is laid out
+    otherwise than the input says, or cannot be waited for.
     """
     source = needs[0].source
     assert isinstance(source, Input)
     # Glue does not have the tables of another catalog under the name that Athena has for it.
     if source.catalog is not None:
-        whole = InputCoverage(
-            table=f"{source.database}.{source.table}",
-            catalog=source.catalog,
-            is_partitioned=False,
-            missing=source.missing,
-            needed=0,
-        )
-        return [InputPartitions(whole, {})] * len(needs)
+        return [_whole_table(source, f"{source.database}.{source.table}", folder="")] * len(needs)
     table = SourceTable.read(source, needs[0].database, glue)
     if not source.is_partitioned:
-        folders = {"": table.location} if table.location else {}
-        whole = InputCoverage(
-            table=table.name, is_partitioned=False, missing=source.missing, needed=0
-        )
-        return [InputPartitions(whole, folders)] * len(needs)
+        return [_whole_table(source, table.name, folder=table.location)] * len(needs)
     required_by_need = [
         need.source.required_partitions(need.period, need.late_by, now) for need in needs
     ]
@@ -72,6 +50,18 @@ def find_in_table(
     ]
 
 
+def _whole_table(source: Input, name: str, *, folder: str) -> InputPartitions:
+    coverage = InputCoverage(
+        table=name,
+        catalog=source.catalog,
+        is_partitioned=False,
+        missing=source.missing,
+        needed=0,
+    )
+    folders = {"": folder} if folder else {}
+    return InputPartitions(coverage, folders)
+
+
 def has_success_marker(uri: str, s3: S3) -> bool:
     """Return whether a success marker exists; S3Error if S3 did not serve the call.
 
@@ -81,8 +71,8 @@ def has_success_marker(uri: str, s3: S3) -> bool:
 
 
 def _visible_folders(
-    table: SourceTable, required: Sequence[Partition], now: datetime, glue: "GlueClient"
-) -> Mapping[Partition, Mapping[str, str]]:
+    table: SourceTable, required: Sequence[PartitionValues], now: datetime, glue: "GlueClient"
+) -> Mapping[PartitionValues, Mapping[str, str]]:
     """Return the folders of each partition that a query sees, by their names."""
     if table.projection is None:
         return registered_folders(table, required, glue)
@@ -96,8 +86,8 @@ def _visible_folders(
 
 
 def _without_marker(
-    source: Input, partitions: Mapping[Partition, object], s3: S3
-) -> Set[Partition]:
+    source: Input, partitions: Mapping[PartitionValues, object], s3: S3
+) -> Set[PartitionValues]:
     """Return those of some partitions that lack the success marker that the input names."""
     if source.done is None:
         return set()
@@ -112,24 +102,26 @@ def _without_marker(
 def _partitions_of(
     table: SourceTable,
     missing: Literal["fail", "partial"],
-    required: Sequence[Partition],
-    visible: Mapping[Partition, Mapping[str, str]],
-    unmarked: Set[Partition],
+    required: Sequence[PartitionValues],
+    visible: Mapping[PartitionValues, Mapping[str, str]],
+    unmarked: Set[PartitionValues],
 ) -> InputPartitions:
     """Return what exists of the partitions that one need requires."""
     names = {partition: partition_name(table.selected_values(partition)) for partition in required}
     folders: dict[str, str] = {}
     for partition in names:
         folders.update(visible.get(partition, {}))
+    present = tuple(name for partition, name in names.items() if partition in visible)
     invisible = tuple(name for partition, name in names.items() if partition not in visible)
+    not_done = tuple(name for partition, name in names.items() if partition in unmarked)
     is_projected = table.projection is not None
     coverage = InputCoverage(
         table=table.name,
         missing=missing,
         needed=len(required),
-        present=tuple(name for partition, name in names.items() if partition in visible),
+        present=present,
         absent=() if is_projected else invisible,
         outside=invisible if is_projected else (),
-        not_done=tuple(name for partition, name in names.items() if partition in unmarked),
+        not_done=not_done,
     )
     return InputPartitions(coverage, folders)

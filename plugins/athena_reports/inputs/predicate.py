@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
-from athena_reports.inputs.layout import Layout, Partition
+from athena_reports.inputs.layout import Layout, PartitionValues
 from athena_reports.sql.literals import Scalar, literal
 
 _IN_TIME = ["%Y", "%m", "%d", "%H"]  # hours in this order sort as the texts that name them
@@ -11,20 +11,16 @@ _IN_TIME = ["%Y", "%m", "%d", "%H"]  # hours in this order sort as the texts tha
 
 def partitions_predicate(
     layout: Layout,
-    partitions: Sequence[Partition],
+    partitions: Sequence[PartitionValues],
     names: Sequence[str],
     *,
     dates_are_texts: bool = False,
 ) -> str:
     """Return a predicate on exactly some partitions.
 
-    Consecutive hours of one key are a range, if their texts sort in time.
-
-    Args:
-        layout: The partition keys that tell time.
-        partitions: At least one. Of hours all from one to another.
-        names: What the query calls the keys, such as `p.dt`.
-        dates_are_texts: Whether a date is compared as a text, as in an expression of GetPartitions.
+    Consecutive hours of one key are a range, if their texts sort in time. There is at least one
+    partition; `names` is what the query calls the keys, such as `p.dt`. With `dates_are_texts` a
+    date is compared as a text, as in an expression of GetPartitions.
     """
 
     def literal_of(value: str, number: int) -> str:
@@ -55,7 +51,7 @@ def only_predicate(only: Mapping[str, Sequence[Scalar]], names: Sequence[str]) -
     return " AND ".join(f"{name} IN {literal(values)}" for name, values in values_by_name)
 
 
-def _products(partitions: Sequence[Partition]) -> Iterator[tuple[Sequence[str], ...]]:
+def _products(partitions: Sequence[PartitionValues]) -> Iterator[tuple[Sequence[str], ...]]:
     """Yield the values of each key, such that all combinations of them are the partitions.
 
     Days with the same hours, and months with the same days, are in one product.
@@ -63,10 +59,10 @@ def _products(partitions: Sequence[Partition]) -> Iterator[tuple[Sequence[str], 
     if not partitions[0]:  # of no keys there is one partition
         yield ()
         return
-    partitions_below: dict[str, list[Partition]] = {}
+    partitions_below: dict[str, list[PartitionValues]] = {}
     for value, *below in partitions:
         partitions_below.setdefault(value, []).append(tuple(below))
-    values_above: dict[tuple[Partition, ...], list[str]] = {}
+    values_above: dict[tuple[PartitionValues, ...], list[str]] = {}
     for value, all_below in partitions_below.items():
         values_above.setdefault(tuple(all_below), []).append(value)
     for same_below, values in values_above.items():

@@ -85,9 +85,7 @@ class Projection:
         """Return whether a partition exists that has some values of some of its keys.
 
         Any value of a key counts as reached whose type is neither a date, an integer nor an enum.
-
-        Raises:
-            InputError: A range of the table cannot be read.
+        InputError if a range of the table cannot be read.
         """
         for key, value in values.items():
             try:
@@ -107,12 +105,8 @@ class Projection:
         """Return the folders that Athena reads for some values, by the name of the partition.
 
         There is one for each value of the other keys that are enums. Where another type of key has
-        any value there is none, as it is not known which.
-
-        Args:
-            values: The values that are known, by key.
-            keys: All keys of the table, in Glue's order.
-            location: The folder of the table.
+        any value there is none, as it is not known which. `keys` are all keys of the table, in
+        Glue's order.
         """
         template = self.parameters.get("storage.location.template")
         if template is None:

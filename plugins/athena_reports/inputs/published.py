@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 from athena_reports.declaration import CONFIG, Declaration
 from athena_reports.errors import InputError
 from athena_reports.inputs.input import Input, Wait
-from athena_reports.inputs.layout import Partition
+from athena_reports.inputs.layout import PartitionValues
 from athena_reports.periods.calendar import Cadence, Period, Unit
 from athena_reports.settings import settings
 from athena_reports.sql.literals import literal
@@ -129,7 +129,7 @@ class Published(Declaration):
 
     def required_partitions(
         self, period: Period, late_by: timedelta, now: datetime
-    ) -> list[Partition]:
+    ) -> list[PartitionValues]:
         """Return the partitions of the parts of a period; arguments as for `Input`."""
         return [(part.id,) for part in self.parts_of(period)]
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import InputError
-from athena_reports.inputs.layout import Partition, partition_name
+from athena_reports.inputs.layout import PartitionValues, partition_name
 from athena_reports.inputs.predicate import partitions_predicate
 from athena_reports.inputs.source_table import SourceTable
 from athena_reports.sql.names import sql_name
@@ -20,20 +20,12 @@ _LONGEST_EXPRESSION = 2048  # characters that GetPartitions takes
 
 
 def registered_folders(
-    table: SourceTable, required: Sequence[Partition], glue: "GlueClient"
-) -> dict[Partition, Mapping[str, str]]:
+    table: SourceTable, required: Sequence[PartitionValues], glue: "GlueClient"
+) -> dict[PartitionValues, Mapping[str, str]]:
     """Return the `s3://` folders of those of some partitions that Glue has.
 
     They are by the name of the partition, such as `dt=2025-06-29/region=jp`: there are several if
     the table has keys of which the input says nothing.
-
-    Args:
-        table: The table.
-        required: The values of its `selected_keys`, for each partition.
-        glue: The client that knows the table.
-
-    Raises:
-        InputError: `retryable`, Glue left all partitions unprocessed that it was asked for.
     """
     if table.has_free_keys:
         stored = _list_partitions(table, required, glue)
@@ -48,15 +40,8 @@ def stored_partitions(
 ) -> Iterator[Mapping[str, Any]]:
     """Yield those of some partitions that Glue has, as it has them.
 
-    Args:
-        database: The database of the table.
-        table: The table.
-        values_of_partitions: The values of all keys, in Glue's order, for each partition.
-        glue: The client that knows the table.
-
-    Raises:
-        InputError: `retryable`, Glue left all partitions unprocessed that it was asked for. To ask
-            again at once could go on without end.
+    A partition is given by the values of all keys, in Glue's order. InputError, `retryable`, if
+    Glue left all partitions unprocessed: repeating the call at once could go on without end.
     """
     get = partial(_get_batch, database, table, glue)
     batches = [
@@ -93,7 +78,7 @@ def _get_batch(
 
 
 def _look_up(
-    table: SourceTable, required: Sequence[Partition], glue: "GlueClient"
+    table: SourceTable, required: Sequence[PartitionValues], glue: "GlueClient"
 ) -> Iterator[Mapping[str, Any]]:
     """Yield those that Glue has of partitions whose values are all known."""
     # Glue may have the month 6 with a zero before it: then it is asked for both.
@@ -106,7 +91,7 @@ def _look_up(
 
 
 def _list_partitions(
-    table: SourceTable, required: Sequence[Partition], glue: "GlueClient"
+    table: SourceTable, required: Sequence[PartitionValues], glue: "GlueClient"
 ) -> Iterator[Mapping[str, Any]]:
     """Yield what Glue has of some partitions, and of others beside them, for any free keys.
 
@@ -128,7 +113,7 @@ def _list_partitions(
             yield from page.get("Partitions", [])
 
 
-def _expressions(table: SourceTable, partitions: Sequence[Partition]) -> Iterator[str]:
+def _expressions(table: SourceTable, partitions: Sequence[PartitionValues]) -> Iterator[str]:
     """Yield expressions of GetPartitions that list some partitions of time together."""
     if not partitions:
         return
@@ -146,9 +131,9 @@ def _expressions(table: SourceTable, partitions: Sequence[Partition]) -> Iterato
 
 def _folders(
     table: SourceTable, stored_partitions: Iterable[Mapping[str, Any]]
-) -> Mapping[Partition, Mapping[str, str]]:
+) -> Mapping[PartitionValues, Mapping[str, str]]:
     """Return the folders of each partition as Glue has them, by their names."""
-    folders: dict[Partition, dict[str, str]] = {}
+    folders: dict[PartitionValues, dict[str, str]] = {}
     for stored in stored_partitions:
         free_values = dict(zip(table.keys, stored["Values"], strict=True))
         selected_values = {}
@@ -164,7 +149,7 @@ def _folders(
     return folders
 
 
-def _with_zeros(table: SourceTable, partition: Partition) -> Partition:
+def _with_zeros(table: SourceTable, partition: PartitionValues) -> PartitionValues:
     """Return a partition whose integers of one digit have a zero before them."""
     typed_values = zip(partition, table.kinds, strict=True)
     return tuple(value.zfill(2) if kind == "integer" else value for value, kind in typed_values)

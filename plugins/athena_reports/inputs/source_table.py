@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from athena_reports.errors import InputError
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.layout import Partition
+from athena_reports.inputs.layout import PartitionValues
 from athena_reports.inputs.projection import Projection
 
 if TYPE_CHECKING:
@@ -32,15 +32,10 @@ _KIND_OF_TYPE = {
 
 @dataclass(frozen=True)
 class SourceTable:
-    """The table of an input.
+    """The table of an input; for a view, the table below it.
 
-    Attributes:
-        source: The input.
-        database: The database of the table; of a view that of the table below it.
-        table: The name of the table; of a view that of the table below it.
-        keys: Its partition keys with their types, in Glue's order.
-        location: Its `s3://` folder; empty for a view.
-        projection: How Athena computes its partitions; None if Glue has them.
+    `keys` are its partition keys with their types, in Glue's order. `location` is its `s3://`
+    folder, which a view does not have, and `projection` is None if Glue has its partitions.
     """
 
     source: Input
@@ -54,14 +49,9 @@ class SourceTable:
     def read(cls, source: Input, database: str, glue: "GlueClient") -> "SourceTable":
         """Return the table of an input.
 
-        Args:
-            source: The input.
-            database: The database of an input that names none.
-            glue: The client that knows the table.
-
-        Raises:
-            InputError: Glue has no such table, it is laid out otherwise than the input says, its
-                projection is not supported, or it is waited for and cannot be.
+        `database` is that of an input that names none. InputError if Glue has no such table, it is
+        laid out otherwise than the input says, its projection is not supported, or it cannot be
+        waited for.
         """
         database = source.database or database
         name = source.table
@@ -97,7 +87,7 @@ class SourceTable:
         """The keys whose values the input says: those that tell time, and those of `only`."""
         return [*self.source.columns, *self.source.only]
 
-    def selected_values(self, partition: Partition) -> dict[str, str]:
+    def selected_values(self, partition: PartitionValues) -> dict[str, str]:
         """Return the values of a partition by the `selected_keys`, whose order they have."""
         return dict(zip(self.selected_keys, partition, strict=True))
 
@@ -113,13 +103,12 @@ class SourceTable:
 
     def _require_success_marker(self) -> None:
         """Raise InputError if a projected table is waited for without a success marker."""
-        if self.source.wait is None or self.source.done is not None:
-            return
-        raise InputError(
-            f"The input {self.name} has wait=, but Glue does not know its partitions: they are"
-            " projected. Name a success marker, such as"
-            " done='s3://lake/plays/dt={date}/_SUCCESS', or remove wait=."
-        )
+        if self.source.wait is not None and self.source.done is None:
+            raise InputError(
+                f"The input {self.name} has wait=, but its partitions are projected and not in"
+                " Glue. Name a success marker, such as"
+                " done='s3://lake/plays/dt={date}/_SUCCESS', or remove wait=."
+            )
 
     def _require_keys(self) -> None:
         """Raise InputError if the table does not have the keys of the input, of their kinds."""
@@ -154,14 +143,13 @@ class SourceTable:
 
 def _get_table(database: str, name: str, glue: "GlueClient") -> Mapping[str, Any]:
     try:
-        response: Mapping[str, Any] = glue.get_table(DatabaseName=database, Name=name)
+        response = glue.get_table(DatabaseName=database, Name=name)
     except glue.exceptions.EntityNotFoundException as error:
         raise InputError(
             f"The input {database}.{name} does not exist in Glue. Correct the input, or create the"
             " table."
         ) from error
-    table: Mapping[str, Any] = response["Table"]
-    return table
+    return response["Table"]
 
 
 def _listed(keys: Mapping[str, str]) -> str:

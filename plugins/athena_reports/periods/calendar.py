@@ -105,8 +105,7 @@ class Cadence:
     def containing(self, instant: datetime) -> "Period":
         """Return the period with start <= instant < end.
 
-        Raises:
-            PeriodError: The instant has no time zone, or lies outside the supported years.
+        PeriodError if the instant has no time zone, or lies outside the supported years.
         """
         return self._with_date(to_utc(instant).astimezone(self.zone).date())
 

@@ -91,14 +91,7 @@ def period_of_delivery(cadence: Cadence, run: DeliveringRun) -> Period:
     """Return the period that a run of the delivering DAG is for.
 
     It is the partition key of the event that started it, else the run's param `period`.
-
-    Args:
-        cadence: The cadence of the report's DAG.
-        run: Airflow's `dag_run`.
-
-    Raises:
-        RunPeriodError: It has none.
-        PeriodError: It is no period of the cadence.
+    RunPeriodError if it has neither.
     """
     period_id = run.partition_key or (run.conf or {}).get(PERIOD_PARAM)
     if not period_id:

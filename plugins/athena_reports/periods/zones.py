@@ -7,40 +7,20 @@ skips a date.
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
-from difflib import get_close_matches
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from athena_reports.errors import PeriodError
 
 _INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
-_NOT_PORTABLE = ("localtime", "posixrules", "posix/", "right/")  # differ from machine to machine
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Return the time zone of an IANA name.
-
-    Raises:
-        PeriodError: If the name is unknown, or its zone is not the same on every machine.
-    """
+    """Return the time zone of an IANA name; PeriodError if it is unknown."""
     with suppress(KeyError, TypeError, ValueError, OSError):  # unknown; malformed; a folder
-        zone = ZoneInfo(name)
-        if not name.startswith(_NOT_PORTABLE):
-            return zone
-    advice = "Use a name such as Asia/Tokyo or UTC"
-    cities = {
-        _city(zone): zone
-        for zone in sorted(available_timezones())
-        if "/" in zone and not zone.startswith("Etc/")  # Etc/GMT+9 is nine hours behind UTC
-    }
-    # Names are short, so they have to be closer than usual: Asia is not meant as Pacific/Apia.
-    for city in get_close_matches(_city(str(name)), cities, n=1, cutoff=0.8):
-        advice = f"Did you mean {cities[city]}?"
-    raise PeriodError(f"timezone {name!r} is not an IANA time zone. {advice}")
-
-
-def _city(zone: str) -> str:
-    """Return the last part of a zone's name, in which people forget the capitals and the `_`."""
-    return zone.rpartition("/")[2].casefold().replace(" ", "_")
+        return ZoneInfo(name)
+    raise PeriodError(
+        f"timezone {name!r} is not an IANA time zone. Use a name such as Asia/Tokyo or UTC"
+    )
 
 
 def to_utc(instant: datetime) -> datetime:

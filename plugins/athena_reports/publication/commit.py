@@ -11,9 +11,9 @@ from contextlib import suppress
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError
 from athena_reports.errors import PublishError
 from athena_reports.publication.documents import (
-    decided_anew,
     foreign_document,
     read_document,
+    retry_if_contested,
     write_document,
 )
 from athena_reports.publication.glue_table import Table
@@ -22,7 +22,7 @@ from athena_reports.publication.manifest import Manifest, PublicationFacts, Vers
 from athena_reports.publication.successor import Publication, succeed
 
 
-@decided_anew
+@retry_if_contested
 def publish(
     version: Version,
     facts: PublicationFacts,
@@ -35,23 +35,10 @@ def publish(
 ) -> Publication:
     """Verify an uploaded version and make it the current one of its period, in one write.
 
-    Args:
-        version: The version, whose objects are uploaded.
-        facts: What its manifest says of it.
-        location: Where the period is published.
-        s3: The client of the report bucket.
-        table: The table that lists the period; None for no table.
-        memory_limit: What DuckDB may hold in memory, such as `128MB`.
-        may_lose_rows: Whether a version without rows may replace one with rows without a warning.
-
-    Raises:
-        PublishError: The upload is incomplete or too old; `manifest.json` or `latest.json` is not
-            of this package; or another process writes it each time.
-        SchemaError: The columns do not fit the table.
-        TableError: Glue refused a call, or did not serve it; or the table is not ours.
-        S3Error: S3 refused a call, or did not serve it.
-        AthenaReportsError: The rows cannot be compared with the published ones for lack of memory
-            or disk.
+    Without a table, Glue is left alone. `may_lose_rows` allows a version without rows after one
+    with rows, without a warning. PublishError if the upload is incomplete or too old, a document is
+    not of this package, or another process writes it each time; SchemaError if the columns do not
+    fit the table.
     """
     current, etag = read_manifest(location, s3)
     publication = succeed(
@@ -76,7 +63,7 @@ def publish(
     return publication
 
 
-@decided_anew
+@retry_if_contested
 def follow(
     manifest: Manifest,
     *,
@@ -87,20 +74,8 @@ def follow(
 ) -> None:
     """Make the period's partition and `latest.json` say what the manifest says.
 
-    Args:
-        manifest: The manifest as it was read or written last.
-        location: Where the period is published.
-        s3: The client of the report bucket.
-        table: The table that lists the period; None for no table.
-        table_columns: The columns of the table as `Table.prepare` returned them for this manifest;
-            None if it was not prepared.
-
-    Raises:
-        PublishError: The manifest was deleted; it or `latest.json` is not of this package; or
-            another process writes `latest.json` each time.
-        SchemaError: The columns do not fit the table.
-        TableError: Glue refused a call, or did not serve it; or the table is not ours.
-        S3Error: S3 refused a call, or did not serve it.
+    `table_columns` are those that `Table.prepare` returned for this manifest; None if it was not
+    prepared. PublishError if the manifest was deleted.
     """
     if table is not None and manifest.parquet_key:
         partition = manifest.partition(location)
@@ -118,9 +93,7 @@ def follow(
 def read_manifest(location: PeriodLocation, s3: S3) -> tuple[Manifest | None, str | None]:
     """Return the manifest of a period and its ETag, or two Nones if there is none.
 
-    Raises:
-        PublishError: It is not a manifest of this period.
-        S3Error: S3 refused the call, or did not serve it.
+    PublishError if it is not a manifest of this period.
     """
     manifest, etag = read_document(Manifest, location.manifest_uri, s3)
     if manifest is None:
@@ -135,12 +108,7 @@ def read_manifest(location: PeriodLocation, s3: S3) -> tuple[Manifest | None, st
 
 
 def newest_manifest(report: ReportLocation, s3: S3) -> Manifest | None:
-    """Return the manifest of the newest period that has one.
-
-    Raises:
-        PublishError: It is not a manifest of this period.
-        S3Error: S3 refused a call, or did not serve it.
-    """
+    """Return the manifest of the newest period that has one."""
     for folder_uri in sorted(s3.folders(report.folder_uri), reverse=True):  # ids sort by time
         manifest, _ = read_manifest(report.period_folder(folder_uri.split("/")[-2]), s3)
         if manifest is not None:
@@ -152,12 +120,8 @@ def repair_latest(report: ReportLocation, s3: S3) -> bool:
     """Make `latest.json` the newest manifest; True if it had to be written.
 
     A run only moves it forward (`follow`). So it keeps a period that was withdrawn since, and it
-    stays behind if the run of the newest period died.
-
-    Raises:
-        PublishError: `latest.json` exists, but no manifest; it or the newest manifest is not of
-            this package; or another process writes it each time.
-        S3Error: S3 refused a call, or did not serve it.
+    stays behind if the run of the newest period died. PublishError if `latest.json` exists, but no
+    manifest.
     """
     is_repaired = _write_latest(report, s3)
     if is_repaired:
@@ -167,7 +131,7 @@ def repair_latest(report: ReportLocation, s3: S3) -> bool:
     return is_repaired
 
 
-@decided_anew
+@retry_if_contested
 def _write_latest(report: ReportLocation, s3: S3) -> bool:
     """Make `latest.json` the newest manifest; True if it had to be written."""
     # Read before the manifests. A run writes its manifest first, so a manifest that is missing
@@ -185,7 +149,7 @@ def _write_latest(report: ReportLocation, s3: S3) -> bool:
     return True
 
 
-@decided_anew
+@retry_if_contested
 def _update_latest(manifest: Manifest, report: ReportLocation, s3: S3) -> None:
     """Make `latest.json` this manifest, unless it is a later one.
 

@@ -56,12 +56,7 @@ def _total(costs: Sequence[Cost]) -> Cost:
 
 
 def last_months(number: int, now: datetime) -> list[str]:
-    """Return the last months, oldest first and the present one included.
-
-    Args:
-        number: How many months, at least one.
-        now: An aware datetime. Ledgers are by UTC month.
-    """
+    """Return the ids of the last UTC months, oldest first and the present one included."""
     months = [monthly().containing(now)]
     while len(months) < number:
         months.insert(0, months[0].previous)

@@ -15,10 +15,6 @@ def count_difference(
     Rows are paired by the key of `new`, if `old` has its columns too, and else compared as a whole.
     If the columns or their types differ, so does each row. None if a version has no Parquet, or no
     longer has it.
-
-    Raises:
-        S3Error: S3 refused a call, or did not serve it.
-        AthenaReportsError: The rows cannot be compared for lack of memory or disk.
     """
     new_types = {column.name: column.type for column in new.columns}
     old_types = {column.name: column.type for column in old.columns}

@@ -27,7 +27,7 @@ def _give_up(state: RetryCallState) -> NoReturn:
     ) from error
 
 
-decided_anew = retry(
+retry_if_contested = retry(
     retry=retry_if_exception_type(ContestedError),
     stop=stop_after_attempt(10),
     retry_error_callback=_give_up,
@@ -38,9 +38,7 @@ decided_anew = retry(
 def read_document(model: type[_Document], uri: str, s3: S3) -> tuple[_Document | None, str | None]:
     """Return a document and its ETag, or two Nones if it does not exist.
 
-    Raises:
-        PublishError: It is not a document of this model.
-        S3Error: S3 refused the call, or did not serve it.
+    PublishError if it is not a document of this model.
     """
     try:
         body, etag = s3.read(uri)
@@ -55,10 +53,8 @@ def read_document(model: type[_Document], uri: str, s3: S3) -> tuple[_Document |
 def write_document(document: BaseModel, uri: str, s3: S3, *, replacing: str | None) -> None:
     """Write a document in place of one with a certain ETag; None for no document.
 
-    Raises:
-        ContestedError: Another process has changed or deleted the document; or S3 wrote it, and the
-            response was lost.
-        S3Error: S3 refused the call, or did not serve it.
+    ContestedError if another process has changed or deleted it, or if S3 wrote it and the response
+    was lost.
     """
     body = document.model_dump_json(indent=2).encode()
     try:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from athena_reports.aws.s3 import S3
 from athena_reports.errors import PublishError
 from athena_reports.periods.calendar import Cadence
-from athena_reports.publication.documents import decided_anew, read_document, write_document
+from athena_reports.publication.documents import read_document, retry_if_contested, write_document
 from athena_reports.publication.location import ReportLocation
 
 
@@ -32,32 +32,17 @@ class PublishedCalendar(BaseModel, frozen=True):
 
 
 def find_calendar(location: ReportLocation, s3: S3) -> PublishedCalendar | None:
-    """Return the calendar of a folder; None if no run has claimed it.
-
-    Raises:
-        PublishError: `calendar.json` is not of this package.
-        S3Error: S3 refused the call, or did not serve it.
-    """
+    """Return the calendar of a folder; None if no run has claimed it."""
     calendar, _ = read_document(PublishedCalendar, location.calendar_uri, s3)
     return calendar
 
 
 def conflict_in_folder(location: ReportLocation, calendar: PublishedCalendar, s3: S3) -> str:
-    """Return why a report cannot publish to a folder; empty if it can.
-
-    Args:
-        location: The folder.
-        calendar: The calendar of the report.
-        s3: The client of the report bucket.
-
-    Raises:
-        PublishError: `calendar.json` is not of this package.
-        S3Error: S3 refused the call, or did not serve it.
-    """
+    """Return why a report cannot publish to a folder; empty if it can."""
     return _conflict(find_calendar(location, s3), calendar, location)
 
 
-@decided_anew
+@retry_if_contested
 def require_calendar(
     location: ReportLocation,
     calendar: PublishedCalendar,
@@ -66,19 +51,9 @@ def require_calendar(
 ) -> None:
     """Require that a folder has a certain calendar. An unclaimed folder gets it.
 
-    For a claimed folder, this is one call.
-
-    Args:
-        location: The folder.
-        calendar: The calendar of the report.
-        s3: The client of the report bucket.
-        before_claim: Called if the folder is unclaimed, and leaves it so if it raises an error.
-
-    Raises:
-        CalendarError: The folder has another environment or calendar.
-        PublishError: `calendar.json` is not of this package; or, `retryable`, another process
-            writes it each time.
-        S3Error: S3 refused a call, or did not serve it.
+    For a claimed folder, this is one call. `before_claim` is called if the folder is unclaimed, and
+    leaves it so if it raises an error. CalendarError if the folder has another environment or
+    calendar.
     """
     published = find_calendar(location, s3)
     conflict = _conflict(published, calendar, location)

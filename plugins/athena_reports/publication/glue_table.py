@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from athena_reports.aws.errors import ErrorKind, as_sentence, error_kind
 from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
-from athena_reports.publication.documents import ContestedError, decided_anew
+from athena_reports.publication.documents import ContestedError, retry_if_contested
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Partition, PartitionFacts
 from athena_reports.rows.columns import TableColumn
@@ -75,22 +75,15 @@ class Table:
         )
         return columns or None
 
-    @decided_anew
+    @retry_if_contested
     def prepare(
         self, columns: Sequence[TableColumn], *, commented: bool = False
     ) -> list[dict[str, str]]:
         """Make the table take a version with these columns, and return its own, as Glue has them.
 
-        Args:
-            columns: The columns of the version.
-            commented: Whether the descriptions of the columns become comments in the table. They
-                do for a publication. They do not for a repair of an old period, whose descriptions
-                may be older than those of the table.
-
-        Raises:
-            SchemaError: The columns do not fit the table.
-            TableError: Glue refused a call, or the table is not ours.
-            PublishError: Another process changes the table each time.
+        With `commented`, the descriptions of the columns become comments in the table: for a
+        publication, and not for a repair of an old period, whose descriptions may be older.
+        SchemaError if the columns do not fit the table.
         """
         for column in columns:
             self._require_place(column)
@@ -114,17 +107,8 @@ class Table:
     ) -> None:
         """Create the partition of a period, or replace it.
 
-        Args:
-            period_id: The id of the period.
-            columns: The columns of the period's version.
-            partition: Its partition.
-            table_columns: The columns of the table, as `prepare` returned them; None to prepare it
-                here.
-
-        Raises:
-            SchemaError: The columns do not fit the table.
-            TableError: Glue refused a call, or the table is not ours.
-            PublishError: Another process changes the table each time.
+        `table_columns` are those that `prepare` returned; None to prepare the table here.
+        SchemaError if the columns do not fit it.
         """
         if table_columns is None:
             table_columns = self.prepare(columns)
@@ -149,10 +133,7 @@ class Table:
     def mark_broken(self, period_id: str, listed: Partition, why: str) -> None:
         """Note in the partition of a period why it is broken, unless it has changed meanwhile.
 
-        Args:
-            period_id: The id of the period.
-            listed: The partition as it was when the period was found broken.
-            why: What is wrong with the period.
+        `listed` is the partition as it was when the period was found broken.
         """
         marked = listed.facts.model_copy(update={"broken": why})
         for stored in self._stored_partitions(Expression=f"period = '{period_id}'"):
@@ -231,9 +212,9 @@ class Table:
         for column in columns:
             name = column.name.lower()
             entry = merged.setdefault(name, {"Name": name, "Type": column.glue})
-            if _holds(column.glue, entry["Type"]):
+            if _can_store(column.glue, entry["Type"]):
                 entry["Type"] = column.glue
-            elif not _holds(entry["Type"], column.glue):
+            elif not _can_store(entry["Type"], column.glue):
                 raise SchemaError(
                     f"{self._about}: column {name!r} cannot change from {entry['Type']} to "
                     f"{column.glue}. CAST or rename the column. Nothing was published."
@@ -288,11 +269,7 @@ class Table:
 
 
 def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
-    """Yield each table of ours in a database. A copy under another name is left out.
-
-    Raises:
-        TableError: Glue refused a call, or did not serve it.
-    """
+    """Yield each table of ours in a database. A copy under another name is left out."""
     list_tables = _listing(glue, "get_tables", "TableList")
     for listed in _response(f"Glue database {database}", list_tables, DatabaseName=database):
         folder = listed.get("StorageDescriptor", {}).get("Location", "")
@@ -351,7 +328,7 @@ def _response(
         raise TableError(message, retryable=kind.retryable) from error
 
 
-def _holds(wide: str, narrow: str) -> bool:
+def _can_store(wide: str, narrow: str) -> bool:
     """Whether a type holds every value of another."""
     if wide == narrow or (narrow, wide) in _WIDENED:
         return True

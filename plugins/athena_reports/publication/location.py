@@ -34,7 +34,7 @@ class ReportLocation:
 
     @classmethod
     def of(cls, bucket: str, report: str, cadence: Cadence) -> Self:
-        """Return where a bucket has a report in a cadence, by the name of the report."""
+        """Return where a bucket has a report in a cadence."""
         return cls(bucket, report, cadence.unit)
 
     @classmethod
@@ -92,7 +92,7 @@ class PeriodLocation:
 
     @classmethod
     def of(cls, bucket: str, report: str, period: Period) -> Self:
-        """Return where a bucket has a period of a report, by the name of the report."""
+        """Return where a bucket has a period of a report."""
         return cls(ReportLocation.of(bucket, report, period.cadence), period.id)
 
     @property

@@ -19,23 +19,16 @@ if TYPE_CHECKING:
 
 
 def find_parts(
-    readings: Sequence[tuple[Published, Period]], glue: "GlueClient"
+    parts_read: Sequence[tuple[Published, Period]], glue: "GlueClient"
 ) -> list[InputPartitions]:
-    """Return what is published of the parts of some periods, in their order.
+    """Return what is published of the parts of some periods of one report, in their order.
 
-    It is what Glue has, since a query reads that.
-
-    Args:
-        readings: The report that is read, the same one in each, and the period that reads it.
-        glue: The client that knows its table.
-
-    Raises:
-        InputError: A part is broken or of another time zone; or, `retryable`, Glue left all
-            partitions unprocessed that it was asked for.
+    It is what Glue has, since a query reads that. InputError if a part is broken or of another time
+    zone.
     """
-    needed = chain.from_iterable(published.parts_of(period) for published, period in readings)
+    needed = chain.from_iterable(published.parts_of(period) for published, period in parts_read)
     values = [[part.id] for part in dict.fromkeys(needed)]  # each once, in order
-    first, _ = readings[0]
+    first, _ = parts_read[0]
     parts: dict[str, Partition] = {}
     # Without a table, nothing of the report is published yet.
     with suppress(glue.exceptions.EntityNotFoundException):
@@ -43,7 +36,7 @@ def find_parts(
             partition = Partition.of(stored)
             if partition is not None:
                 parts[stored["Values"][0]] = partition
-    return [_parts_of(published, period, parts) for published, period in readings]
+    return [_parts_of(published, period, parts) for published, period in parts_read]
 
 
 def changed_parts(
@@ -51,15 +44,9 @@ def changed_parts(
 ) -> dict[str, list[str]]:
     """Return the parts that have another version now than when a period read them.
 
-    One that is no longer published has none, and is not among them.
-
-    Args:
-        periods: What is published of the periods that read them, by id.
-        versions_of: Returns the present versions of a table by period id. It is called once for
-            each table.
-
-    Returns:
-        Their tables and ids, such as `plays_daily 2025-06-03`, for each period that has some.
+    They are texts such as `plays_daily 2025-06-03`, by the period's id. One that is no longer
+    published has no version, and is not among them. `versions_of` returns the present versions of a
+    table by period id, and is called once for each table.
     """
     versions_of = cache(versions_of)
     changed: dict[str, list[str]] = {}

@@ -50,24 +50,10 @@ def succeed(
     memory_limit: str,
     may_lose_rows: bool,
 ) -> Publication:
-    """Decide what becomes of an uploaded version.
+    """Decide what becomes of an uploaded version; S3 is only read.
 
-    Args:
-        current: The manifest of the period; None for the first publication.
-        version: The version, whose objects are uploaded.
-        facts: What its manifest says of it.
-        location: Where the period is published.
-        s3: The client of the report bucket, from which is only read.
-        memory_limit: What DuckDB may hold in memory, such as `128MB`.
-        may_lose_rows: Whether a version without rows may replace one with rows without a warning.
-
-    Returns:
-        The outcome and the manifest, which is `current` itself if there is nothing to write.
-
-    Raises:
-        PublishError: The upload is incomplete or too old.
-        S3Error: S3 refused a call, or did not serve it.
-        AthenaReportsError: The rows cannot be compared for lack of memory or disk.
+    The manifest that is returned is `current` itself if there is nothing to write. PublishError if
+    the upload is incomplete or too old.
     """
     if current is not None and current.query.submitted_at > facts.query.submitted_at:
         return Publication("superseded", current)
@@ -139,10 +125,7 @@ def _keep(current: Manifest, version: Version, facts: PublicationFacts) -> Publi
 def damage(version: Version, location: PeriodLocation, stored: Iterable[StoredObject]) -> str:
     """Return which object of a version is missing or incomplete; empty for none.
 
-    Args:
-        version: The version.
-        location: Where its period is published.
-        stored: What a listing has of the version's objects, and maybe other objects.
+    The listing of what is stored may have other objects too.
     """
     stored_bytes = {item.uri: item.bytes for item in stored}
     for expected in version.objects:

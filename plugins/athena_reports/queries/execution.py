@@ -76,11 +76,9 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True, defer_build=
     region: str = ""  # of the client that asked: the response does not name it
 
     @classmethod
-    def from_response(cls, response: Mapping[str, Any], region: str = "") -> Self:
-        """Read the response of GetQueryExecution in a region."""
-        execution = dict(response.get("QueryExecution", {}))
-        execution["region"] = region
-        return cls.model_validate(execution)
+    def from_response(cls, execution: Mapping[str, Any], region: str = "") -> Self:
+        """Read a QueryExecution of Athena's API in a region."""
+        return cls.model_validate({**execution, "region": region})
 
     @property
     def is_running(self) -> bool:
@@ -120,7 +118,7 @@ def price_usd(scanned_bytes: int, region: str) -> float | None:
 def get_query_execution(athena: "AthenaClient", query_execution_id: str) -> QueryExecution:
     """Return what Athena knows of an execution."""
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)
-    return QueryExecution.from_response(response, athena.meta.region_name)
+    return QueryExecution.from_response(response["QueryExecution"], athena.meta.region_name)
 
 
 def console_url(query_execution_id: str, region: str, domain: str = "aws.amazon.com") -> str:

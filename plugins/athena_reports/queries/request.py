@@ -77,9 +77,7 @@ class QueryRequest(BaseModel, frozen=True, defer_build=True):
     def token(self, failed_execution_id: str = "") -> str:
         """Return the ClientRequestToken of the query's start.
 
-        Args:
-            failed_execution_id: The execution that failed, for its successor; empty for the first
-                execution.
+        For a successor, the execution that failed is part of it.
         """
         parts = [self.model_dump(mode="json"), failed_execution_id]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -30,11 +30,8 @@ class UnreadableError(AthenaReportsError, ValueError):
 def canonical(value: object) -> Canonical:
     """Return a value as nested lists of texts: the same for an equal value of the same type.
 
-    Args:
-        value: A function, a partial, a class, a plain value or a collection.
-
-    Raises:
-        UnreadableError: The value, or one inside of it, is something else.
+    UnreadableError if it is not a function, a partial, a class, a plain value or a collection of
+    these.
     """
     # Not with its module: Airflow names that of a DAG file after its path.
     kind = type(value).__qualname__

@@ -53,7 +53,7 @@ def private_names(columns: Mapping[str, Column]) -> frozenset[str]:
     return frozenset(name.lower() for name, column in columns.items() if column.private)
 
 
-def named(columns: Mapping[str, Column]) -> Mapping[str, Column]:
+def validate_names(columns: Mapping[str, Column]) -> Mapping[str, Column]:
     """Return the columns, read-only; ValueError if a table cannot have columns of these names."""
     refuse_duplicates(columns)
     for name in columns:

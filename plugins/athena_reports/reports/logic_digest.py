@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, meta
 
 from athena_reports.inputs.published import Published, Source
 from athena_reports.reports.canonical import UnreadableError, canonical
-from athena_reports.rows.transforms import describe
+from athena_reports.rows.transforms import transform_label
 from athena_reports.sql.literals import ParamValue, literal
 
 # Names what the digest of the logic consists of. Whoever changes that for a report whose rows stay
@@ -30,13 +30,9 @@ UNKNOWN = "unknown"
 
 
 def is_outdated(published: str, today: str) -> bool:
-    """Return whether a period was published by other logic than today's.
+    """Return whether a period was published by other logic than today's, by the digests of both.
 
     Of a digest of another kind, or of none, this is not known. Such a period is not outdated.
-
-    Args:
-        published: The digest of the period, as `logic_digest` gave it.
-        today: The digest of today's logic.
     """
     are_known = all(digest.startswith(f"{KIND}:") for digest in (published, today))
     return are_known and published != today
@@ -50,10 +46,8 @@ def is_same(published: str, today: str) -> bool:
 def logic_digest(query_logic: str, transforms_logic: str) -> str:
     """Return the digest of the logic that made some rows: `KIND`, a colon, 16 hexadecimal digits.
 
-    Args:
-        query_logic: What `query_digest` gives for the query that ran; empty if a DAG of one's own
-            does not say.
-        transforms_logic: Likewise what `transforms_digest` gives for the transforms; or `UNKNOWN`.
+    It is empty if the digest of a part is, as in a DAG written by hand, and `UNKNOWN` if that of
+    the transforms is.
     """
     if not query_logic or not transforms_logic:
         return ""
@@ -72,12 +66,8 @@ def query_digest(
 ) -> str:
     """Return the digest of what makes the query.
 
-    Args:
-        sql: The template.
-        folder: The SQL folder. Files that the template includes from it count too.
-        params: The constants of the template.
-        inputs: The tables. Those without partitions have no filter, and do not count.
-        late_by: How late events may land, which the filters follow from.
+    Files that the template includes from the SQL folder count too. Inputs without partitions have
+    no filter, and do not count.
     """
     parts = {
         "template": [sql, *_included_files(sql, folder)],
@@ -92,10 +82,8 @@ def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: s
     """Return the digest of the transforms, or of the `logic_version` if that is not empty.
 
     The other part of the logic is in the rendered SQL. If this one is the same, that SQL with
-    today's transforms gives the rows of the logic of then.
-
-    Raises:
-        UnreadableError: A transform does not look the same in every process.
+    today's transforms gives the rows of the logic of then. UnreadableError if a transform does not
+    look the same in every process.
     """
     if logic_version:
         return _digest(_PART_KIND, {"logic_version": logic_version})
@@ -103,11 +91,8 @@ def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: s
     for number, transform in enumerate(transforms, start=1):
         try:
             texts.append(canonical(transform))
-        except UnreadableError as error:
-            raise UnreadableError(f"{describe(transforms, number)}: {error}") from error
-        except RecursionError as error:
-            problem = "its values contain themselves"
-            raise UnreadableError(f"{describe(transforms, number)}: {problem}") from error
+        except (UnreadableError, RecursionError) as error:  # a closure may contain itself
+            raise UnreadableError(f"{transform_label(transforms, number)}: {error}") from error
     return _digest(_PART_KIND, {"transforms": texts})
 
 

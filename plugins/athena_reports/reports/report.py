@@ -21,7 +21,7 @@ from athena_reports.inputs.input import Input
 from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import FIRST_YEAR, LAST_YEAR
 from athena_reports.reports.canonical import UnreadableError
-from athena_reports.reports.column import Column, named, private_names
+from athena_reports.reports.column import Column, private_names, validate_names
 from athena_reports.reports.logic_digest import (
     UNKNOWN,
     logic_digest,
@@ -101,7 +101,7 @@ _ParamValue = Annotated[Any, AfterValidator(_require_literal)]
 _Params = Annotated[Mapping[_ParamName, _ParamValue], AfterValidator(MappingProxyType)]
 _Transform = Annotated[Callable[..., Any], AfterValidator(_require_transform)]
 _Transforms = Annotated[Sequence[_Transform], AfterValidator(tuple)]
-_Columns = Annotated[Mapping[str, InstanceOf[Column]], AfterValidator(named)]
+_Columns = Annotated[Mapping[str, InstanceOf[Column]], AfterValidator(validate_names)]
 _Key = Annotated[Sequence[str], AfterValidator(_require_key)]
 _Checks = Annotated[Sequence[InstanceOf[Check]], AfterValidator(tuple)]
 _Inputs = Annotated[

@@ -101,11 +101,7 @@ class SqlUndefined(StrictUndefined):
 
 
 def sql_environment(environment: Environment) -> Environment:
-    """Return an environment that writes values as SQL literals, and rejects undefined names.
-
-    Args:
-        environment: What it has in common with the new one, such as its loader.
-    """
+    """Return a copy that writes values as SQL literals, and rejects undefined names."""
     sql = environment.overlay(finalize=_written, undefined=SqlUndefined)
     # Compiled templates join by it what a macro, `{% set %}`, `{% filter %}` or `{% call %}` wrote.
     sql.concat = _captured  # type: ignore[method-assign]

@@ -24,14 +24,7 @@ def template_context(
     *,
     has_published: bool = True,
 ) -> dict[str, object]:
-    """Return all that a report's template sees.
-
-    Args:
-        period: The period.
-        params: The constants.
-        inputs: The inputs.
-        has_published: As for `SqlInput`.
-    """
+    """Return all that a report's template sees; `has_published` is as for `SqlInput`."""
     sql_inputs = {source.table: SqlInput(source, period, has_published) for source in inputs}
     return {
         "period": period,
@@ -42,14 +35,9 @@ def template_context(
 
 @contextmanager
 def template_errors(params: Mapping[str, ParamValue], inputs: Sequence[Source]) -> Iterator[None]:
-    """Explain why a template cannot be compiled or rendered.
+    """Raise SqlTemplateError, with the line, for a template that cannot be compiled or rendered.
 
-    Args:
-        params: The params that it sees.
-        inputs: The inputs that it sees.
-
-    Raises:
-        SqlTemplateError: It cannot. The message has the line of the template.
+    The message lists the params and the inputs that the template sees.
     """
     try:
         yield
@@ -127,14 +115,7 @@ class SqlInput:
         return self.predicate()
 
     def partitions_of(self, alias: str) -> str:
-        """Return the same predicate on the keys of one alias of the table, such as `p.dt`.
-
-        Args:
-            alias: The name that the query gives to the table, such as `p` in `FROM plays AS p`.
-
-        Raises:
-            ValueError: The table has no partitions, or the alias is not a name.
-        """
+        """Return the same predicate on the keys of one alias of the table, such as `p.dt`."""
         if not (alias.isascii() and alias.isidentifier()):
             raise ValueError(f"{alias!r} is not a name. Give the alias of the table, such as p")
         return self.predicate(sql_name(alias))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_ROW_BYTES = 16 * 1024 * 1024  # the longest row that is sure to be read, as text
 
 
-class Reading(NamedTuple):
+class Conversion(NamedTuple):
     """How a column is read; `{c}` stands for the column."""
 
     read_as: str  # DuckDB's type in which the source has the column
@@ -31,19 +31,19 @@ class Reading(NamedTuple):
 
 
 _YEARS = "is not in the years 0001 to 9999"
-_READINGS = {
-    "DATE": Reading(
+_CONVERSIONS = {
+    "DATE": Conversion(
         read_as="DATE",
         rejected="{c} < '0001-01-01' OR {c} > '9999-12-31'",
         problem=_YEARS,
     ),
-    "TIMESTAMP_MS": Reading(
+    "TIMESTAMP_MS": Conversion(
         read_as="TIMESTAMP",
         value="{c}::TIMESTAMP_MS",
         rejected="epoch_us({c}) % 1000 <> 0 OR {c} < '0001-01-01' OR {c} >= '10000-01-01'",
         problem=f"is finer than timestamp(3), or {_YEARS}",
     ),
-    "TIMESTAMP WITH TIME ZONE": Reading(
+    "TIMESTAMP WITH TIME ZONE": Conversion(
         read_as="VARCHAR",
         value="athena_instant({c})",
         rejected="athena_refuses({c}, athena_instant({c}), athena_wall({c}))",
@@ -52,7 +52,7 @@ _READINGS = {
             "or its zone has this time twice or never: use AT TIME ZONE 'UTC'"
         ),
     ),
-    "BLOB": Reading(
+    "BLOB": Conversion(
         read_as="VARCHAR",
         value="unhex(replace({c}, ' ', ''))",
         rejected="NOT regexp_full_match({c}, '([0-9a-f]{2}( [0-9a-f]{2})*)?')",
@@ -110,49 +110,39 @@ def read_csv(path: Path, columns: Mapping[str, str], engine: Engine) -> DuckDBPy
     """Return the rows of a CSV with DuckDB's types.
 
     The rows are read when they are used. The engine raises a ResultError then if a row or a value
-    cannot be read.
-
-    Args:
-        path: The file, in the engine's folder.
-        columns: DuckDB's type for each name, in the order of the file.
-        engine: The engine that reads.
+    cannot be read. `columns` has DuckDB's type for each name, in the order of the file.
     """
-    readings = {}
+    conversions = {}
     types = []
     for name, kind in columns.items():
-        reading = _READINGS.get(kind, Reading(kind))
-        readings[name] = reading
-        types.append(f"{duckdb_literal(name)}: {duckdb_literal(reading.read_as)}")
+        conversion = _CONVERSIONS.get(kind, Conversion(kind))
+        conversions[name] = conversion
+        types.append(f"{duckdb_literal(name)}: {duckdb_literal(conversion.read_as)}")
     source = _READ_CSV.format(
         path=duckdb_literal(str(path)),
         max_row_bytes=MAX_ROW_BYTES,
         columns="{" + ", ".join(types) + "}",
     )
     engine.connection.execute(_MACROS)
-    return read(source, readings, engine)
+    return read(source, conversions, engine)
 
 
-def read(source: str, readings: Mapping[str, Reading], engine: Engine) -> DuckDBPyRelation:
-    """Return what readings make of the columns of a source.
+def read(source: str, conversions: Mapping[str, Conversion], engine: Engine) -> DuckDBPyRelation:
+    """Return what conversions make of the columns of a source.
 
-    The rows are read when they are used. The engine raises a ResultError then if a reading rejects
-    a value.
-
-    Args:
-        source: A table, or a function that gives one, in DuckDB's SQL.
-        readings: How each column is read, by its name.
-        engine: The engine that reads.
+    The rows are read when they are used. The engine raises a ResultError then if a value is
+    rejected. The source is a table, or a function that returns one, in DuckDB's SQL.
     """
     values = []
-    for name, reading in readings.items():
+    for name, conversion in conversions.items():
         column = quoted(name)
-        value = reading.value.replace("{c}", column)
-        if reading.rejected:
+        value = conversion.value.replace("{c}", column)
+        if conversion.rejected:
             value = _CHECKED_VALUE.format(
-                rejected=reading.rejected.replace("{c}", column),
+                rejected=conversion.rejected.replace("{c}", column),
                 column_name=duckdb_literal(f"{REJECTED_VALUE}column {name!r}: "),
                 column=column,
-                problem=duckdb_literal(f" {reading.problem}"),
+                problem=duckdb_literal(f" {conversion.problem}"),
                 value=value,
             )
         values.append(f"{value} AS {column}")

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from athena_reports.aws.errors import error_code, error_kind
 from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError
 from athena_reports.errors import ResultError
-from athena_reports.rows.athena_csv import Reading, csv_line, read, read_csv
+from athena_reports.rows.athena_csv import Conversion, csv_line, read, read_csv
 from athena_reports.rows.columns import (
     TableColumn,
     read_parquet,
@@ -74,17 +74,9 @@ def read_result(
 ) -> ResultRows:
     """Download a result and return its rows.
 
-    Args:
-        query: The query.
-        engine: The engine that reads them. It holds the files until it is closed.
-        athena: Has the names and the types of the columns, and a managed result.
-        s3: Has the files.
-        published_columns: Returns the columns of the report's table, or None if there is none yet.
-            An UNLOAD without rows writes no file, and so no columns.
-
-    Raises:
-        ResultError: The result cannot be read; `retryable` if Athena did not serve the call.
-        S3Error: S3 refused a call, or did not serve it.
+    The engine holds the files until it is closed. `published_columns` returns the columns of the
+    report's table, or None if there is none yet. It is called for an UNLOAD without rows, which
+    writes no file, and so no columns. ResultError if the result cannot be read.
     """
     try:
         if query.statement != "UNLOAD":
@@ -182,13 +174,13 @@ def _unloaded_rows(uris: Sequence[str], engine: Engine, s3: S3) -> DuckDBPyRelat
         list(threads.map(s3.download, uris, paths))  # after an error the rest is not downloaded
     source = read_parquet(*paths)
     files = engine.connection.sql(f"FROM {source}")
-    readings = {}
+    conversions = {}
     for name, kind in zip(files.columns, files.types, strict=True):
-        readings[name] = _reading(kind)
-    return read(source, readings, engine)
+        conversions[name] = _conversion(kind)
+    return read(source, conversions, engine)
 
 
-def _reading(kind: DuckDBPyType) -> Reading:
+def _conversion(kind: DuckDBPyType) -> Conversion:
     """Return how a type of an UNLOAD's file is read.
 
     A timestamp has no zone, however it is stored, and is of milliseconds, as in a CSV.
@@ -196,9 +188,9 @@ def _reading(kind: DuckDBPyType) -> Reading:
     stored_type = rewritten(kind, str)
     value_type = rewritten(kind, _milliseconds_without_zone)
     if value_type == stored_type:
-        return Reading(stored_type)
+        return Conversion(stored_type)
     value = f"{{c}}::{value_type}"
-    return Reading(
+    return Conversion(
         read_as=stored_type,
         value=value,
         rejected=f"({value})::{kind} IS DISTINCT FROM {{c}}",

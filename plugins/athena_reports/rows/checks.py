@@ -95,15 +95,8 @@ def run_checks(
 ) -> tuple[CheckResult, ...]:
     """Return what each check finds in the rows of a table; a check that cannot run fails.
 
-    Args:
-        checks: The checks, as the report declares them.
-        table: The rows.
-        engine: The engine that wrote them.
-        previous_period: What is published of the period before; None if nothing is.
-        previous_version: What is published of the same period; None if nothing is.
-
-    Raises:
-        duckdb.Error: A check fails for a reason that `Engine.explain` knows, such as a full disk.
+    The baselines are what is published of the previous period, and of this one. An error that
+    `Engine.explain` knows, such as a full disk, is raised.
     """
     import duckdb
 

@@ -105,31 +105,19 @@ def is_number(kind: str) -> bool:
 
 
 def duckdb_type(name: str) -> str:
-    """Return DuckDB's type for a type of an Athena result, such as `decimal(10,2)`.
-
-    Raises:
-        ValueError: If the type is not supported.
-    """
+    """Return DuckDB's type for a type of an Athena result, such as `decimal(10,2)`."""
     if _NESTED_IN_RESULT.match(name.strip().lower()):
         return _TEXT.duckdb
     return _plain_type(name).duckdb
 
 
 def table_type(glue: str) -> str:
-    """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`.
-
-    Raises:
-        ValueError: If the type is not supported.
-    """
+    """Return DuckDB's type for a type of a Glue table, such as `array<struct<a:int>>`."""
     return _table_type(glue).duckdb
 
 
 def glue_name(name: str) -> str:
-    """Return what a Glue table calls a type of Athena or Glue.
-
-    Raises:
-        ValueError: If the type is not supported.
-    """
+    """Return Glue's name of a type of Athena or Glue; ValueError if it is not supported."""
     return _table_type(name).glue
 
 
@@ -211,11 +199,8 @@ def stored_type(kind: str) -> str:
 def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return DuckDB's type for the name of each column of a result.
 
-    Args:
-        described: ResultSetMetadata.ColumnInfo of GetQueryResults.
-
-    Raises:
-        ValueError: If the type of a column is not known, or two columns have one name.
+    It is described by ResultSetMetadata.ColumnInfo of GetQueryResults. ValueError if the type of a
+    column is not known, or two columns have one name.
     """
     refuse_duplicates(column["Name"] for column in described)
     types = {}
@@ -289,9 +274,7 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
 def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:
     """Return the name of a type whose innermost types are replaced. An array becomes a list.
 
-    Args:
-        kind: The type, of which a name is made.
-        leaf: Returns what stands for an innermost type, by its name.
+    `leaf` returns what replaces an innermost type, by its name.
     """
     parts = []
     for name, child in children(kind):

@@ -110,17 +110,10 @@ def find_differences(
     *,
     with_examples: bool = True,
 ) -> Differences:
-    """Compare two versions of a period's rows.
+    """Compare two versions of a period's rows: their Parquet files in the engine's folder.
 
-    Args:
-        old: The Parquet file of the earlier version, in the engine's folder.
-        new: The Parquet file of the later version, in the engine's folder.
-        old_columns: The columns of the earlier version.
-        new_columns: The columns of the later version.
-        key: The columns that tell rows apart. Whole rows are compared if there are none, if a
-            version does not have them, or if two rows of a version have the same values in them.
-        engine: The engine that compares.
-        with_examples: Whether to look for examples too, which takes longer than to count.
+    Whole rows are compared if there is no key, if a version lacks a column of it, or if two rows of
+    a version have the same values in it. Examples take longer than the counts.
     """
     before = {column.name: column.type for column in old_columns}
     after = {column.name: column.type for column in new_columns}

@@ -97,16 +97,10 @@ SET lock_configuration = true
 def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Iterator[Engine]:
     """Open DuckDB with one thread, so that equal rows in equal order give equal bytes.
 
-    Args:
-        memory_limit: The memory of DuckDB, such as `128MB`. Beyond it, DuckDB writes to the disk.
-        about: Report and period, the first words of an error.
-        again: What a person does to try again, such as `run the command again`; empty for the tasks
-            of a run that are cleared.
-
-    Raises:
-        MissingPackageError: DuckDB is not installed here. Nothing that uses an open engine needs to
-            look for that again.
-        AthenaReportsError: In the place of an error that `Engine.explain` knows.
+    Beyond the memory limit, such as `128MB`, DuckDB writes to the disk. An error begins with
+    `about`, report and period, and ends with what a person does to try again; without `again`,
+    which tasks to clear. MissingPackageError if DuckDB is not installed. An error that
+    `Engine.explain` knows is raised as one of ours.
     """
     # Inside of functions everywhere: Amazon MWAA loads plugins before pip has installed DuckDB.
     try:

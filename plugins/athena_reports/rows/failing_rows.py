@@ -68,11 +68,7 @@ def not_satisfying(
 ) -> FailingRows:
     """Return the rows of which a condition is false or NULL.
 
-    Args:
-        condition: A condition in SQL.
-        first_columns: The columns that the examples begin with.
-        table: The rows.
-        engine: The engine that wrote them.
+    The examples begin with `first_columns`.
     """
     sql = _NOT_SATISFYING.format(condition=condition, source=table.source)
     return _failing_rows(sql, first_columns, table, engine)

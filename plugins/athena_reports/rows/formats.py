@@ -53,14 +53,7 @@ END
 
 
 def copy_rows(source: str, format: Format, path: Path, engine: Engine) -> None:
-    """Write rows into a file of another format than Parquet.
-
-    Args:
-        source: The rows as a table in SQL.
-        format: The format.
-        path: The file, in the engine's folder.
-        engine: The engine that writes.
-    """
+    """Write rows into a file of another format than Parquet."""
     rows = engine.connection.sql(f"FROM {source}")
     values = []
     text_headers = []

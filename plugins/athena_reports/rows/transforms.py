@@ -132,6 +132,10 @@ class LibraryTransform:
     work: Callable[..., Any]
     from_previous: tuple[str, ...] = ()
 
+    @property
+    def __name__(self) -> str:
+        return self.name
+
     def __call__(self, rows: DuckDBPyRelation, period: Period) -> Any:
         """Return the rows that are made of these."""
         return self.work(rows, period, **self.arguments)
@@ -145,15 +149,7 @@ def apply(
 ) -> DuckDBPyRelation:
     """Return what the transforms, applied in order, make of the rows.
 
-    Args:
-        transforms: The transforms.
-        relation: The rows.
-        period: The period of the rows.
-        engine: The engine of the rows.
-
-    Raises:
-        TransformError: A transform fails, or returns something else than rows.
-        AthenaReportsError: In the place of an error that `Engine.explain` knows.
+    TransformError if a transform fails, or returns something else than rows.
     """
     for number, transform in enumerate(transforms, start=1):
         try:
@@ -166,24 +162,17 @@ def apply(
             problem = str(error)
             if not isinstance(error, TransformError):
                 problem = f"{type(error).__name__}: {error}"
-            name = describe(transforms, number)
+            name = transform_label(transforms, number)
             raise TransformError(f"{engine.about}: {name} failed: {problem}") from error
     return relation
 
 
-def describe(transforms: Sequence[Transform], number: int) -> str:
+def transform_label(transforms: Sequence[Transform], number: int) -> str:
     """Return what a message calls a transform, counted from 1: `transform 1 of 2 (movement)`."""
-    function = without_partial(transforms[number - 1])
-    if isinstance(function, LibraryTransform):
-        name = function.name
-    else:
-        name = getattr(function, "__name__", type(function).__name__).strip("_")
+    transform = transforms[number - 1]
+    function = transform.func if isinstance(transform, partial) else transform
+    name = getattr(function, "__name__", type(function).__name__).strip("_")
     return f"transform {number} of {len(transforms)} ({name})"
-
-
-def without_partial(transform: Transform) -> Transform:
-    """Return the function that a `partial` calls; a transform that is none as it is."""
-    return transform.func if isinstance(transform, partial) else transform
 
 
 def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:

@@ -65,18 +65,13 @@ class LocalFile(BaseModel, frozen=True):
     sha256: str
 
 
-def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
+def write_table(
+    relation: DuckDBPyRelation, engine: Engine, *, private_columns: frozenset[str] = frozenset()
+) -> LocalTable:
     """Run a relation, once, into one Parquet file.
 
-    Types that Athena does not read become ones that it does.
-
-    Args:
-        relation: The rows. Each use of a relation would run it anew.
-        engine: The engine of the relation.
-
-    Raises:
-        TransformError: If the rows cannot be computed, or two columns have one name.
-        duckdb.Error: If `Engine.explain` knows the cause better.
+    Types that Athena does not read become ones that it does. No message may quote a private column,
+    in lower case here. TransformError if the rows cannot be computed, or two columns have one name.
     """
     import duckdb
 
@@ -92,7 +87,12 @@ def write_table(relation: DuckDBPyRelation, engine: Engine) -> LocalTable:
             raise  # `open_engine` raises the explained error in its place
         problem = f"{engine.about}: the rows cannot be computed: {reason(error)}."
         raise TransformError(problem) from error
-    return LocalTable(path=path, rows=counts[0][0], columns=columns_of(table))
+    return LocalTable(
+        path=path,
+        rows=counts[0][0],
+        columns=columns_of(table),
+        private_columns=private_columns,
+    )
 
 
 def _cast_for_athena(relation: DuckDBPyRelation) -> DuckDBPyRelation:
@@ -123,12 +123,8 @@ def digest_of(table: LocalTable, engine: Engine, *, without: Sequence[str] = ())
     """Return a digest of the rows, in whatever order they come.
 
     It is the same for equal rows as long as DuckDB's `hash` is, which may change with its version.
-
-    Args:
-        table: The rows.
-        engine: The engine that wrote them.
-        without: Columns that do not count, in any case of their letters. The rows need not have
-            them.
+    The columns of `without` do not count, in any case of their letters. The rows need not have
+    them.
     """
     left_out = {name.lower() for name in without}
     names = [column.name for column in table.columns if column.name.lower() not in left_out]

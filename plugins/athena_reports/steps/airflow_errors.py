@@ -14,13 +14,10 @@ from athena_reports.periods.calendar import Period
 _CLEAR_TASK = "Clear this task and its downstream tasks to try again."
 
 
-def describe(dag_id: str, period: Period | None, environment: str) -> str:
+def run_label(dag_id: str, period: Period | None, environment: str) -> str:
     """Return whose query it is, for the beginning of a message.
 
-    Args:
-        dag_id: The DAG.
-        period: The period; None for a query without one.
-        environment: Name of the environment; empty to leave it out.
+    The period is None for a query without one; without an environment, none is named.
     """
     about = dag_id
     if period is not None:
@@ -34,16 +31,10 @@ def describe(dag_id: str, period: Period | None, environment: str) -> str:
 def report_errors(about: str = "") -> Iterator[None]:
     """Translate errors of this package and of botocore into Airflow's.
 
-    Errors of S3 and Glue are mostly errors of this package already. Those of botocore come from
-    calls to Athena, and from clients that cannot be made.
-
-    Args:
-        about: The beginning of the message, such as `plays_weekly: `; empty if the errors have it.
-
-    Raises:
-        AirflowException: The error is retryable.
-        AirflowFailException: The error is not retryable.
-        AirflowSkipException: It is a SkipPeriodError.
+    An error that is retryable becomes AirflowException, SkipPeriodError becomes
+    AirflowSkipException, any other AirflowFailException. Most errors of S3 and Glue are errors of
+    this package already. Those of botocore come from calls to Athena, and from clients that cannot
+    be made. `about` begins the message, such as `plays_weekly: `; empty if the errors have it.
     """
     try:
         yield
@@ -59,17 +50,11 @@ def report_errors(about: str = "") -> Iterator[None]:
 
 @contextmanager
 def required_xcoms(problem: str) -> Iterator[None]:
-    """Fail for good where an XCom is missing that an earlier task should have pushed.
+    """Raise AirflowFailException where an XCom is missing that an earlier task should have pushed.
 
     It is missing if somebody marked that task as success. Airflow raises XComNotFound for it when
     it renders the arguments of a task (`PlainXComArg.resolve`), and without this it would retry the
     task.
-
-    Args:
-        problem: The message of the failure.
-
-    Raises:
-        AirflowFailException: An XCom is missing.
     """
     try:
         yield
@@ -84,16 +69,9 @@ def _airflow_error(message: str, *, retryable: bool) -> sdk.AirflowException:
 
 
 def require_connection(hook: AthenaHook, about: str) -> None:
-    """Refuse a named connection that does not exist.
+    """Raise AirflowException for a named connection that does not exist.
 
     The hook would use whatever other credentials it finds.
-
-    Args:
-        hook: The hook whose connection it is.
-        about: Whose call it is, for the beginning of the message.
-
-    Raises:
-        AirflowException: There is no such connection.
     """
     connection_id = hook.aws_conn_id
     if connection_id in (None, hook.default_conn_name):

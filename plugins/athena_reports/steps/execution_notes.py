@@ -25,13 +25,9 @@ class ExecutionNotes:
     them for `[state_store] default_retention_days`, 30 by default. A try that was taken for dead
     and comes back finds no notes: Airflow knows the task instance by a new id then.
 
-    A store that does not answer is only logged: Athena remembers the token as well.
-
-    Args:
-        context: The context of the task.
-        chain: What the chain begins with: the token of the first execution, or the id of the
-            execution that a wait was given. Notes of another chain are of another clear of the run,
-            or of SQL that was edited since.
+    A store that does not answer is only logged: Athena remembers the token as well. A chain begins
+    with the token of the first execution, or with the id of the execution that a wait was given.
+    Notes of another chain are of another clear of the run, or of SQL that was edited since.
     """
 
     def __init__(self, context: Context, chain: str) -> None:

@@ -28,19 +28,8 @@ def find_partitions(
 ) -> list[InputPartitions]:
     """Return the partitions that a period requires of every input, and which of them are missing.
 
-    Args:
-        sources: The inputs.
-        period: The period that the query is of.
-        late_by: How late events may land.
-        now: When the query starts.
-        database: The database of an input that names none.
-        glue: The client that knows the tables.
-        s3: Has the success markers.
-
-    Raises:
-        InputError: A table or a report that is read does not fit its input; or, `retryable`, Glue
-            left all partitions unprocessed that it was asked for.
-        S3Error: S3 did not serve a call.
+    `database` is that of an input that names none. InputError if a table or a report does not fit
+    its input.
     """
     partitions = []
     for source in sources:
@@ -55,16 +44,16 @@ def find_together(
     """Return what exists of each of some needs of one table or report, in their order.
 
     Those of a table have the same `lookup`.
-
-    Arguments and errors are otherwise those of `find_partitions`.
     """
-    readings = [(need.source, need.period) for need in needs if isinstance(need.source, Published)]
-    if not readings:
+    parts_read = [
+        (need.source, need.period) for need in needs if isinstance(need.source, Published)
+    ]
+    if not parts_read:
         return find_in_table(needs, now=now, glue=glue, s3=s3)
     # Most reports read tables alone, and the process of their task need not load it.
     from athena_reports.publication.parts import find_parts
 
-    return find_parts(readings, glue)
+    return find_parts(parts_read, glue)
 
 
 def require_partitions(coverages: Sequence[InputCoverage]) -> None:
@@ -90,7 +79,7 @@ def complete_periods(
     """Return those of some periods that lack no partition of any input, in their order.
 
     However many periods there are, Glue is asked once for the table of each input, and for up to
-    1,000 partitions in a call. Arguments and errors are otherwise those of `find_partitions`.
+    1,000 partitions in a call.
     """
     incomplete = set()
     for source in sources:

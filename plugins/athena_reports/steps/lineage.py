@@ -45,14 +45,7 @@ _BETWEEN_KEYS = re.compile("/(?=[^/=]+=)")
 def query_lineage(
     sql: str, query_execution_id: str | None, inputs: Sequence[InputCoverage], region: str
 ) -> OperatorLineage[Any, Any]:
-    """Return a query and the tables that it reads.
-
-    Args:
-        sql: Its text.
-        query_execution_id: Its id; None if it was not started.
-        inputs: The tables, with the partitions of them that it sees.
-        region: The region of Athena.
-    """
+    """Return a query and the tables that it reads. The id is None if the query was not started."""
     lineage: OperatorLineage[Any, Any] = OperatorLineage(job_facets={"sql": SQLJobFacet(sql)})
     if query_execution_id:
         lineage.run_facets["externalQuery"] = ExternalQueryRunFacet(
@@ -80,12 +73,7 @@ def published_dataset(
 ) -> OutputDataset:
     """Return the dataset of a report in a cadence, of which a run publishes one period.
 
-    Args:
-        version: The version of the period.
-        checks: What the checks found in it.
-        location: Where the period is published.
-        database: Glue database of the published table; None for no table.
-        region: The region of Athena.
+    The database is None for no table.
     """
     fields = [
         SchemaDatasetFacetFields(

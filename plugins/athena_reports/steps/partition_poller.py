@@ -16,7 +16,7 @@ from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.inputs.need import InputNeed
 from athena_reports.steps.input_coverage import find_together
-from athena_reports.steps.shared_poller import SharedPoller, Turns
+from athena_reports.steps.shared_poller import RateLimiter, SharedPoller
 
 PAUSE_SECONDS = 20.0
 """The pause between two looks."""
@@ -26,7 +26,7 @@ TABLES_PER_SECOND = 5.0
 """Of one triggerer at most, for all its connections."""
 
 log = logging.getLogger(__name__)
-_turns = Turns()
+_rate_limiter = RateLimiter()
 
 
 class PartitionPoller(SharedPoller[InputNeed, InputCoverage | Exception]):
@@ -49,11 +49,8 @@ class PartitionPoller(SharedPoller[InputNeed, InputCoverage | Exception]):
     ) -> AsyncIterator[Sequence[str]]:
         """Yield what is missing of a period's inputs once it is something else; at last nothing.
 
-        No error ends the wait: the scheduler does, when its time is over.
-
-        Args:
-            needs: What the period needs.
-            missing: What is known to be missing; None if nothing is known.
+        No error ends the wait: the scheduler does, when its time is over. `missing` is what is
+        known to be missing; None if nothing is known.
         """
         is_failing = False
         while missing is None or missing:
@@ -77,7 +74,7 @@ class PartitionPoller(SharedPoller[InputNeed, InputCoverage | Exception]):
         for need in keys:
             needs_by_lookup.setdefault(need.lookup, []).append(need)
         for number, needs in enumerate(needs_by_lookup.values()):
-            await _turns.wait(TABLES_PER_SECOND)
+            await _rate_limiter.wait(TABLES_PER_SECOND)
             try:
                 coverages = await self._find(needs)
             except Exception as error:  # whatever it is: without the poller no wait would ever end

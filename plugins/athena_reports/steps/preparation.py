@@ -56,19 +56,8 @@ def prepare(
 ) -> PreparedVersion:
     """Make a version of a query's result, check it and upload it, whatever the checks find.
 
-    Args:
-        execution: The query, which has succeeded.
-        submission: What was submitted.
-        period: The period.
-        recipe: What is made of the result.
-        engine: The engine. Errors begin with what it is about.
-        hook: Gives the clients of Athena and Glue.
-        s3: The client that reads the result and writes the version.
-
-    Raises:
-        EmptyResultError: There are no rows, and the recipe does not publish then.
-        AthenaReportsError: The result, a transform or a format is wrong, AWS did not serve a call,
-            or the disk is full.
+    Errors begin with what the engine is about. EmptyResultError if there are no rows, and the
+    recipe does not publish then.
     """
     location = recipe.location(period)
     athena: Any = hook.get_conn()
@@ -152,23 +141,8 @@ def write_rows(
 ) -> tuple[LocalTable, bool]:
     """Read the result of a query, transform it, and write the rows into the engine's folder.
 
-    Args:
-        execution: The query, which has succeeded.
-        recipe: What is made of the result.
-        period: The period.
-        engine: The engine. Errors begin with what it is about.
-        athena: The client that knows the query.
-        s3: The client that reads the result.
-        published_columns: Returns the columns of the published table, or None. It is called only
-            for an UNLOAD without rows, which wrote no file, and so no columns.
-
-    Returns:
-        The rows, and whether they come in the order of the query.
-
-    Raises:
-        ResultError: The result cannot be read.
-        S3Error: S3 refused a call, or did not serve it.
-        TransformError: A transform failed, or the rows cannot be computed.
+    The second value is whether the rows come in the order of the query. `published_columns` is as
+    for `read_result`.
     """
     result = read_result(
         FinishedQuery.model_validate(execution, from_attributes=True),
@@ -180,27 +154,14 @@ def write_rows(
     # The published columns are those that the transforms make, not those that they take.
     transforms = () if result.has_published_columns else recipe.transforms
     relation = apply(transforms, result.relation, period, engine)
-    table = write_table(relation, engine)
-    table = table.model_copy(update={"private_columns": private_names(recipe.columns)})
+    table = write_table(relation, engine, private_columns=private_names(recipe.columns))
     return table, result.ordered
 
 
 def check_rows(
     table: LocalTable, recipe: Recipe, period: Period, *, engine: Engine, s3: S3
 ) -> tuple[CheckResult, ...]:
-    """Return what the checks find in the rows. Some checks compare them with a published period.
-
-    Args:
-        table: The rows.
-        recipe: Has the checks, and knows where the periods are published.
-        period: The period of the rows.
-        engine: The engine that the checks run in.
-        s3: The client that reads the manifests.
-
-    Raises:
-        PublishError: A manifest that a check needs is not ours.
-        S3Error: S3 refused a call, or did not serve it.
-    """
+    """Return what the checks find in the rows. Some checks compare them with a published period."""
     baselines = {check.against for check in recipe.checks}
     previous_period: Manifest | None = None
     previous_version: Manifest | None = None
@@ -228,17 +189,8 @@ def upload_version(
     """Upload the rows of a period as an unpublished version.
 
     Each upload has a name of its own, even if the same rows were uploaded before. So no upload
-    writes objects that a cleanup is about to remove.
-
-    Args:
-        files: The rows in each format. Each is uploaded before the next one is asked for.
-        table: The rows as a table, for their number and their columns.
-        location: Where the period is published.
-        s3: The client of the report bucket.
-        ordered: Whether the order of the rows has a meaning.
-
-    Raises:
-        S3Error: S3 refused a call, or did not serve it.
+    writes objects that a cleanup is about to remove. A file is uploaded before the next one is
+    asked for. `ordered` is whether the order of the rows has a meaning.
     """
     version = token_hex(8)
     objects = []
@@ -264,17 +216,8 @@ def upload_version(
 def keep_sql(sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3) -> None:
     """Keep the SQL that a version was made by beside its rows.
 
-    Athena takes 256 KB of SQL, which is too much for XCom and for the manifest.
-
-    Args:
-        sql: The SQL as it ran, without UNLOAD and comment.
-        sql_sha256: Digest of the SQL as run_query rendered it. It names the object.
-        version: The version, whose rows are uploaded.
-        location: Where the period is published.
-        s3: The client of the report bucket.
-
-    Raises:
-        S3Error: S3 refused a call, or did not serve it.
+    Athena takes 256 KB of SQL, which is too much for XCom and for the manifest. The digest, which
+    names the object, is that of the SQL as run_query rendered it.
     """
     uri = location.sql_uri(version.version, sql_sha256)
     with suppress(ConditionError):  # it was kept before, maybe by a call whose response was lost

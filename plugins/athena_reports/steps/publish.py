@@ -105,14 +105,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
 
     @report_errors()
     def execute(self, context: Context) -> dict[str, Any]:
-        """Publish, and return the address of the manifest and its main facts.
-
-        Raises:
-            AirflowFailException: The version or the period of the query is missing, the folder is
-                of another environment or calendar, the upload or the manifest is not right, or AWS
-                refused a call.
-            AirflowException: AWS did not serve a call, or other programs are always faster.
-        """
+        """Publish, and return the address of the manifest and its main facts."""
         # Not above: every step's process reads this module, and only that of this step needs them.
         from athena_reports.publication.commit import publish
         from athena_reports.publication.folder import PublishedCalendar, require_calendar
@@ -275,8 +268,5 @@ def _is_to_be_delivered(manifest: "Manifest", location: PeriodLocation, s3: S3) 
     planned = manifest.delivery
     if planned is None:
         return False
-    if planned.is_in_time(manifest.published_at, is_correction=False):
-        return True
-    if not planned.is_in_time(manifest.published_at, is_correction=True):
-        return False
-    return next(s3.list(location.receipts_uri), None) is not None
+    is_correction = next(s3.list(location.receipts_uri), None) is not None
+    return planned.is_in_time(manifest.published_at, is_correction=is_correction)

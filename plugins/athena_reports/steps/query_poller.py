@@ -20,7 +20,7 @@ from athena_reports.aws.errors import ErrorKind, error_kind
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import AthenaReportsError
 from athena_reports.queries.execution import QueryExecution
-from athena_reports.steps.shared_poller import Connection, SharedPoller, Turns
+from athena_reports.steps.shared_poller import Connection, RateLimiter, SharedPoller
 
 PAUSE_SECONDS = 1.0
 """The pause between two looks."""
@@ -33,7 +33,7 @@ ANSWER_WITHIN_SECONDS = 300.0
 IDS_PER_CALL = 50
 
 log = logging.getLogger(__name__)
-_turns = Turns()
+_rate_limiter = RateLimiter()
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -133,7 +133,7 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
 
     async def _ask_for(self, ids: Sequence[str]) -> ErrorKind | None:
         """Ask for queries in one call; return what kept Athena from answering, if anything did."""
-        await _turns.wait(CALLS_PER_SECOND)
+        await _rate_limiter.wait(CALLS_PER_SECOND)
         try:
             athena = await self.clients()
             response = await asyncio.to_thread(
@@ -142,7 +142,7 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
             answers: dict[str, QueryExecution | str] = {}
             for item in response.get("QueryExecutions", []):
                 answers[item["QueryExecutionId"]] = QueryExecution.from_response(
-                    {"QueryExecution": item}, athena.meta.region_name
+                    item, athena.meta.region_name
                 )
         except Exception as error:  # whatever it is: without the poller no wait would ever end
             kind = error_kind(error)

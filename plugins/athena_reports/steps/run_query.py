@@ -24,9 +24,9 @@ from athena_reports.reports.sql_template import template_context, template_error
 from athena_reports.settings import Settings
 from athena_reports.sql.literals import ParamValue
 from athena_reports.steps.airflow_errors import (
-    describe,
     report_errors,
     require_connection,
+    run_label,
 )
 from athena_reports.steps.execution_notes import ExecutionNotes, start_once, stop_unwanted
 from athena_reports.steps.input_coverage import find_partitions, require_partitions
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SUBMITTED_XCOM = "submitted"
 
-# Athena's names of the ways to encrypt, by S3's. It has none for DSSE-KMS.
+# Athena's names of the ways to encrypt, by S3's.
 _ENCRYPTION_OPTIONS = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}
 
 
@@ -121,7 +121,7 @@ class AthenaSubmitOperator(AthenaOperator):
 
     def execute(self, context: Context) -> str:
         """Submit the query, or find it, and return its query execution id."""
-        about = describe(self.dag_id, self._run_period, self.environment)
+        about = run_label(self.dag_id, self._run_period, self.environment)
         hook: Any = self.hook  # typed as AthenaOperator's
         require_connection(hook, about)
         with report_errors(f"{about}: "):
@@ -249,7 +249,7 @@ def result_configuration(deployment: Settings) -> dict[str, Any]:
     if deployment.bucket_owner:
         configuration["ExpectedBucketOwner"] = deployment.bucket_owner
     encryption = deployment.encryption
-    if encryption is not None and encryption.algorithm in _ENCRYPTION_OPTIONS:
+    if encryption is not None:
         configuration["EncryptionConfiguration"] = {
             "EncryptionOption": _ENCRYPTION_OPTIONS[encryption.algorithm]
         }

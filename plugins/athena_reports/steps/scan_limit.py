@@ -25,15 +25,6 @@ def measured_scan(
     """Return the median of what the nearest published periods of a report scanned.
 
     None if no period of the same cadence is published.
-
-    Args:
-        period: The period whose query is to run.
-        glue: The client of Glue.
-        database: The database of the report's table.
-        location: Where the report is published.
-
-    Raises:
-        TableError: Glue refused a call, or did not serve it.
     """
     from athena_reports.publication.glue_table import Table
 

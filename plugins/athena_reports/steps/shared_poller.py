@@ -11,7 +11,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Generic, Self, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -38,8 +38,7 @@ class Connection:
     @property
     def key(self) -> str:
         """A text that is equal for equal connections."""
-        fields = [self.aws_conn_id, self.region_name, self.verify, self.botocore_config]
-        return json.dumps(fields, sort_keys=True)
+        return json.dumps(asdict(self), sort_keys=True)
 
     def new_hook(self) -> SharedSessionHook:
         """Make a hook. Its clients read files, and ask Airflow for the connection."""
@@ -135,8 +134,8 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
                 await asyncio.sleep(pause_seconds)
                 if not self._asked:
                     return
-                keeps_pace = await self._look_unless_cancelled()
-                pause_seconds = shortest if keeps_pace else min(2 * pause_seconds, longest)
+                is_served = await self._look_unless_cancelled()
+                pause_seconds = shortest if is_served else min(2 * pause_seconds, longest)
         except asyncio.CancelledError:
             self._asked.clear()  # the event loop ends, and no other one can answer what it asks
             raise
@@ -155,8 +154,8 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
             return False
 
 
-class Turns:
-    """When a triggerer may call a service: at most so many times a second.
+class RateLimiter:
+    """Limits how often a triggerer calls a service.
 
     All pollers of a triggerer share one event loop, so this needs no lock.
     """

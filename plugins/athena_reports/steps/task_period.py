@@ -13,13 +13,7 @@ from athena_reports.periods.run_period import PERIOD_PARAM, period_of_run, requi
 def period_of_task(cadence: Cadence, context: Context, dag: DAG) -> Period:
     """Return the period of a task's run, by its param or its dates.
 
-    Args:
-        cadence: The periods of the DAG.
-        context: What Airflow gives the task.
-        dag: The DAG of the task.
-
-    Raises:
-        RunPeriodError: The run has no period, or one that has not ended.
+    RunPeriodError if the run has no period, or one that has not ended.
     """
     _refuse_misspelt_period(context, dag)
     period = period_of_run(

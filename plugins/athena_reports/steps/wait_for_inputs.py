@@ -18,9 +18,9 @@ from athena_reports.inputs.need import InputNeed
 from athena_reports.inputs.published import Source
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.steps.airflow_errors import (
-    describe,
     report_errors,
     require_connection,
+    run_label,
 )
 from athena_reports.steps.input_coverage import find_partitions
 from athena_reports.steps.inputs_trigger import InputsTrigger
@@ -110,7 +110,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
 
     @property
     def _about(self) -> str:
-        return describe(self.dag_id, self._run_period, self.environment)
+        return run_label(self.dag_id, self._run_period, self.environment)
 
     def _look(self, context: Context) -> list[Source]:
         """Look once, and return the inputs to wait for; none if the query may be started."""

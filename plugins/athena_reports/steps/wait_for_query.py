@@ -29,7 +29,7 @@ from athena_reports.queries.execution import (
 from athena_reports.queries.failures import QueryFailedError, may_pass
 from athena_reports.queries.request import QueryRequest
 from athena_reports.queries.submission import Submitted
-from athena_reports.steps.airflow_errors import describe, report_errors, required_xcoms
+from athena_reports.steps.airflow_errors import report_errors, required_xcoms, run_label
 from athena_reports.steps.execution_notes import ExecutionNotes, start_once, stop_unwanted
 
 # Seconds before each successor. Each pause is shortened at random, by half at most, so that queries
@@ -170,7 +170,7 @@ class AthenaWaitSensor(AthenaSensor):
     def _about(self) -> str:
         submission = self._submission
         period = None if submission is None else submission.period
-        return describe(self.dag_id, period, self.environment)
+        return run_label(self.dag_id, period, self.environment)
 
     @property
     def _no_query_problem(self) -> str:

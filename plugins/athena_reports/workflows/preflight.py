@@ -61,20 +61,9 @@ def require_payable(
 ) -> None:
     """Require what the query of a period needs before it is paid.
 
-    Args:
-        hook: Gives the clients of AWS.
-        period: The period.
-        settings: What the account must have.
-        location: Where the report is published.
-        has_table: Whether it has a table in Glue.
-        max_scan: The most bytes that the query may scan; None for no limit.
-
-    Raises:
-        AccountError: The report has no folder yet, and the account lacks something.
-        CalendarError: The folder has another environment or calendar.
-        ScanLimitError: The query is expected to scan more.
-        PublishError: What lies there is not of this package, or of a newer release.
-        S3Error: S3 refused a call, or did not serve it.
+    AccountError if the report has no folder yet, and the account lacks something; CalendarError if
+    the folder has another environment or calendar; ScanLimitError if the query is expected to scan
+    more than `max_scan` bytes.
     """
     s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
     calendar = PublishedCalendar(
@@ -104,8 +93,7 @@ def require_account(
 ) -> None:
     """Require what the settings name.
 
-    Raises:
-        AccountError: Something is missing. The message has a line for each problem.
+    AccountError has a line for each problem.
     """
     athena = hook.client("athena")
     checks = check_account(settings, athena, hook.client("glue"), s3, has_table=has_table)
@@ -134,14 +122,6 @@ def check_account(
 
     In the report bucket an upload is begun and aborted, which shows that the role may write there.
     No object is written.
-
-    Args:
-        settings: What the account must have.
-        athena: Client of Athena.
-        glue: Client of Glue.
-        s3: The client of S3.
-        has_table: Whether a database for published tables is needed.
-        inputs: The inputs of all reports.
     """
     yield _check(f"workgroup {settings.workgroup}", partial(_require_workgroup, settings, athena))
     if settings.query_results:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, BaseNotifier, Param
 from jinja2 import StrictUndefined
-from pydantic import AfterValidator, Field, InstanceOf
+from pydantic import Field, InstanceOf
 
 from athena_reports.alerts.policy import AlertPolicy
 from athena_reports.declaration import validated
@@ -35,21 +35,13 @@ from athena_reports.workflows.second_declaration import refuse_second_declaratio
 if TYPE_CHECKING:
     from athena_reports.delivery.channels import Channel
 
-PATIENT = timedelta(hours=6)
+LONG_QUERY_TIMEOUT = timedelta(hours=6)
 """How long to wait for long queries, such as that of a month over a large table."""
 
 _INSTANT_IN_EXAMPLE_PERIOD = datetime(2025, 6, 15, 12, tzinfo=UTC)
 
 
-def _require_whole_seconds(value: timedelta) -> timedelta:
-    if value.microseconds:
-        raise ValueError("give whole seconds")
-    return value
-
-
-_Delay = Annotated[timedelta, Field(ge=timedelta(0)), AfterValidator(_require_whole_seconds)]
 _Time = Annotated[timedelta, Field(ge=timedelta(0))]
-_Wait = Annotated[timedelta, Field(gt=timedelta(0))]
 _Params = Mapping[str, Any]  # which `Report.with_params` validates
 _Notifiers = Sequence[InstanceOf[BaseNotifier]]
 
@@ -84,14 +76,14 @@ def build_dag(
     report: InstanceOf[Report],
     cadence: InstanceOf[Cadence],
     *,
-    delay: _Delay = timedelta(minutes=5),
+    delay: _Time = timedelta(minutes=5),
     params: _Params | None = None,
-    wait: _Wait = QUERY_TIMEOUT,
+    wait: Annotated[timedelta, Field(gt=timedelta(0))] = QUERY_TIMEOUT,
     retry: InstanceOf[RetryPolicy] | None = None,
     run_timeout: timedelta | None = None,
     max_active_runs: int = 16,
     on_failure: _Notifiers = (),
-    due: _Delay = timedelta(hours=3),
+    due: _Time = timedelta(hours=3),
     on_late: _Notifiers = (),
     on_warning: _Notifiers = (),
     deliver: Sequence[Any] = (),
@@ -110,14 +102,14 @@ def build_dag(
     Args:
         report: The report.
         cadence: The periods that it is made for.
-        delay: How long after the end of a period its run starts: whole seconds.
+        delay: How long after the end of a period its run starts.
         params: Params of the report that are different for this cadence.
         wait: How long the query may take. Then it is stopped, and the run fails.
         retry: How often and when a failed task is tried again; None for the default policy.
         run_timeout: How long a run may take in all, with the wait for an input; None for no limit.
         max_active_runs: How many periods may run at once.
         on_failure: Notifiers that are called when a run has failed.
-        due: How long after its end a period is published at the latest: whole seconds; with
+        due: How long after its end a period is published at the latest; with
             notifiers, more than `delay`; with `on_late`, not less than the `wait` of an input.
         on_late: Notifiers that are called when a period is not published by then, and when it is
             published after that.

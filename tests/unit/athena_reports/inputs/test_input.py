@@ -20,7 +20,7 @@ DONE = "give the S3 address of a success marker with {date}, such as"
         ({"only": {"region": []}}, "only['region']", "[] is not valid"),
         ({"only": {"region": [1.5]}}, "only['region']", "1.5 is not valid"),
         ({"of": "raw.lake.plays"}, "of", "'raw.lake.plays' is not valid"),
-        ({"zone": "Asia/Tokio"}, "zone", "Did you mean Asia/Tokyo"),
+        ({"zone": "Asia/Tokio"}, "zone", "not an IANA time zone"),
         ({"kind": "varchar"}, "kind", "'varchar' is not valid"),
         ({"wait": timedelta(0)}, "wait", "is not valid"),
         (

@@ -188,8 +188,8 @@ def test_a_projected_table_is_waited_for_by_its_success_markers(
     create_table(glue, database, {"dt": "string"}, dt__type="date", dt__range="2025-01-01,NOW")
     wait = timedelta(hours=6)
     assert refusal(glue, database, Input("plays", wait=wait)) == (
-        f"The input {database}.plays has wait=, but Glue does not know its partitions: they are"
-        " projected. Name a success marker, such as"
+        f"The input {database}.plays has wait=, but its partitions are projected and not in"
+        " Glue. Name a success marker, such as"
         " done='s3://lake/plays/dt={date}/_SUCCESS', or remove wait=."
     )
     SourceTable.read(Input("plays", wait=wait, done="s3://lake/{date}/done"), database, glue)

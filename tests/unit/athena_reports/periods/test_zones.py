@@ -128,35 +128,14 @@ def test_a_time_that_has_not_begun_shows_nothing() -> None:
         assert dates_shown(zone, noon, end) == hours_shown(zone, noon, end) == []
 
 
-def test_every_zone_makes_a_cadence_but_not_the_machine_s_own() -> None:
+def test_every_zone_makes_a_cadence() -> None:
     assert [daily(name).timezone for name in NAMES] == NAMES
-    for name in ("localtime", "local", "posixrules", "posix/Asia/Tokyo", "right/Asia/Tokyo"):
-        with pytest.raises(PeriodError):
-            daily(name)
 
 
-@pytest.mark.parametrize(
-    ("name", "advice"),
-    [
-        ("Asia/Tokio", "Did you mean Asia/Tokyo?"),
-        ("tokyo", "Did you mean Asia/Tokyo?"),
-        ("New York", "Did you mean America/New_York?"),
-        *(
-            (name, "Use a name such as Asia/Tokyo or UTC")
-            for name in (
-                "JST",
-                "GMT+9",
-                "Asia",
-                "local",
-                "",
-                "/etc/passwd",
-                "../zoneinfo/UTC",
-                "UTC\0",
-            )
-        ),
-    ],
-)
-def test_a_zone_that_is_no_iana_name_is_told_the_nearest(name: str, advice: str) -> None:
+@pytest.mark.parametrize("name", ["JST", "GMT+9", "Asia", "", "/etc/passwd", "../UTC", "UTC\0"])
+def test_a_zone_that_is_no_iana_name_is_rejected(name: str) -> None:
     with pytest.raises(PeriodError) as error:
         daily(name)
-    assert str(error.value) == f"timezone {name!r} is not an IANA time zone. {advice}"
+    assert str(error.value) == (
+        f"timezone {name!r} is not an IANA time zone. Use a name such as Asia/Tokyo or UTC"
+    )

@@ -11,9 +11,9 @@ from athena_reports import errors
 from athena_reports.aws.errors import error_kind
 from athena_reports.periods.calendar import yearly
 from athena_reports.steps.airflow_errors import (
-    describe,
     report_errors,
     require_connection,
+    run_label,
 )
 from tests.support.aws_errors import LOST
 from tests.support.retried import raises_retried
@@ -36,7 +36,7 @@ def test_only_what_may_pass_is_left_to_the_retries(
 ) -> None:
     with (
         pytest.raises(AirflowException) as caught,
-        report_errors(f"{describe('plays', yearly().period('2025'), '')}: "),
+        report_errors(f"{run_label('plays', yearly().period('2025'), '')}: "),
     ):
         raise error
 

@@ -177,7 +177,6 @@ ENCRYPTIONS = [
         Encryption.from_text("alias/reports"),
         {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"},
     ),
-    (Encryption.from_text("aws:kms:dsse:alias/reports"), {}),
 ]
 
 

@@ -94,7 +94,7 @@ def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
     assert "correct its name in the settings or in done= of the input." in unlisted.problem
 
     (check,) = looked_at(services, settings(), Input("projected", wait=wait))[4:]
-    assert "has wait=, but Glue does not know its partitions" in check.problem
+    assert "its partitions are projected" in check.problem
 
 
 def test_a_workgroup_that_cannot_take_the_query_is_named(services: Services) -> None:

@@ -18,7 +18,7 @@ from datetime import timedelta
 from airflow.providers.amazon.aws.notifications.sns import SnsNotifier
 
 from athena_reports import (
-    PATIENT,
+    LONG_QUERY_TIMEOUT,
     Column,
     Input,
     Report,
@@ -74,6 +74,6 @@ page_visits_monthly = build_dag(
     page_visits,
     monthly("Asia/Tokyo"),
     params={"top": 100},
-    wait=PATIENT,
+    wait=LONG_QUERY_TIMEOUT,
     retry=RetryPolicy(retries=5),
 )
