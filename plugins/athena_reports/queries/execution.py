@@ -100,9 +100,8 @@ class QueryExecution(BaseModel, frozen=True, validate_by_name=True, defer_build=
     @property
     def progress(self) -> str:
         """A sentence for the log."""
-        queue_seconds = self.queue_milliseconds / 1000
         return (
-            f"Query {self.id} is {self.state}: queued for {queue_seconds:.1f} s, "
+            f"Query {self.id} is {self.state}: queued for {self.queue_milliseconds / 1000:.1f} s, "
             f"{self.scanned_bytes:,} bytes scanned so far."
         )
 

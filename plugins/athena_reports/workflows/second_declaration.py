@@ -11,7 +11,6 @@ from pathlib import Path
 from airflow.configuration import conf
 from airflow.sdk import get_parsing_context
 
-from athena_reports.declaration import author_file
 from athena_reports.reports.report import Report
 from athena_reports.workflows.dag_files import dag_files
 
@@ -20,7 +19,7 @@ def refuse_second_declaration(report: Report) -> None:
     """Raise ReportError if a DAG file that sorts before this one declares the report too."""
     folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
     is_for_a_task = get_parsing_context().task_id is not None
-    file = author_file()
+    file = report.declared_in.resolve()
     if is_for_a_task or not file.is_relative_to(folder):
         return  # the DAG processor has parsed a task's file before, and accepted it
     files = _declaring_files(report.name, folder)

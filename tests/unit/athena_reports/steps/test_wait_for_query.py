@@ -2,7 +2,6 @@
 tests/services/test_scenarios.py takes it through faults, kills and clears.
 """
 
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -24,7 +23,6 @@ from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
 from tests.support.airflow_run import DagRun, StateStore, context
 from tests.support.aws_errors import THROTTLED
 from tests.support.memory_athena import MemoryAthena, Plan, nothing
-from tests.support.query_comments import comment_of
 from tests.support.tasks import pushed_by_run_query, submitted, wait_task
 from tests.support.triggers import CONNECTION, first_event, through_the_database
 from tests.support.virtual_clock import START as NOW
@@ -125,22 +123,6 @@ def test_the_link_is_to_the_console_of_the_partition(
         wait_task().execute(context())
     _, _, link = str(caught.value).partition("tasks to try again.")
     assert link == (f"{address}#/query-editor/history/q-1" if address else "")
-
-
-def test_a_successor_of_an_unload_writes_into_a_folder_of_its_own(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    """Athena wants an empty one."""
-    first = submitted(context(), unload_to="s3://results/unload/")
-    athena.queries[first].plan = Plan.failing(1602)
-    clock.sleep(60)
-    with pytest.raises(TaskDeferred):
-        wait_task(first).execute(context())
-    texts = [query.request["QueryString"] for query in list(athena.queries.values())[1:]]
-    folders = [re.findall(r"'s3://results/unload/([0-9a-f]{64})/'", text) for text in texts]
-    assert len(folders) == 2
-    assert len({*folders[0], *folders[1]}) == 2
-    assert comment_of(texts[0]) == comment_of(texts[1])
 
 
 def test_a_query_has_at_most_three_successors_after_longer_and_longer_pauses(
@@ -360,18 +342,6 @@ def test_the_log_says_what_becomes_of_the_query(
     clock.sleep(60)
     wait_task("q-2").execute(given)
     assert logged() == [f"info: Query q-2 is SUCCEEDED: {so_far}"]
-
-
-def test_the_trigger_logs_each_state_of_the_query(
-    athena: MemoryAthena, clock: VirtualClock, logged: Logged
-) -> None:
-    fate(athena, Plan(states=(("QUEUED", 5), ("RUNNING", 60))))
-    with pytest.raises(TaskDeferred) as deferred:
-        wait_task().execute(context())
-    logged()
-    clock.run(first_event(through_the_database(deferred.value.trigger)))
-    states = [line.partition(": queued")[0] for line in logged()]
-    assert states == ["info: Query q-1 is QUEUED", "info: Query q-1 is RUNNING"]
 
 
 def test_a_wait_whose_trigger_could_not_ask_is_tried_again(athena: MemoryAthena) -> None:
