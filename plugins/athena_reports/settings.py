@@ -71,7 +71,6 @@ def _split_recipients(text: str) -> list[str]:
 
 
 def _variable(field: str) -> str:
-    """Return the environment variable of a field."""
     return _PREFIX + _SHORT_NAMES.get(field, field.upper())
 
 

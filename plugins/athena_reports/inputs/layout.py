@@ -54,12 +54,7 @@ class PartitionKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """The partition keys that tell time, and the zone of the clock that they follow.
-
-    Attributes:
-        keys: The keys, the longest time first.
-        zone: IANA zone.
-    """
+    """The partition keys that tell time, the longest first, and the IANA zone of their clock."""
 
     keys: tuple[PartitionKey, ...]
     zone: str
@@ -135,7 +130,6 @@ def format_argument(key: str) -> str:
 
 
 def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> list[str]:
-    """Return the formats of keys that are named after what they hold."""
     lower_names = [name.lower() for name in names]
     date_format = _DATE_FORMATS[kinds[0]]
     if lower_names[0] in _DATE_KEYS and lower_names[1:] in ([], ["hour"]):

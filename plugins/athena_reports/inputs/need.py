@@ -17,13 +17,9 @@ def _kind(source: Any) -> str:
 
 
 class InputNeed(BaseModel, frozen=True):
-    """What a period needs of one input. It is its own wire form, as JSON.
+    """What a period needs of one input; `database` is that of an input that names none.
 
-    Attributes:
-        source: The input.
-        period: The period that the query is of.
-        late_by: How late events may land.
-        database: The database of an input that names none.
+    It is its own wire form, as JSON.
     """
 
     source: Annotated[

@@ -73,7 +73,6 @@ def has_success_marker(uri: str, s3: S3) -> bool:
 def _visible_folders(
     table: SourceTable, required: Sequence[PartitionValues], now: datetime, glue: "GlueClient"
 ) -> Mapping[PartitionValues, Mapping[str, str]]:
-    """Return the folders of each partition that a query sees, by their names."""
     if table.projection is None:
         return registered_folders(table, required, glue)
     projected = {}
@@ -106,7 +105,6 @@ def _partitions_of(
     visible: Mapping[PartitionValues, Mapping[str, str]],
     unmarked: Set[PartitionValues],
 ) -> InputPartitions:
-    """Return what exists of the partitions that one need requires."""
     names = {partition: partition_name(table.selected_values(partition)) for partition in required}
     folders: dict[str, str] = {}
     for partition in names:

@@ -47,12 +47,7 @@ _WAY_OUT = "Leave the Input out, and filter by period.contains alone."
 
 @dataclass(frozen=True)
 class Projection:
-    """The partition projection of a table.
-
-    Attributes:
-        table: The table with its database, for messages.
-        parameters: The parameters of the table in Glue.
-    """
+    """The partition projection of a table, as the table's parameters in Glue declare it."""
 
     table: str
     parameters: Mapping[str, str]
@@ -154,7 +149,6 @@ class Projection:
             ) from None
 
     def _format(self, key: PartitionKey) -> str:
-        """Return the format in which the projection writes a key."""
         type_of_key = self._type(key.name)
         if type_of_key == "date":
             return self._date_format(key.name)

@@ -58,7 +58,6 @@ def stored_partitions(
 def _get_batch(
     database: str, table: str, glue: "GlueClient", values_of_partitions: Sequence[Sequence[str]]
 ) -> list[Mapping[str, Any]]:
-    """Return those that Glue has of as many partitions as a call takes."""
     partitions: list[Mapping[str, Any]] = []
     unprocessed: Any = [{"Values": values} for values in values_of_partitions]
     while unprocessed:
@@ -80,7 +79,6 @@ def _get_batch(
 def _look_up(
     table: SourceTable, required: Sequence[PartitionValues], glue: "GlueClient"
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield those that Glue has of partitions whose values are all known."""
     # Glue may have the month 6 with a zero before it: then it is asked for both.
     with_zeros = [_with_zeros(table, partition) for partition in required]
     values_of_partitions = []
@@ -132,7 +130,6 @@ def _expressions(table: SourceTable, partitions: Sequence[PartitionValues]) -> I
 def _folders(
     table: SourceTable, stored_partitions: Iterable[Mapping[str, Any]]
 ) -> Mapping[PartitionValues, Mapping[str, str]]:
-    """Return the folders of each partition as Glue has them, by their names."""
     folders: dict[PartitionValues, dict[str, str]] = {}
     for stored in stored_partitions:
         free_values = dict(zip(table.keys, stored["Values"], strict=True))
@@ -150,6 +147,5 @@ def _folders(
 
 
 def _with_zeros(table: SourceTable, partition: PartitionValues) -> PartitionValues:
-    """Return a partition whose integers of one digit have a zero before them."""
     typed_values = zip(partition, table.kinds, strict=True)
     return tuple(value.zfill(2) if kind == "integer" else value for value, kind in typed_values)

@@ -102,7 +102,6 @@ class SourceTable:
         return [_kind_of_type(self.keys[key]) for key in self.selected_keys]
 
     def _require_success_marker(self) -> None:
-        """Raise InputError if a projected table is waited for without a success marker."""
         if self.source.wait is not None and self.source.done is None:
             raise InputError(
                 f"The input {self.name} has wait=, but its partitions are projected and not in"
@@ -111,7 +110,6 @@ class SourceTable:
             )
 
     def _require_keys(self) -> None:
-        """Raise InputError if the table does not have the keys of the input, of their kinds."""
         declared: dict[str, str] = {}
         if self.source.is_partitioned:
             declared = {key.name: key.kind for key in self.source.layout.keys}

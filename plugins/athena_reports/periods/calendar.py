@@ -169,7 +169,6 @@ class Cadence:
         return (day.toordinal() - self._first_weekday) // _DAYS[self.unit]
 
     def _first_date(self, index: int) -> date:
-        """Return the first date of the period of a number."""
         if self.unit in _MONTHS:
             year, month_from_0 = divmod(index * _MONTHS[self.unit], 12)
             return date(year, month_from_0 + 1, 1)

@@ -262,7 +262,6 @@ class Table:
     def _call(
         self, call: Callable[..., Any], *, expected: Collection[ErrorKind] = (), **arguments: Any
     ) -> Any:
-        """Return Glue's response to a call about this table, as `_response`."""
         return _response(
             self._about, call, expected=expected, DatabaseName=self.database, **arguments
         )
@@ -329,7 +328,6 @@ def _response(
 
 
 def _can_store(wide: str, narrow: str) -> bool:
-    """Whether a type holds every value of another."""
     if wide == narrow or (narrow, wide) in _WIDENED:
         return True
     wide_digits = _digits(wide)

@@ -21,11 +21,6 @@ class ReportLocation:
 
     `of` makes it for a report. `of_folder` makes it for a caller that only knows the folders of a
     bucket, as the cleanup does. Then the names may not be those of a report and a cadence.
-
-    Attributes:
-        bucket: The report bucket.
-        name: Name of the report.
-        cadence_name: Name of the cadence, such as `weekly`.
     """
 
     bucket: str
@@ -81,10 +76,6 @@ class PeriodLocation:
     """Where one period of a report is published.
 
     `of` makes it for a period, and `ReportLocation.period_folder` for the name of a folder.
-
-    Attributes:
-        report: Where the report is published.
-        period_id: Name of the folder, which is the id of the period.
     """
 
     report: ReportLocation

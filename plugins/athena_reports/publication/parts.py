@@ -61,7 +61,6 @@ def changed_parts(
 def _parts_of(
     published: Published, period: Period, parts: Mapping[str, Partition]
 ) -> InputPartitions:
-    """Return what is published of the parts of one period."""
     needed = published.parts_of(period)
     present = {part: parts[part.id] for part in needed if part.id in parts}
     for part, partition in present.items():

@@ -38,7 +38,6 @@ def estimate_scans(
 
 
 def _nearest(period: Period, published: Sequence[Period]) -> Sequence[Period]:
-    """Return the published periods that are nearest to a period; they are given in order."""
     place = bisect(published, period)
     around = published[max(place - _NEIGHBOURS, 0) : place + _NEIGHBOURS]
     by_distance = sorted(around, key=lambda other: abs(other.index - period.index))

@@ -79,12 +79,8 @@ class QueryFailedError(QueryError):
     ) -> None:
         """Classify the failure.
 
-        Args:
-            execution: The execution.
-            about: Whose query it is, for the beginning of the message.
-            link: Address of the query in Athena's console.
-            try_again: How a person starts the query again, as a sentence. By default it is the
-                query of a DAG run.
+        The message begins with `about`, and ends with `try_again`, how a person starts the query
+        again, and the link to Athena's console.
         """
         self.execution = execution
         self.kind = execution_kind(execution)

@@ -12,15 +12,9 @@ from athena_reports.periods.calendar import Period
 class Submitted(BaseModel, frozen=True, defer_build=True):
     """What the submitting task hands on.
 
-    Attributes:
-        period: The period; None for a query without a cadence.
-        query_execution_id: The execution. Only this one gets a successor after a failure that may
-            pass.
-        sql_sha256: Digest of the rendered query.
-        inputs: What there is of each input.
-        late_by: How late events may land, by the filters of the query.
-        reads_previous: Whether the SQL reads the period before.
-        query_logic: Digest of what made the query; empty if its DAG does not say.
+    The period is None for a query without a cadence. Only the execution that is named gets a
+    successor after a failure that may pass. `query_logic` is the digest of what made the query;
+    empty if its DAG does not say.
     """
 
     period: Period | None

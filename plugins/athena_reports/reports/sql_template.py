@@ -87,13 +87,8 @@ class SqlInput:
 
     Its `partitions` filter it as it is declared, for the period before too if it reads that.
     `partitions_of` does so too, where two tables of a query have the same partition key. `table`
-    names it.
-
-    Attributes:
-        source: The input.
-        period: The period of the query.
-        has_published: Whether what is published is in the environment's database of reports, and
-            not with the other tables, as in a case.
+    names it. In a case, what is published is with the other tables and not in the environment's
+    database of reports: `has_published` is False then.
     """
 
     source: Source

@@ -50,13 +50,10 @@ class FinishedQuery(BaseModel, frozen=True):
 
 
 class ResultRows(NamedTuple):
-    """The rows of a result.
+    """The rows of a result, and whether they come in the order of the query.
 
-    Attributes:
-        relation: The rows.
-        ordered: Whether they come in the order of the query; an UNLOAD writes them in parallel.
-        has_published_columns: Whether there are no rows, and the columns are those of the published
-            table: an UNLOAD without rows writes no file, and so no columns.
+    An UNLOAD writes them in parallel. An UNLOAD without rows writes no file and so no columns: then
+    `has_published_columns` says that they are those of the published table.
     """
 
     relation: DuckDBPyRelation
@@ -205,7 +202,6 @@ def _milliseconds_without_zone(kind: str) -> str:
 def _no_rows(
     query: FinishedQuery, engine: Engine, columns: Sequence[TableColumn] | None
 ) -> DuckDBPyRelation:
-    """Return no rows with the columns of the report's table."""
     if columns is None:
         raise ResultError(
             f"Query {query.id} unloaded no rows and so no columns, and the report has no table yet."

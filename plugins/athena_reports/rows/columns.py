@@ -167,7 +167,6 @@ def _split_parts(text: str) -> list[str]:
 
 
 def _plain_type(name: str) -> _Type:
-    """Return a type without parts."""
     lowered = name.strip().lower()
     decimal = _DECIMAL.fullmatch(lowered)
     if decimal is not None:

@@ -153,7 +153,6 @@ def _row_key(
 
 
 def _is_unique(key: Sequence[str], path: Path, engine: Engine) -> bool:
-    """Return whether no two rows of a file have the same values in the columns of the key."""
     sql = _IS_UNIQUE.format(key=", ".join(map(quoted, key)), file=read_parquet(path))
     is_unique: bool = engine.connection.execute(sql).fetchall()[0][0]
     return is_unique

@@ -84,7 +84,6 @@ def _header(format: Format, name: str) -> str:
 
 
 def _value(format: Format, name: str, kind: DuckDBPyType) -> str:
-    """Return the expression for a column's value in a file of a format."""
     column = quoted(name)
     if format == "jsonl":
         return _json_value(column, kind)

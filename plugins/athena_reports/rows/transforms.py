@@ -176,7 +176,6 @@ def transform_label(transforms: Sequence[Transform], number: int) -> str:
 
 
 def _relation(rows: Any, engine: Engine) -> DuckDBPyRelation:
-    """Return what a transform returned as a relation."""
     import duckdb
 
     if isinstance(rows, duckdb.DuckDBPyRelation):
@@ -283,14 +282,12 @@ def _each_row(
 def _types_after(
     rows: DuckDBPyRelation, adds: Mapping[str, str], drops: frozenset[str], engine: Engine
 ) -> dict[str, DuckDBPyType]:
-    """Return the columns of the rows that a function makes, and their types."""
     types = dict(zip(rows.columns, rows.types, strict=True))
     types |= {name: engine.connection.sqltype(kind) for name, kind in adds.items()}
     return {name: kind for name, kind in types.items() if name not in drops}
 
 
 def _with_period(function: Callable[..., Any], period: Period) -> Callable[[dict[str, Any]], Any]:
-    """Return a function of a row alone."""
     try:
         signature(function).bind(None, period)
     except TypeError:
@@ -366,7 +363,6 @@ def _require_exact_values(
 
 
 def _adapter(kind: DuckDBPyType) -> TypeAdapter[Any]:
-    """Return what validates the values of a column."""
     values = _VALUES.get(kind.id, str)
     if kind.id == "decimal":
         (_, precision), (_, scale) = kind.children

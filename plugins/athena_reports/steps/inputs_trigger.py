@@ -18,13 +18,8 @@ class InputsTrigger(BaseTrigger):
     """Fires when no input lacks anything.
 
     It keeps the XCom of its task up to date, and has no time of its own: the deferral has. Nothing
-    is left behind when Airflow ends it.
-
-    Args:
-        needs: What the period needs, each an `InputNeed` as JSON.
-        since: Since when the task waits, as ISO 8601.
-        missing: What is known to be missing; None if nothing is known.
-        connection: The arguments of `Connection`.
+    is left behind when Airflow ends it. `since` is ISO 8601, `missing` is None if nothing is known,
+    and `connection` has the arguments of `Connection`.
     """
 
     def __init__(

@@ -9,12 +9,7 @@ MISSING_XCOM = "missing_inputs"
 
 
 class MissingInputs(BaseModel, frozen=True):
-    """What is missing.
-
-    Attributes:
-        since: Since when the run waits.
-        missing: A sentence for each input that lacks something.
-    """
+    """What is missing, a sentence for each input, and since when the run waits."""
 
     since: datetime
     missing: tuple[str, ...]

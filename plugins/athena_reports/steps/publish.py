@@ -194,7 +194,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         return self.get_openlineage_facets_on_start()
 
     def _not_handed_on(self, task_id: str) -> str:
-        """Return the problem that a task before this one has pushed no XCom."""
         return (
             f"Report {self.report!r}: publish needs the query with its period, and the version "
             f"that transform prepared. If {task_id} was marked as success, clear {task_id} and its "
@@ -205,7 +204,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     def _facts(
         self, prepared: "PreparedVersion", submission: Submitted, period: Period, context: Context
     ) -> "PublicationFacts":
-        """Return what the manifest says besides the version."""
         from athena_reports.publication import manifest
 
         query = prepared.query
@@ -255,7 +253,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     def _outlets_with_event(
         self, publication: "Publication", location: PeriodLocation, s3: S3
     ) -> list[Any]:
-        """Return the outlets that have an event of the publication."""
         if publication.outcome not in ("published", "settled"):
             return []  # nothing new was published
         if _is_to_be_delivered(publication.manifest, location, s3):
@@ -264,7 +261,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
 
 
 def _is_to_be_delivered(manifest: "Manifest", location: PeriodLocation, s3: S3) -> bool:
-    """Return whether the version was published in time for a channel."""
     planned = manifest.delivery
     if planned is None:
         return False

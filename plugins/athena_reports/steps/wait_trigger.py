@@ -27,11 +27,6 @@ class AthenaWaitTrigger(BaseTrigger):
 
     The payload is `{"query": <QueryExecution as JSON>, "successors_left": <number>}` or
     `{"error": <why>}`. What an error means is decided by the task: its next try asks Athena itself.
-
-    Args:
-        query_execution_id: The query.
-        successors_left: How many successors it may get.
-        connection: The arguments of `Connection`.
     """
 
     def __init__(

@@ -37,12 +37,9 @@ class AccountError(AthenaReportsError):
 
 
 class AccountCheck(NamedTuple):
-    """What came of looking at one thing that the settings name.
+    """What came of looking at one thing that the settings name, such as "workgroup dev".
 
-    Attributes:
-        name: The thing, such as "workgroup dev".
-        problem: Why it cannot be used, and what to do; empty if it can.
-        retryable: Whether the problem may pass by itself.
+    The problem is empty if it can be used; `retryable` says whether it may pass by itself.
     """
 
     name: str

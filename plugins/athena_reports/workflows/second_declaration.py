@@ -33,7 +33,6 @@ def refuse_second_declaration(report: Report) -> None:
 
 @cache
 def _declaring_files(report_name: str, folder: Path) -> list[Path]:
-    """Return the DAG files that declare a report of this name, sorted."""
     paths = {path.resolve() for path in dag_files(folder)}
     return sorted(path for path in paths if _declares(path, report_name))
 
