@@ -193,9 +193,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
             f"AWS_ENDPOINT_URL is {endpoint_url!r}. Set it to a URL, such as http://127.0.0.1:4566."
         )
     values = defaults(variables)
-    for name, text in variables.items():
-        if name.startswith(_PREFIX) and text:
-            values[name] = text
+    values |= {name: text for name, text in variables.items() if name.startswith(_PREFIX) and text}
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -60,15 +60,17 @@ class SourceTable:
             database = of_database[0] if of_database else database
         response = _get_table(database, name, glue)
         partition_keys = response.get("PartitionKeys", [])
+        keys = {key["Name"]: key.get("Type", "") for key in partition_keys}
         descriptor = response.get("StorageDescriptor", {})
+        parameters = response.get("Parameters", {})
         table = cls(
             source=source,
             database=database,
             # As Glue spells it. The response for a resource link may name what it leads to.
             table=name.lower(),
-            keys={key["Name"]: key.get("Type", "") for key in partition_keys},
+            keys=keys,
             location=descriptor.get("Location", ""),
-            projection=Projection.of(f"{database}.{name}", response.get("Parameters", {})),
+            projection=Projection.of(f"{database}.{name}", parameters),
         )
         table._require_keys()
         table._require_only()

@@ -302,8 +302,7 @@ def _listing(glue: "GlueClient", operation: Any, items: str) -> Callable[..., li
     def list_items(**arguments: Any) -> list[Any]:
         response = glue.get_paginator(operation).paginate(**arguments).build_full_result()
         # The API reference does not require the list in a response, not even an empty one.
-        listed: list[Any] = response.get(items, [])
-        return listed
+        return list(response.get(items, []))
 
     return list_items
 

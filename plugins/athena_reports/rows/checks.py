@@ -228,8 +228,7 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
     It is one condition in DuckDB's SQL, such as `score >= plays`. A row passes only where it is
     true; NULL does not pass. `description` says in words what holds.
     """
-    if not description:
-        description = condition
+    description = description or condition
 
     def find(table: LocalTable, engine: Engine, _baseline: Baseline | None) -> Finding:
         # Made, not run: in WHERE DuckDB rejects an aggregate or a window, as a condition is of one

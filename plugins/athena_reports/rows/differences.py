@@ -154,8 +154,7 @@ def _row_key(
 
 def _is_unique(key: Sequence[str], path: Path, engine: Engine) -> bool:
     sql = _IS_UNIQUE.format(key=", ".join(map(quoted, key)), file=read_parquet(path))
-    is_unique: bool = engine.connection.execute(sql).fetchall()[0][0]
-    return is_unique
+    return bool(engine.connection.execute(sql).fetchall()[0][0])
 
 
 def _pairs(
