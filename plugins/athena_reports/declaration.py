@@ -113,13 +113,13 @@ def explain(
     if isinstance(location, int):
         field = _positional_field(location, list(parameters.values()))
     if first["type"].startswith("missing"):
-        return field, "it is missing."
+        return field, "this field is required."
     if first["type"] == "unexpected_positional_argument":
         return field, "too many arguments without a name. Name each, such as unit='kg'."
     if field not in parameters:
         nearest = get_close_matches(field, parameters, n=1)
         advice = f" Did you mean {nearest[0]}?" if nearest else ""
-        return field, f"there is no such field.{advice}"
+        return field, f"unknown field.{advice}"
     mapping = kwargs.get(field)
     if inside and isinstance(mapping, Mapping) and inside[0] in mapping:
         field = f"{field}[{inside[0]!r}]"

@@ -137,7 +137,7 @@ def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> li
     if lower_names == list(_FORMATS_OF_PARTS)[: len(names)]:
         return list(_FORMATS_OF_PARTS.values())[: len(names)]
     raise ValueError(
-        f"there is no default format for {', '.join(names)}. Write the format of each key, such as"
+        f"no default format for {', '.join(names)}. Write the format of each key, such as"
         f' format="{date_format}" or format=("%Y-%m-%d", "%H"), and leave out keys that do not tell'
         " time"
     )

@@ -256,7 +256,7 @@ class Report(Declaration):
             files = sorted(file.name for file in folder.glob("*.sql"))
             self.refuse(
                 "sql",
-                f"there is no {self.sql!r} in {folder}. Correct the name (files there:"
+                f"{self.sql!r} does not exist in {folder}. Correct the name (files there:"
                 f" {', '.join(files) or 'none'}), or set ATHENA_REPORTS_SQL_FOLDER.",
             )
         try:

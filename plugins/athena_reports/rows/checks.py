@@ -365,7 +365,7 @@ def _require_columns(names: Sequence[str], table: LocalTable) -> None:
     for name in names:
         if name.lower() not in written:
             columns = ", ".join(column.name for column in table.columns)
-            raise _DeclarationError(f"there is no column {name}. The columns are {columns}")
+            raise _DeclarationError(f"column {name} does not exist. The columns are {columns}")
 
 
 def _finding(failing: FailingRows, problem: str, table: LocalTable) -> Finding:

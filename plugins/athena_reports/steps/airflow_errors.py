@@ -81,6 +81,6 @@ def require_connection(hook: AthenaHook, about: str) -> None:
     except sdk.AirflowNotFoundException as error:
         # A secrets backend that does not answer gives the same error, so the task is retried.
         raise sdk.AirflowException(
-            f"{about}: there is no Airflow connection {connection_id!r}. Create it, or set "
+            f"{about}: Airflow connection {connection_id!r} does not exist. Create it, or set "
             "ATHENA_REPORTS_AWS_CONN_ID to another one."
         ) from error

@@ -157,5 +157,7 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
                 f"{item.get('ErrorMessage', '')} ({item.get('ErrorCode', '')})"
             )
         for query_id in ids:
-            self.answer(query_id, answers.get(query_id, "the response does not have it"))
+            self.answer(
+                query_id, answers.get(query_id, "missing in the response of BatchGetQueryExecution")
+            )
         return None

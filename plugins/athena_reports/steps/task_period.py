@@ -31,4 +31,4 @@ def _refuse_misspelt_period(context: Context, dag: DAG) -> None:
     unknown = context["params"].keys() - dag.params.keys() - {PERIOD_PARAM}
     misspelt = get_close_matches(PERIOD_PARAM, unknown, n=1)
     if misspelt:
-        raise RunPeriodError(f"There is no param {misspelt[0]!r}. Did you mean {PERIOD_PARAM!r}?")
+        raise RunPeriodError(f"Unknown param {misspelt[0]!r}. Did you mean {PERIOD_PARAM!r}?")

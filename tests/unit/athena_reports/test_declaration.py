@@ -73,8 +73,8 @@ class Game(Declaration):
         ({"labels": {"a": "b", "c": 1}}, "labels['c']", "1 is not valid: give text."),
         ({"labels": {1: "b"}}, "labels[1]", "1 is not valid: give text."),
         ({"parts": ["a"]}, "parts", "'a' is not valid: give a value of type Column."),
-        ({"tag": "a"}, "tag", "there is no such field. Did you mean tags?"),
-        ({"xyz": "a"}, "xyz", "there is no such field."),
+        ({"tag": "a"}, "tag", "unknown field. Did you mean tags?"),
+        ({"xyz": "a"}, "xyz", "unknown field."),
     ],
 )
 def test_a_field_that_is_not_valid_is_named_with_what_to_give(
@@ -92,7 +92,7 @@ def test_a_field_that_is_not_valid_is_named_with_what_to_give(
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ((), "Game, field 'title': it is missing."),
+        ((), "Game, field 'title': this field is required."),
         (("go", 1), "Game 'go', field 'unit': 1 is not valid: give text."),
         (
             ("go", "stones", 2),
@@ -121,7 +121,7 @@ def play(*moves: str, rounds: Annotated[int, Field(ge=1)] = 1) -> str:
         (
             ("a",),
             {"round": 2},
-            "play(), field 'round': there is no such field. Did you mean rounds?",
+            "play(), field 'round': unknown field. Did you mean rounds?",
         ),
     ],
 )

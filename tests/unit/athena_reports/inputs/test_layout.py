@@ -120,12 +120,12 @@ NO_TIME = (
         (
             {"columns": ("ds", "region"), "kind": "integer"},
             "columns",
-            "there is no default format for ds, region. Write the format of each key, such as"
+            "no default format for ds, region. Write the format of each key, such as"
             ' format="%Y%m%d" or format=("%Y-%m-%d", "%H"), and leave out keys that do not tell'
             " time.",
         ),
         *(
-            ({"columns": columns}, "columns", "there is no default format for")
+            ({"columns": columns}, "columns", "no default format for")
             for columns in (
                 *("ds", "month", "hour", ("dt", "region")),
                 *(("month", "year"), ("year", "day"), ("month", "day"), ("dt", "hour", "minute")),

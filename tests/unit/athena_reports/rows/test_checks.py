@@ -222,7 +222,7 @@ def assert_found(
         (checks.change("word", within=1), "sum(VARCHAR)"),
         (checks.change("odd", within=1), "odd has no total: it is "),
         *(
-            (check, "there is no column plays. The columns are score, word, odd.")
+            (check, "column plays does not exist. The columns are score, word, odd.")
             for check in (
                 checks.unique("plays"),
                 checks.not_null("score", "plays"),

@@ -74,7 +74,7 @@ def test_a_named_connection_has_to_exist_and_the_default_one_does_not(
 
     # A secrets backend that does not answer gives the same error.
     says = (
-        "reports: there is no Airflow connection 'aws_reports'. Create it, or set"
+        "reports: Airflow connection 'aws_reports' does not exist. Create it, or set"
         " ATHENA_REPORTS_AWS_CONN_ID to another one."
     )
     with raises_retried(f"^{says}$"):

@@ -265,7 +265,7 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     reasons = {
         "of one id": "QueryExecution unknown was not found (INVALID_INPUT)",
         "of the call": "not authorized",
-        "without a word": "the response does not have it",
+        "without a word": "missing in the response",
     }
     assert reasons[refusal] in str(failed)
     assert len(ended) == len(ids)

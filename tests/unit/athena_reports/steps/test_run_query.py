@@ -77,7 +77,7 @@ def test_a_misspelt_param_is_refused_and_not_ignored(name: str) -> None:
     task, given = submit_task(), context()
     given["params"] |= {name: "2025-06-01"}
     with pytest.raises(
-        AirflowFailException, match=f"There is no param '{name}'. Did you mean 'period'?"
+        AirflowFailException, match=f"Unknown param '{name}'. Did you mean 'period'?"
     ):
         task.render_template_fields(given)
 

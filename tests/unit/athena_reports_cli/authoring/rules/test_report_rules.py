@@ -245,7 +245,7 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
         ),
         broken(
             dag_rules.every_file_can_be_imported,
-            "field 'sql': there is no 'gone.sql'",
+            "field 'sql': 'gone.sql'",
             "plays.sql",
             "gone.sql",
         ),
