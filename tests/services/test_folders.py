@@ -289,7 +289,7 @@ def test_a_cleanup_touches_the_folders_of_its_own_environment_only(
     assert removed
     assert {key.split("/")[0] for key in removed} == {"plays_stg"}
     assert (done["periods"], done["other_environments"]) == (1, 1)
-    assert f"s3://{shared.bucket}/plays/weekly/ is of the environment dev" in caplog.text
+    assert f"s3://{shared.bucket}/plays/weekly/ belongs to environment dev" in caplog.text
 
     done = cleaned("dev")
     assert (done["periods"], done["other_environments"]) == (1, 1)
@@ -345,7 +345,8 @@ def test_a_period_that_another_environment_has_overwritten_is_listed_and_kept(
     shared.put(key, body)
     before = shared.objects()
 
-    with pytest.raises(Exception, match="is of the environment stg, in a folder of dev") as listed:
+    says = "belongs to environment stg; its folder belongs to dev"
+    with pytest.raises(Exception, match=says) as listed:
         cleaned("dev")
     assert f"s3://{shared.bucket}/{key}" in str(listed.value)
     removed = before.keys() - shared.objects().keys()

@@ -109,14 +109,16 @@ class MemoryS3:
         IfMatch: str | None = None,
         IfNoneMatch: str | None = None,
         **_: Any,
-    ) -> None:
+    ) -> dict[str, Any]:
         place = f"{Bucket}/{Key}"
         present = self.objects.get(place)
         if (IfNoneMatch and present) or (IfMatch and (present is None or present.etag != IfMatch)):
             raise api_error("PreconditionFailed", status=412)
         self.writes += 1
-        self.objects[place] = Stored(Body, datetime.now(UTC))
+        stored = Stored(Body, datetime.now(UTC))
+        self.objects[place] = stored
         self.history.setdefault(place, []).append(Body)
+        return {"ETag": stored.etag}
 
     def upload_file(self, path: str, bucket: str, key: str, **_: Any) -> None:
         self.put_object(Bucket=bucket, Key=key, Body=self.files[Path(path)])
@@ -159,7 +161,12 @@ class MemoryS3:
                 key.removeprefix(Prefix).partition(Delimiter) if Delimiter else ("", "", "")
             )
             stored = self.objects[place]
-            entry = {"Key": key, "Size": len(stored.body), "LastModified": stored.modified}
+            entry = {
+                "Key": key,
+                "Size": len(stored.body),
+                "LastModified": stored.modified,
+                "ETag": stored.etag,
+            }
             found[f"{Prefix}{folder}/" if slash else key] = {} if slash else entry
         names = [name for name in sorted(found) if name > ContinuationToken]
         page = {"CommonPrefixes": [{"Prefix": name} for name in names[:PAGE] if not found[name]]}

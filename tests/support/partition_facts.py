@@ -46,7 +46,8 @@ def facts(period: Period, /, **changes: Any) -> PartitionFacts:
         "bytes": 0,
         "checks_warned": 0,
         "readings": (),
-        "earlier": 0,
+        "objects": (),
+        "earlier_versions": (),
         "ledger": {},
     }
     return PartitionFacts.model_validate(usual | changes)

@@ -68,7 +68,7 @@ def _period(made: World, period_id: str) -> None:
     and all that it names is there.
     """
     location = made.location(period_id)
-    manifest, _ = read_manifest(location, made.store)
+    manifest, etag = read_manifest(location, made.store)
     assert manifest is not None, f"{period_id} has no manifest"
     history = made.s3.history[location.manifest_uri.removeprefix("s3://")]
     submitted = [json.loads(body)["query"]["submitted_at"] for body in history]
@@ -85,7 +85,7 @@ def _period(made: World, period_id: str) -> None:
             f"{period_id}: the rows are not those of {manifest.query.id}"
         )
     partition = made.table.partitions()[period_id]
-    assert partition == manifest.partition(location), f"{period_id}: Glue says {partition}"
+    assert partition == manifest.partition(location, etag), f"{period_id}: Glue says {partition}"
 
 
 def _inputs(made: World, sources: Sources) -> None:

@@ -25,13 +25,17 @@ from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import receipts_of
 from athena_reports.delivery.sending import Sent
-from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator, Undelivered
+from athena_reports.maintenance.undelivered import (
+    AthenaUndeliveredOperator,
+    PublishedDelivery,
+    planned_deliveries,
+)
 from athena_reports.publication.manifest import Manifest
 from tests.support.airflow_run import TaskInstance
 from tests.support.calendars import WEEKS
 from tests.world.airflow_model import task
 from tests.world.process import Process
-from tests.world.world import BUCKET, DAY, DAYS, OURS, PERIODS, REPORT, World
+from tests.world.world import BUCKET, DAY, DAYS, PERIODS, REPORT, World
 
 RETRIES = 6
 UNTIL = timedelta(days=60)  # after the end of a period, so in all of a world
@@ -97,7 +101,7 @@ class Deliveries:
         ) -> Sent:
             return model.send(operator.channel.name, decision, manifest, published.period.id)
 
-        def trigger(_: Any, found: Undelivered) -> bool:
+        def trigger(_: Any, found: PublishedDelivery) -> bool:
             return model.trigger(found)
 
         world.patch.setattr(DeliverOperator, "_send", send)
@@ -204,7 +208,12 @@ class Deliveries:
 
     def look_for_lost_events(self) -> None:
         """One run of the maintenance DAG."""
-        operator = task(AthenaUndeliveredOperator, {}, database=OURS.database)
+        table = self.world.table
+        planned = planned_deliveries(
+            table.location, table.published_periods(), self.world.clock.now
+        )
+        fields = [published.model_dump(mode="json") for published in planned]
+        operator = task(AthenaUndeliveredOperator, {"planned": fields})
         context: Any = {"ti": self}
         operator.execute(context)
 
@@ -213,7 +222,7 @@ class Deliveries:
     def get_dag(self, _: str) -> SimpleNamespace:
         return SimpleNamespace(is_paused=False)
 
-    def trigger(self, found: Undelivered) -> bool:
+    def trigger(self, found: PublishedDelivery) -> bool:
         if any(run.run_id == found.run_id for run in self.runs):
             return False
         self.world.say(f"triggers {found.run_id}")

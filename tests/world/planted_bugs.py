@@ -127,12 +127,13 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
         tables[getcurrent()] = table
         return prepare(table, columns, **options)
 
-    def early(document: Any, uri: str, s3: S3, **options: Any) -> None:
+    def early(document: Any, uri: str, s3: S3, **options: Any) -> str:
         if uri.endswith("/manifest.json"):
             table = tables[getcurrent()]
             location = table.location.period_folder(document.period.id)
-            table.put_partition(document.period.id, document.columns, document.partition(location))
-        write_document(document, uri, s3, **options)
+            partition = document.partition(location, None)
+            table.put_partition(document.period.id, document.columns, partition)
+        return write_document(document, uri, s3, **options)
 
     patch.setattr(Table, "prepare", remember)
     patch.setattr(commit, "write_document", early)
@@ -140,10 +141,16 @@ def the_partition_comes_before_the_manifest(patch: pytest.MonkeyPatch) -> None:
 
 def follow_does_not_read_the_manifest_again(patch: pytest.MonkeyPatch) -> None:
     def follow(
-        manifest: Manifest, *, location: PeriodLocation, s3: S3, table: Table | None, **_: Any
+        manifest: Manifest,
+        etag: str | None,
+        *,
+        location: PeriodLocation,
+        s3: S3,
+        table: Table | None,
+        **_: Any,
     ) -> None:
         if table is not None:
-            partition = manifest.partition(location)
+            partition = manifest.partition(location, etag)
             table.put_partition(location.period_id, manifest.columns, partition)
         commit._update_latest(manifest, location.report, s3)
 

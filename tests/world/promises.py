@@ -43,8 +43,9 @@ def _judge_partition(world: World, period_id: str) -> None:
     world.judged["without the cleanup"] += 1
     manifest = world.manifest_now(period_id)
     assert manifest is not None, f"{period_id} has no manifest"
-    expected = manifest.partition(world.location(period_id))
     partition = world.partition_now(period_id)
+    etag = partition.facts.manifest_etag if partition is not None else None
+    expected = manifest.partition(world.location(period_id), etag)
     assert partition == expected, (
         f"{period_id}: Glue says {partition}, before a cleanup, and the manifest {expected}"
     )

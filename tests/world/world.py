@@ -606,6 +606,9 @@ class World:
         """As Airflow's task instance: how many of the runs are active."""
         return sum(run.run_id in run_ids and run.active for run in self.runs)
 
+    def xcom_push(self, key: str, value: Any) -> None:
+        """As Airflow's task instance; nobody reads it here."""
+
     def version_name(self, _: int) -> str:
         return f"{self.rng.getrandbits(64):016x}"
 

@@ -56,6 +56,7 @@ class StoredObject(BaseModel, frozen=True):
     uri: str
     bytes: int
     modified: datetime
+    etag: str = ""
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -149,8 +150,8 @@ class S3:
             upload = self.client.create_multipart_upload(**target, **arguments)
             self.client.abort_multipart_upload(**target, UploadId=upload["UploadId"])
 
-    def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
-        """Write a small object on a condition.
+    def write(self, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> str:
+        """Write a small object on a condition, and return its ETag.
 
         `replacing` is the ETag of the object that may be replaced; with None, the object must not
         exist. ConditionError if the condition does not hold.
@@ -159,17 +160,20 @@ class S3:
         if replacing:
             condition = {"IfMatch": replacing}
         with _explained(uri, "written"):
-            self.client.put_object(
+            response = self.client.put_object(
                 **self._object(uri),
                 **self._write_arguments(content_type),
                 **condition,
                 Body=body,
             )
+            return response["ETag"]
 
     def list(self, prefix_uri: str) -> Iterator[StoredObject]:
         """Yield the objects whose address begins with `prefix_uri`, by key."""
         for uri, item in self._listed(prefix_uri, "Contents", "Key"):
-            yield StoredObject(uri=uri, bytes=item["Size"], modified=item["LastModified"])
+            yield StoredObject(
+                uri=uri, bytes=item["Size"], modified=item["LastModified"], etag=item["ETag"]
+            )
 
     def folders(self, prefix_uri: str) -> Iterator[str]:
         """Yield the addresses of the folders directly below `prefix_uri`, with a closing slash."""

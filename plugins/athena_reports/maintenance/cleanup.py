@@ -17,7 +17,7 @@ from athena_reports.publication.commit import follow, read_manifest, repair_late
 from athena_reports.publication.folder import CalendarError, find_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import ALERTS_FOLDER, PeriodLocation, ReportLocation
-from athena_reports.publication.manifest import Manifest, Partition
+from athena_reports.publication.manifest import Manifest, Partition, PartitionFacts
 from athena_reports.publication.successor import PUBLISHED_WITHIN, damage
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
@@ -170,6 +170,9 @@ def clean_up(
 ) -> None:
     """Clean up all periods of a report in one cadence, and add to the summary.
 
+    It lists the partitions and the objects of the report once. It reads the manifest of a period
+    only if these leave open whether there is something to do.
+
     Args:
         table: The table of the report.
         summary: Gets what is found and done, problems of single periods included.
@@ -184,23 +187,28 @@ def clean_up(
         PublishError: `calendar.json`, `latest.json` or the newest manifest is not of this package,
             or of a newer release; `latest.json` is there, but no period has a manifest; or other
             programs are always faster.
-        S3Error: S3 does not list the folders, or one of these objects cannot be read or written.
+        S3Error: S3 does not list the objects, or one of these cannot be read or written.
     """
     if _is_of_another_environment(table.location, environment, s3):
         summary.passed_over.append(table.location.folder_uri)
         return
     partitions = table.partitions()
-    folders = {folder.split("/")[-2] for folder in s3.folders(table.location.folder_uri)}
-    for period_id in sorted(folders | partitions.keys()):
+    objects_by_folder = _list_by_folder(table.location, s3)
+    etags = {item.uri: item.etag for items in objects_by_folder.values() for item in items}
+    newest_manifest_etag = None
+    for period_id in sorted((objects_by_folder.keys() - {""}) | partitions.keys()):
         location = table.location.period_folder(period_id)
+        newest_manifest_etag = etags.get(location.manifest_uri, newest_manifest_etag)
         partition = partitions.get(period_id)
+        objects = objects_by_folder.get(period_id, [])
         summary.periods += 1
+        if _is_in_order(objects, partition, location, environment, policy, now):
+            continue
         with summary.noting():
-            objects = list(s3.list(location.folder_uri))
             # The manifest is read after the listing. So a version that is listed, and has become
             # the current one meanwhile, is known as the current one.
             with _marking(table, location, partition):
-                manifest, _ = read_manifest(location, s3)
+                manifest, etag = read_manifest(location, s3)
                 _require_own(manifest, environment, location)
             if manifest is None and _by_version(objects):
                 summary.without_manifest.append(location.folder_uri)
@@ -208,10 +216,18 @@ def clean_up(
             if delete:
                 s3.delete([item.uri for item in removals])
             summary.removals.update(removals)
-            _repair(objects, manifest, partition, location, table=table, summary=summary, s3=s3)
-    if repair_latest(table.location, s3):
-        report = table.location
-        summary.repaired.append(f"{report.name}/{report.cadence_name}/latest.json")
+            with _marking(table, location, partition):
+                _require_whole(objects, manifest, partition, location, s3)
+            # Without Parquet there is no partition.
+            if manifest is None or not manifest.parquet_key:
+                continue
+            if partition != manifest.partition(location, etag):
+                follow(manifest, etag, location=location, s3=s3, table=table)
+                summary.repaired.append(f"{table.location.path}/{period_id}")
+    # A copy of the newest manifest has its ETag too, unless a key of KMS encrypts the bucket.
+    is_latest = etags.get(table.location.latest_uri) == newest_manifest_etag
+    if not is_latest and repair_latest(table.location, s3):
+        summary.repaired.append(f"{table.location.path}/latest.json")
 
 
 def _is_of_another_environment(location: ReportLocation, environment: str, s3: S3) -> bool:
@@ -219,9 +235,44 @@ def _is_of_another_environment(location: ReportLocation, environment: str, s3: S
     if calendar is None or calendar.environment == environment:
         return False
     _logger.info(
-        "%s is of the environment %s: it is left alone.", location.folder_uri, calendar.environment
+        "%s belongs to environment %s; skipping it", location.folder_uri, calendar.environment
     )
     return True
+
+
+def _list_by_folder(report: ReportLocation, s3: S3) -> dict[str, list[StoredObject]]:
+    """Return the objects of a report by the folder of their period; `""` has those of no period."""
+    objects: dict[str, list[StoredObject]] = {}
+    for item in s3.list(report.folder_uri):
+        folder, slash, _ = item.uri.removeprefix(report.folder_uri).partition("/")
+        objects.setdefault(folder if slash else "", []).append(item)
+    return objects
+
+
+def _is_in_order(
+    objects: Sequence[StoredObject],
+    partition: Partition | None,
+    location: PeriodLocation,
+    environment: str,
+    policy: RetentionPolicy,
+    now: datetime,
+) -> bool:
+    """Whether the listings of S3 and Glue agree that there is nothing to do in a period.
+
+    Whatever has to be done is decided by the manifest itself.
+    """
+    if partition is None:
+        return False
+    facts = partition.facts
+    etags = [item.etag for item in objects if item.uri == location.manifest_uri]
+    return (
+        etags == [facts.manifest_etag]
+        and facts.environment == environment
+        and partition.location == location.parquet_folder(facts.version)
+        and not facts.broken
+        and not damage(facts, location, objects)
+        and not plan(objects, facts, policy, now)
+    )
 
 
 def _require_own(manifest: Manifest | None, environment: str, location: PeriodLocation) -> None:
@@ -229,31 +280,11 @@ def _require_own(manifest: Manifest | None, environment: str, location: PeriodLo
     if manifest is None or manifest.environment == environment:
         return
     raise CalendarError(
-        f"{location.manifest_uri} is of the environment {manifest.environment}, in a folder of "
-        f"{environment}. Let that environment publish to another bucket or report name. Then move "
-        f"{location.folder_uri} away, and clear run_query of the period and its downstream tasks."
+        f"{location.manifest_uri} belongs to environment {manifest.environment}; its folder belongs"
+        f" to {environment}. Publish from {manifest.environment} to another bucket or under another"
+        f" report name. Then move {location.folder_uri} elsewhere, and clear run_query of the "
+        "period with its downstream tasks."
     )
-
-
-def _repair(
-    objects: Sequence[StoredObject],
-    manifest: Manifest | None,
-    partition: Partition | None,
-    location: PeriodLocation,
-    *,
-    table: Table,
-    summary: CleanupSummary,
-    s3: S3,
-) -> None:
-    """Mark a broken period and raise why. Make the partition of a whole one follow its manifest."""
-    with _marking(table, location, partition):
-        _require_whole(objects, manifest, partition, location, s3)
-    # Without Parquet there is no partition.
-    if manifest is None or not manifest.parquet_key or partition == manifest.partition(location):
-        return
-    follow(manifest, location=location, s3=s3, table=table)
-    report = location.report
-    summary.repaired.append(f"{report.name}/{report.cadence_name}/{location.period_id}")
 
 
 @contextmanager
@@ -283,9 +314,9 @@ def _require_whole(
     if manifest is None:
         if partition is not None:
             raise PublishError(
-                f"{location.manifest_uri} is missing, but Glue has the period. Its versions are "
-                "kept. Restore the manifest, or clear run_query of the period and its downstream "
-                "tasks."
+                f"{location.manifest_uri} is missing, but Glue lists the period. Restore the "
+                "manifest, or clear run_query of the period with its downstream tasks. Until then "
+                "its versions are kept."
             )
         return
     if damage(manifest, location, objects):
@@ -293,13 +324,13 @@ def _require_whole(
         problem = damage(manifest, location, s3.list(location.version_uri(manifest.version)))
         if problem:
             raise PublishError(
-                f"{problem}. Clear run_query of the period and its downstream tasks."
+                f"{problem}. Clear run_query of the period with its downstream tasks."
             )
 
 
 def plan(
     objects: Sequence[StoredObject],
-    manifest: Manifest | None,
+    published: Manifest | PartitionFacts | None,
     policy: RetentionPolicy,
     now: datetime,
 ) -> dict[StoredObject, str]:
@@ -307,21 +338,22 @@ def plan(
 
     Args:
         objects: The objects of the period.
-        manifest: The manifest of the period; None if it is missing. Then nothing may be removed.
+        published: The manifest of the period, or what its partition has of it; None if the manifest
+            is missing. Then nothing may be removed.
         policy: How long versions stay that are not current.
         now: The time by which ages are counted.
     """
     removals: dict[StoredObject, str] = {}
-    if manifest is None:
+    if published is None:
         # A first version that was never published looks like one whose manifest is lost.
         return removals
     for version, stored in _by_version(objects).items():
-        if version == manifest.version:
+        if version == published.version:
             continue
         uploaded_at = max(item.modified for item in stored)
         if now - uploaded_at <= 2 * PUBLISHED_WITHIN:
             continue  # it may be about to become the current one
-        reason = _reason(version, uploaded_at, manifest, policy, now)
+        reason = _reason(version, uploaded_at, published, policy, now)
         if reason:
             for item in stored:
                 removals[item] = f"version {version} {reason}"
@@ -341,13 +373,13 @@ def _by_version(objects: Iterable[StoredObject]) -> dict[str, list[StoredObject]
 def _reason(
     version: str,
     uploaded_at: datetime,
-    manifest: Manifest,
+    published: Manifest | PartitionFacts,
     policy: RetentionPolicy,
     now: datetime,
 ) -> str:
-    """Say why a version that is not current may be removed; empty if it stays."""
+    """Return why a version that is not current may be removed; empty if it stays."""
     # The latest comes first, so the place of a version is the number of later ones among them.
-    for later_ones, earlier in enumerate(manifest.earlier_versions):
+    for later_ones, earlier in enumerate(published.earlier_versions):
         if earlier.version != version:
             continue
         age = now - datetime.fromisoformat(earlier.replaced_at)

@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Param
 
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.maintenance.restatement import STALE_PARAM, AthenaRestatementsOperator
-from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator
+from athena_reports.maintenance.undelivered import PLANNED_XCOM, AthenaUndeliveredOperator
 from athena_reports.reports.report import MAINTENANCE_TAG
 from athena_reports.scheduling.timetable import ALL_BUT_BACKFILLS
 from athena_reports.settings import settings
@@ -87,11 +87,7 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
         params={STALE_PARAM: Param(False, type="boolean", title="Stale periods too")},
     ) as dag:
         deployment = settings()
-        find = AthenaRestatementsOperator(
-            task_id="find",
-            database=deployment.report_database,
-            bucket_owner=deployment.bucket_owner,
-        )
+        find = AthenaRestatementsOperator(task_id="find", database=deployment.report_database)
         restate = TriggerDagRunOperator.partial(
             task_id="restate",
             logical_date=None,
@@ -103,7 +99,7 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
         restate.expand_kwargs(find.output)
         AthenaUndeliveredOperator(
             task_id="deliver",
-            database=deployment.report_database,
+            planned=find.output[PLANNED_XCOM],
             bucket_owner=deployment.bucket_owner,
         )
     return dag

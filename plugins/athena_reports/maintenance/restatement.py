@@ -10,10 +10,13 @@ from functools import cache, partial
 from typing import Any
 
 from airflow.configuration import conf
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 
-from athena_reports.maintenance.published_reports import PublishedReportsOperator
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.maintenance.undelivered import PLANNED_XCOM, planned_deliveries
 from athena_reports.periods.run_period import PERIOD_PARAM
+from athena_reports.publication.glue_table import published_tables
 from athena_reports.publication.manifest import PartitionFacts, Reading
 from athena_reports.publication.parts import changed_parts
 from athena_reports.steps.airflow_errors import report_errors
@@ -186,8 +189,24 @@ def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:
     return max(time_due, timedelta(0)) // timedelta(days=1)
 
 
-class AthenaRestatementsOperator(PublishedReportsOperator):
-    """Returns, for each period that has to be reported again, how to trigger its DAG."""
+class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
+    """Returns, for each period that has to be reported again, how to trigger its DAG.
+
+    It lists what is published of all reports. AthenaUndeliveredOperator needs the same, so the XCom
+    `PLANNED_XCOM` has for it the periods that may have to be delivered.
+
+    Args:
+        database: The Glue database of the reports.
+        **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
+    """
+
+    aws_hook_class = SharedSessionHook
+    template_fields: Sequence[str] = ("database",)
+    ui_color = "#c9d8f0"
+
+    def __init__(self, *, database: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.database = database
 
     @report_errors()
     def execute(self, context: Context) -> list[dict[str, Any]]:
@@ -201,9 +220,8 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
             AirflowFailException: AWS refused a call.
             AirflowException: AWS did not serve a call.
         """
+        restatements = self._list_published(context)
         max_triggers = conf.getint("core", "max_map_length", fallback=1024)
-        with_stale = bool(context["params"][STALE_PARAM])
-        restatements = self._find_restatements(with_stale=with_stale)
         triggers: list[dict[str, Any]] = []
         for place, restatement in enumerate(restatements):
             if len(triggers) == max_triggers:
@@ -218,17 +236,19 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
                 message += f", but its parts come first: {', '.join(restatement.open_parts)}"
             elif _has_active_run(restatement, context):
                 # A paused DAG would collect runs, and pay for all of them once it is unpaused.
-                message += ", but its run has not ended; see whether the DAG is paused"
+                message += ", but its run has not ended. Check whether the DAG is paused."
             else:
                 triggers.append(restatement.to_trigger())
             self.log.info(message)
         return triggers
 
-    def _find_restatements(self, *, with_stale: bool) -> list[Restatement]:
-        """Return the restatements of all reports, the oldest period first."""
+    def _list_published(self, context: Context) -> list[Restatement]:
+        """Push the planned deliveries, and return the restatements, the oldest period first."""
         now = datetime.now(UTC)
-        restatements: list[Restatement] = []
-        tables = {table.name: table for table in self._tables()}
+        with_stale = bool(context["params"][STALE_PARAM])
+        tables = {
+            table.name: table for table in published_tables(self.database, self.hook.client("glue"))
+        }
 
         @cache
         def published_of(table_name: str) -> Mapping[str, PartitionFacts]:
@@ -236,14 +256,21 @@ class AthenaRestatementsOperator(PublishedReportsOperator):
                 return {}
             return tables[table_name].published_periods()
 
+        restatements: list[Restatement] = []
+        planned: list[Any] = []
         for table in tables.values():
-            dag_id = table.name  # `<report>_<cadence>` too
             # Not from the cache: what is published of all reports does not fit into memory, and few
             # of them are read by others.
             partitions = table.published_periods()
+            planned += planned_deliveries(table.location, partitions, now)
             restatements += find_restatements(
-                dag_id, partitions, published_of, now, with_stale=with_stale
+                table.name,  # the id of the DAG too
+                partitions,
+                published_of,
+                now,
+                with_stale=with_stale,
             )
+        context["ti"].xcom_push(PLANNED_XCOM, [each.model_dump(mode="json") for each in planned])
         restatements.sort(key=lambda restatement: restatement.start)
         return restatements
 

@@ -3,52 +3,88 @@
 Airflow forgets the events of a publication while the delivering DAG is paused, or not there yet.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
+from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+from pydantic import BaseModel
 
+from athena_reports.aws.hook import SharedSessionHook
+from athena_reports.aws.s3 import S3
 from athena_reports.delivery.receipt import last_versions
-from athena_reports.maintenance.published_reports import PublishedReportsOperator
 from athena_reports.periods.run_period import PERIOD_PARAM
-from athena_reports.publication.manifest import PartitionFacts
+from athena_reports.publication.location import PeriodLocation, ReportLocation
+from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery
 from athena_reports.steps.airflow_errors import report_errors
 
+PLANNED_XCOM = "planned_deliveries"
 _TIME_OF_EVENT = timedelta(minutes=15)  # in which the event of a publication starts its run
 # What was published in time can have been lost at the end of that time.
 _TIME_TO_RECOVER = timedelta(days=2)
 
 
-@dataclass(frozen=True)
-class Undelivered:
-    """A version that a channel has not got."""
+class PublishedDelivery(BaseModel, frozen=True):
+    """A published version that should have been delivered by now."""
 
-    dag_id: str  # of the delivering DAG
+    folder_uri: str  # of the report in the cadence
     period_id: str
     version: str
     submitted_at: str  # when the query of what is published was submitted
+    published_at: str
+    delivery: PlannedDelivery
+
+    @property
+    def report(self) -> ReportLocation:
+        """Where the report is published in the cadence."""
+        return ReportLocation.of_folder(self.folder_uri)
+
+    @property
+    def location(self) -> PeriodLocation:
+        """Where the period is published."""
+        return self.report.period_folder(self.period_id)
+
+    @property
+    def dag_id(self) -> str:
+        """Id of the delivering DAG."""
+        return f"{self.report.table_name}_deliver"
 
     @property
     def run_id(self) -> str:
         """Id of its run, made of what is published: each state of a period is tried once more."""
         return f"undelivered__{self.period_id}__{self.version}__{self.submitted_at}"
 
+    def channels_without(self, had: Mapping[str, str]) -> list[str]:
+        """Return the channels that the version is still to be sent to.
 
-def may_be_undelivered(partitions: Mapping[str, PartitionFacts], now: datetime) -> list[str]:
-    """Return the ids of the periods that should be delivered by now, and may still be.
+        Args:
+            had: The version that each channel got last.
+        """
+        return [
+            name
+            for name in self.delivery.channels
+            if had.get(name) != self.version
+            and self.delivery.is_in_time(self.published_at, is_correction=name in had)
+        ]
+
+
+def planned_deliveries(
+    report: ReportLocation, partitions: Mapping[str, PartitionFacts], now: datetime
+) -> list[PublishedDelivery]:
+    """Return the periods that should be delivered by now, and may still be, earliest first.
 
     Args:
-        partitions: What the report's Glue table says of each published period, by period id.
+        report: Where the report is published in the cadence.
+        partitions: What its Glue table has of each published period, by period id.
         now: The time.
     """
     planned = []
-    for period_id, facts in partitions.items():
+    for period_id, facts in sorted(partitions.items()):
         # What a check warns of waits for a person, who has been told.
         delivery = facts.delivery
         if delivery is None or facts.checks_warned > 0:
@@ -56,31 +92,37 @@ def may_be_undelivered(partitions: Mapping[str, PartitionFacts], now: datetime) 
         is_recent = now - datetime.fromisoformat(facts.published_at) < _TIME_OF_EVENT
         until = max(delivery.until, delivery.correct_until, key=datetime.fromisoformat)
         is_over = now > datetime.fromisoformat(until) + _TIME_TO_RECOVER
-        if not is_recent and not is_over:
-            planned.append(period_id)
+        if is_recent or is_over:
+            continue
+        published = PublishedDelivery(
+            folder_uri=report.folder_uri,
+            period_id=period_id,
+            version=facts.version,
+            submitted_at=facts.query.submitted_at,
+            published_at=facts.published_at,
+            delivery=delivery,
+        )
+        planned.append(published)
     return planned
 
 
-def channels_without(facts: PartitionFacts, had: Mapping[str, str]) -> list[str]:
-    """Return the channels that the current version of a period is still to be sent to.
+class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
+    """Triggers the delivering DAG for each version that a channel has not got.
 
     Args:
-        facts: What the report's Glue table says of the period.
-        had: The version that each channel got last.
+        planned: The XCom `PLANNED_XCOM` of AthenaRestatementsOperator.
+        bucket_owner: Account id that must own the report bucket; empty for any.
+        **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
     """
-    delivery = facts.delivery
-    if delivery is None:
-        return []
-    return [
-        name
-        for name in delivery.channels
-        if had.get(name) != facts.version
-        and delivery.is_in_time(facts.published_at, is_correction=name in had)
-    ]
 
+    aws_hook_class = SharedSessionHook
+    template_fields: Sequence[str] = ("planned",)
+    ui_color = "#c9d8f0"
 
-class AthenaUndeliveredOperator(PublishedReportsOperator):
-    """Triggers the delivering DAG for each version that a channel has not got."""
+    def __init__(self, *, planned: Any, bucket_owner: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.planned = planned
+        self.bucket_owner = bucket_owner
 
     @report_errors()
     def execute(self, context: Context) -> list[str]:
@@ -90,23 +132,25 @@ class AthenaUndeliveredOperator(PublishedReportsOperator):
             AirflowFailException: AWS refused a call.
             AirflowException: AWS did not serve a call.
         """
-        now = datetime.now(UTC)
+        by_dag: dict[str, list[PublishedDelivery]] = {}
+        for fields in self.planned:
+            published = PublishedDelivery.model_validate(fields)
+            by_dag.setdefault(published.dag_id, []).append(published)
+        active = [dag_id for dag_id in by_dag if self._is_active(dag_id, context)]
+        of_active = [published for dag_id in active for published in by_dag[dag_id]]
+
+        s3 = S3(self.hook.client("s3"), self.bucket_owner)
         triggered = []
-        for table in self._tables():
-            dag_id = f"{table.name}_deliver"
-            partitions = table.published_periods()
-            planned = may_be_undelivered(partitions, now)
-            if not planned or not self._is_active(dag_id, context):
-                continue
-            for period_id in sorted(planned):
-                facts = partitions[period_id]
-                had = last_versions(table.location.period_folder(period_id), self._s3)
-                missing = channels_without(facts, had)
-                found = Undelivered(dag_id, period_id, facts.version, facts.query.submitted_at)
-                if missing and self._trigger(found):
-                    names = ", ".join(missing)
-                    self.log.info("%s, period %s: %s has not got it", dag_id, period_id, names)
-                    triggered.append(found.run_id)
+        for published in of_active:
+            missing = published.channels_without(last_versions(published.location, s3))
+            if missing and self._trigger(published):
+                self.log.info(
+                    "%s, period %s: not yet delivered to %s",
+                    published.dag_id,
+                    published.period_id,
+                    ", ".join(missing),
+                )
+                triggered.append(published.run_id)
         return triggered
 
     def _is_active(self, dag_id: str, context: Context) -> bool:
@@ -117,20 +161,22 @@ class AthenaUndeliveredOperator(PublishedReportsOperator):
         except AirflowRuntimeError as error:
             if _status(error) != HTTPStatus.NOT_FOUND:
                 raise
-            self.log.info("%s: nothing is delivered, as there is no such DAG", dag_id)
+            self.log.info("%s: the DAG does not exist, so nothing is delivered", dag_id)
             return False
         if is_paused:
-            self.log.info("%s: nothing is delivered, as the DAG is paused", dag_id)
+            self.log.info("%s: the DAG is paused, so nothing is delivered", dag_id)
         return not is_paused
 
-    def _trigger(self, found: Undelivered) -> bool:
+    def _trigger(self, published: PublishedDelivery) -> bool:
         """Trigger a run, and return whether there is a new one.
 
         Not by Airflow's TriggerDagRunOperator, which fails for a DAG that is gone: a report that is
         not delivered any more would fail this DAG for weeks.
         """
         request = TriggerDagRun(
-            dag_id=found.dag_id, run_id=found.run_id, conf={PERIOD_PARAM: found.period_id}
+            dag_id=published.dag_id,
+            run_id=published.run_id,
+            conf={PERIOD_PARAM: published.period_id},
         )
         try:
             answer = task_runner.SUPERVISOR_COMMS.send(request)
@@ -138,7 +184,7 @@ class AthenaUndeliveredOperator(PublishedReportsOperator):
             # Airflow keeps a DAG that is gone (404), and one whose file has an import error (400).
             if _status(error) not in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
                 raise
-            self.log.warning("%s cannot be triggered: %s", found.dag_id, error)
+            self.log.warning("%s cannot be triggered: %s", published.dag_id, error)
             return False
         # Otherwise its run is there already. It has found that nothing is to be sent, or failed.
         return not isinstance(answer, ErrorResponse)

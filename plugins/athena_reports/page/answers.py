@@ -68,7 +68,7 @@ class PeriodRow(NamedTuple):
             bytes=published.bytes,
             published_at=published.published_at,
             checks_warned=published.checks_warned,
-            earlier=published.earlier,
+            earlier=len(published.earlier_versions),
             scanned_bytes=published.query.scanned_bytes,
             price_usd=published.query.price_usd,
             broken=published.broken,

@@ -58,14 +58,15 @@ def publish(
         if table is not None:
             # Columns that do not fit are refused before anything is visible.
             table_columns = table.prepare(manifest.columns, commented=True)
-        write_document(manifest, location.manifest_uri, s3, replacing=etag)
-    follow(manifest, location=location, s3=s3, table=table, table_columns=table_columns)
+        etag = write_document(manifest, location.manifest_uri, s3, replacing=etag)
+    follow(manifest, etag, location=location, s3=s3, table=table, table_columns=table_columns)
     return publication
 
 
 @retry_if_contested
 def follow(
     manifest: Manifest,
+    etag: str | None,
     *,
     location: PeriodLocation,
     s3: S3,
@@ -74,20 +75,29 @@ def follow(
 ) -> None:
     """Make the period's partition and `latest.json` say what the manifest says.
 
-    `table_columns` are those that `Table.prepare` returned for this manifest; None if it was not
-    prepared. PublishError if the manifest was deleted.
+    Args:
+        manifest: The manifest as it was read or written last.
+        etag: Its ETag.
+        location: Where the period is published.
+        s3: The client of the report bucket.
+        table: The table that lists the period; None for no table.
+        table_columns: Those that `Table.prepare` returned for this manifest; None if it was not
+            prepared.
+
+    Raises:
+        PublishError: The manifest was deleted.
     """
     if table is not None and manifest.parquet_key:
-        partition = manifest.partition(location)
+        partition = manifest.partition(location, etag)
         table.put_partition(location.period_id, manifest.columns, partition, table_columns)
     _update_latest(manifest, location.report, s3)
     # Glue has no conditional write. If another run has changed the manifest meanwhile, its
     # partition may have been overwritten here, so follow that manifest.
-    present, _ = read_manifest(location, s3)
+    present, etag = read_manifest(location, s3)
     if present is None:
         raise PublishError(f"{location.manifest_uri} was deleted. Clear publish.")
     if present != manifest:
-        follow(present, location=location, s3=s3, table=table)
+        follow(present, etag, location=location, s3=s3, table=table)
 
 
 def read_manifest(location: PeriodLocation, s3: S3) -> tuple[Manifest | None, str | None]:

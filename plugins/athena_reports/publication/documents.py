@@ -50,15 +50,17 @@ def read_document(model: type[_Document], uri: str, s3: S3) -> tuple[_Document |
         raise foreign_document(uri) from error
 
 
-def write_document(document: BaseModel, uri: str, s3: S3, *, replacing: str | None) -> None:
-    """Write a document in place of one with a certain ETag; None for no document.
+def write_document(document: BaseModel, uri: str, s3: S3, *, replacing: str | None) -> str:
+    """Write a document in place of one with a certain ETag, and return the new one's ETag.
+
+    `replacing` is None if there must be no document yet.
 
     ContestedError if another process has changed or deleted it, or if S3 wrote it and the response
     was lost.
     """
     body = document.model_dump_json(indent=2).encode()
     try:
-        s3.write(uri, body, "application/json", replacing=replacing)
+        return s3.write(uri, body, "application/json", replacing=replacing)
     except (ConditionError, MissingObjectError) as error:
         raise ContestedError(f"{uri} changed meanwhile.") from error
 

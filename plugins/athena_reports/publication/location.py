@@ -44,9 +44,14 @@ class ReportLocation:
         return cls(bucket, report, cadence_name)
 
     @property
+    def path(self) -> str:
+        """The folder of all periods below the bucket, such as `user_ranking/weekly`."""
+        return f"{self.name}/{self.cadence_name}"
+
+    @property
     def folder_uri(self) -> str:
         """Address of the folder of all periods."""
-        return f"s3://{self.bucket}/{self.name}/{self.cadence_name}/"
+        return f"s3://{self.bucket}/{self.path}/"
 
     @property
     def latest_uri(self) -> str:
@@ -105,9 +110,13 @@ class PeriodLocation:
         """Return the address of the folder of a version."""
         return f"{self.versions_uri}{version}/"
 
+    def parquet_folder(self, version: str) -> str:
+        """Return the address of the folder of a version's Parquet, which its partition names."""
+        return f"{self.version_uri(version)}parquet/"
+
     def parquet_uri(self, version: str) -> str:
         """Return the address of the rows of a version as Parquet, if it has them."""
-        return f"{self.version_uri(version)}parquet/part-0.parquet"
+        return f"{self.parquet_folder(version)}part-0.parquet"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
         """Return the address of a version's SQL, by the SHA-256 of the SQL in hexadecimal.

@@ -163,6 +163,13 @@ class EarlierVersion(BaseModel, frozen=True):
     private_columns: tuple[str, ...] = ()
 
 
+class ReplacedVersion(BaseModel, frozen=True, from_attributes=True):
+    """What the partition in Glue has of a version that was current before."""
+
+    version: str
+    replaced_at: str
+
+
 class PublishedPeriod(BaseModel, frozen=True):
     """A period as readers outside of this package get it.
 
@@ -273,20 +280,25 @@ class PartitionFacts(PeriodFacts, frozen=True, from_attributes=True):
         version: The current version.
         rows: Its number of rows.
         bytes: The size of its objects.
+        objects: Its rows in each format.
         checks_warned: How many of its checks failed and only warn.
         readings: Those of the manifest.
-        earlier: How many versions were current before.
+        earlier_versions: The versions that were current before, latest first.
         ledger: What all queries of the period cost.
+        manifest_etag: The ETag of the manifest that this is of. A manifest in S3 with another ETag
+            may say something else.
         broken: What the cleanup found missing or damaged in S3; empty for a whole period.
     """
 
     version: str
     rows: int
     bytes: int
+    objects: tuple[PublishedObject, ...] = ()
     checks_warned: int
     readings: tuple[Reading, ...]
-    earlier: int
+    earlier_versions: tuple[ReplacedVersion, ...] = ()
     ledger: Mapping[str, Cost]
+    manifest_etag: str | None = None
     broken: str = ""
 
     @classmethod
@@ -352,11 +364,6 @@ class Manifest(Version, PublicationFacts, frozen=True):
         return sum(not check.passed for check in self.checks)
 
     @property
-    def earlier(self) -> int:
-        """How many versions were current before."""
-        return len(self.earlier_versions)
-
-    @property
     def ledger(self) -> Ledger:
         """What the queries of the period cost, each query counted once."""
         # One query has several versions if its transform was changed and cleared.
@@ -366,10 +373,13 @@ class Manifest(Version, PublicationFacts, frozen=True):
         }
         return merged(query.ledger for query in queries.values())
 
-    def partition(self, location: PeriodLocation) -> Partition:
-        """Return the partition of the period in Glue."""
-        folder = f"{location.version_uri(self.version)}parquet/"
-        return Partition(folder, PartitionFacts.model_validate(self))
+    def partition(self, location: PeriodLocation, etag: str | None) -> Partition:
+        """Return the partition of the period in Glue, by the ETag of this manifest."""
+        facts = PartitionFacts.model_validate(self)
+        return Partition(
+            location.parquet_folder(self.version),
+            facts.model_copy(update={"manifest_etag": etag}),
+        )
 
     def as_earlier_version(self, replaced_at: str, difference: Difference | None) -> EarlierVersion:
         """Return what the next manifest says of this version."""

@@ -11,6 +11,7 @@ from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import (
     Difference,
     Manifest,
+    PartitionFacts,
     PublicationFacts,
     Reading,
     Version,
@@ -122,10 +123,13 @@ def _keep(current: Manifest, version: Version, facts: PublicationFacts) -> Publi
     return Publication(outcome, current.model_copy(update=kept_facts))
 
 
-def damage(version: Version, location: PeriodLocation, stored: Iterable[StoredObject]) -> str:
+def damage(
+    version: Version | PartitionFacts, location: PeriodLocation, stored: Iterable[StoredObject]
+) -> str:
     """Return which object of a version is missing or incomplete; empty for none.
 
-    The listing of what is stored may have other objects too.
+    The version may be what the partition of its period has of it. The listing of what is stored may
+    have other objects too.
     """
     stored_bytes = {item.uri: item.bytes for item in stored}
     for expected in version.objects:

@@ -263,6 +263,39 @@ def test_a_period_whose_manifest_is_not_ours_is_left_alone_and_said(tabled: Plac
     assert len([key for key in tabled.everything() if "/2026-11-08/" in key]) == 3
 
 
+def test_a_period_in_order_costs_no_call_of_its_own(tabled: Place) -> None:
+    """Its manifest is read again if it has changed, or if a version may go."""
+    assert tabled.table is not None
+    for period_id in ("2026-11-01", "2026-11-08", "2026-11-15"):
+        for number, rows in enumerate("ab"):
+            published(tabled.at(period_id), rows, number)
+    policy = RetentionPolicy(keep_versions=0, keep_days=30)
+    calendar = PublishedCalendar(environment="dev", report="plays", cadence=daily())
+    require_calendar(tabled.location.report, calendar, tabled.s3)
+
+    def reads(days: float = 0) -> int:
+        """How many manifests a cleanup reads that lists once."""
+        s3, glue = tabled.s3.client, tabled.table.glue  # type: ignore[union-attr]
+        with (
+            answered(glue, "GetPartitions") as partitions,
+            answered(s3, "ListObjectsV2") as listings,
+            answered(s3, "GetObject") as objects,
+        ):
+            assert cleaned(tabled, days, policy=policy).problems == []
+        assert (len(partitions), len(listings)) == (1, 1)
+        return len(objects) - 1  # of `calendar.json`
+
+    assert reads() == 0
+    assert reads(31) == 3
+    uri = tabled.at("2026-11-08").location.manifest_uri
+    body, _ = tabled.s3.read(uri)
+    tabled.put(uri, body + b"\n")
+    with answered(tabled.s3.client, "GetObject") as objects:
+        assert cleaned(tabled, policy=policy).repaired == ["plays/weekly/2026-11-08"]
+    assert objects
+    assert reads() == 0
+
+
 def drop_the_table(place: Place) -> None:
     assert place.table is not None
     place.table.glue.delete_table(DatabaseName=place.table.database, Name="plays_weekly")
@@ -296,7 +329,7 @@ def test_nothing_is_removed_of_a_period_whose_manifest_is_lost_and_the_period_is
         )
 
     if table == "lists the period":
-        says = f"{place.location.manifest_uri} is missing, but Glue has the period"
+        says = f"{place.location.manifest_uri} is missing, but Glue lists the period"
         with raises_retried(says):
             clean_up_all()
     else:
@@ -381,7 +414,7 @@ def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
                     f"info: {done}: {tabled.location.uri(item.key)} ({item.bytes} bytes): {reason}"
                     for item in abandoned.objects
                 ),
-                f"info: {of_others.folder_uri} is of the environment stg: it is left alone.",
+                f"info: {of_others.folder_uri} belongs to environment stg; skipping it",
                 (
                     f"warning: {lost.location.folder_uri} has versions and no manifest,"
                     " so none of them is removed"

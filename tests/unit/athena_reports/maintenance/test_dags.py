@@ -24,7 +24,7 @@ def test_the_contract_of_the_restatement() -> None:
     assert dag.params.dump() == {"stale": False}
     restate = dag.get_task("restate")
     assert restate.upstream_task_ids == {"find"}
-    assert dag.get_task("deliver").upstream_task_ids == set(), "a failed restatement delays none"
+    assert dag.get_task("deliver").upstream_task_ids == {"find"}, "a failed restatement delays none"
     assert restate.partial_kwargs["logical_date"] is None  # Airflow takes one only once of a DAG
     assert restate.max_active_tis_per_dagrun == 1  # the oldest run comes first
     # A run that an earlier try of the trigger has created is no failure of this one.
@@ -72,13 +72,9 @@ def test_each_setting_reaches_the_tasks(deployment: Settings) -> None:
         "encryption": deployment.encryption,
         "aws_conn_id": "aws_reports",
     }
-    for task_id in ("find", "deliver"):
-        task = restatement.get_task(task_id)
-        assert (task.database, task.bucket_owner, task.aws_conn_id) == (
-            "reports_db",
-            "012345678901",
-            "aws_reports",
-        )
+    find, deliver = (restatement.get_task(task_id) for task_id in ("find", "deliver"))
+    assert (find.database, find.aws_conn_id) == ("reports_db", "aws_reports")
+    assert (deliver.bucket_owner, deliver.aws_conn_id) == ("012345678901", "aws_reports")
 
 
 @pytest.mark.parametrize(

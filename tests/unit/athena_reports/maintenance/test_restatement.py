@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import DAG
 
-from athena_reports.aws.s3 import S3
 from athena_reports.maintenance.restatement import (
     AthenaRestatementsOperator,
     Restatement,
@@ -236,17 +235,6 @@ def test_stale_periods_are_triggered_if_somebody_asks_for_them(
     publish("plays", UTC_WEEKS, SECOND, submitted=2 * DAY)
     assert triggers(TaskInstance()) == []
     assert triggers(TaskInstance(), stale=True) == [("plays_weekly", SECOND)]
-
-
-def test_the_owner_of_the_folders_is_that_of_the_deployment(
-    database: str, made_s3: list[S3]
-) -> None:
-    with DAG("restatement", schedule=None):
-        task = AthenaRestatementsOperator(
-            task_id="find", database=database, bucket_owner="123456789012"
-        )
-    assert task._s3.owner == "123456789012"
-    assert task._s3 is made_s3[0]
 
 
 def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(

@@ -13,8 +13,12 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TriggerDagRun
 
 from athena_reports.delivery.receipt import Receipt
-from athena_reports.maintenance.undelivered import AthenaUndeliveredOperator, Undelivered
-from athena_reports.publication.glue_table import Table
+from athena_reports.maintenance.undelivered import (
+    AthenaUndeliveredOperator,
+    PublishedDelivery,
+    planned_deliveries,
+)
+from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.manifest import Manifest, PlannedDelivery
 from athena_reports.rows.checks import CheckResult
 from tests.support.airflow_run import TaskInstance
@@ -84,6 +88,7 @@ def look(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trigge
     """Runs the task, and returns the periods and the ids of the runs that it triggers."""
     assert tabled.table is not None
     database = tabled.table.database
+    glue = tabled.table.glue
     monkeypatch.setenv("AWS_ENDPOINT_URL", tabled.s3.client.meta.endpoint_url)
 
     def look(
@@ -93,8 +98,14 @@ def look(tabled: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Trigge
         refused: int = 0,
         unknown: int = 404,
     ) -> Triggers:
+        planned = []
+        for table in published_tables(database, glue):
+            periods = planned_deliveries(
+                table.location, table.published_periods(), datetime.now(UTC)
+            )
+            planned += [each.model_dump(mode="json") for each in periods]
         with DAG("athena_reports_restatement", schedule=None):
-            task = AthenaUndeliveredOperator(task_id="deliver", database=database)
+            task = AthenaUndeliveredOperator(task_id="deliver", planned=planned)
         triggers: Triggers = {}
 
         def get_dag(dag_id: str) -> Any:
@@ -141,11 +152,11 @@ def test_the_log_says_who_has_not_got_it_or_why_nothing_is_sent(
     deliver(tabled, manifest, "team")
     logged()
     look()
-    assert logged() == [f"info: {DAG_ID}, period {FIRST}: sales, topic has not got it"]
+    assert logged() == [f"info: {DAG_ID}, period {FIRST}: not yet delivered to sales, topic"]
     look(dags=PAUSED)
-    assert logged() == [f"info: {DAG_ID}: nothing is delivered, as the DAG is paused"]
+    assert logged() == [f"info: {DAG_ID}: the DAG is paused, so nothing is delivered"]
     look(dags=GONE)
-    assert logged() == [f"info: {DAG_ID}: nothing is delivered, as there is no such DAG"]
+    assert logged() == [f"info: {DAG_ID}: the DAG does not exist, so nothing is delivered"]
     look(refused=400)
     assert logged() == [f"warning: {DAG_ID} cannot be triggered: {refusal(400)}"]
 
@@ -255,6 +266,17 @@ def test_each_state_of_a_period_has_a_run_of_its_own() -> None:
     """The same rows of a later query are one too: they may be delivered when they are final."""
     states = [("2025-06-08", "v1", "a"), ("2025-06-15", "v1", "a")]
     states += [("2025-06-08", "v2", "a"), ("2025-06-08", "v1", "b")]
-    run_ids = [Undelivered("plays_weekly_deliver", *state).run_id for state in states]
+    delivery = PlannedDelivery(channels=(), until="", correct_until="")
+    run_ids = [
+        PublishedDelivery(
+            folder_uri="s3://reports/plays/weekly/",
+            period_id=period_id,
+            version=version,
+            submitted_at=submitted_at,
+            published_at="",
+            delivery=delivery,
+        ).run_id
+        for period_id, version, submitted_at in states
+    ]
     assert run_ids[0] == "undelivered__2025-06-08__v1__a"
     assert len(set(run_ids)) == len(states)

@@ -103,7 +103,7 @@ def test_the_latest_period_keeps_the_later_of_two_versions_of_one_query(
 
     monkeypatch.setattr(commit, "read_manifest", Mock(side_effect=SystemExit))
     with pytest.raises(SystemExit):
-        commit.follow(replaced, location=place.location, s3=place.s3, table=None)
+        commit.follow(replaced, None, location=place.location, s3=place.s3, table=None)
     assert place.latest()["version"] == newer.version
 
 

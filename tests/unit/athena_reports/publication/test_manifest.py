@@ -131,9 +131,13 @@ MANIFEST_JSON = IN_BOTH | {
 MANIFEST = Manifest.model_validate(MANIFEST_JSON)
 PARTITION_JSON = IN_BOTH | {
     "bytes": 120,
+    "objects": MANIFEST_JSON["objects"],
     "checks_warned": 1,
-    "earlier": 1,
+    "earlier_versions": [
+        {"version": "fedcba9876543210", "replaced_at": "2026-11-21T15:06:00.000+00:00"}
+    ],
     "ledger": {"2026-10": [1, 10, 0.0, 1], "2026-11": [2, 50, 0.5001, 0]},
+    "manifest_etag": '"etag"',
     "broken": "",
 }
 
@@ -145,7 +149,7 @@ def test_the_bytes_of_a_manifest() -> None:
 
 def test_the_partition_of_a_manifest() -> None:
     """It has one parameter. Nothing in it is of single rows, such as what a check has found."""
-    partition = MANIFEST.partition(LOCATION)
+    partition = MANIFEST.partition(LOCATION, '"etag"')
     assert partition.location == f"{LOCATION.version_uri('0123456789abcdef')}parquet/"
     parameters = partition.facts.as_parameters()
     assert {name: json.loads(text) for name, text in parameters.items()} == {
