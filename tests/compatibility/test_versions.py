@@ -21,7 +21,7 @@ from jinja2.utils import import_string
 import athena_reports
 from athena_reports import Cadence, Period, monthly, weekly
 from athena_reports.aws.s3 import S3
-from athena_reports.page.lake import Lake
+from athena_reports.page.published_reports import PublishedReports
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
@@ -135,13 +135,13 @@ def expected_rows(kept: KeptVersion, period: Period) -> list[tuple[int, str, int
 
 def read_rows(dag_id: str, period: Period) -> list[tuple[int, str, int]]:
     """Rank, page and visits of a period as the Reports page shows them."""
-    lake = Lake(
-        DATABASE, BUCKET, "dev", boto3.client("glue"), S3(boto3.client("s3")), "https://console/"
+    reports = PublishedReports(
+        DATABASE, BUCKET, boto3.client("glue"), S3(boto3.client("s3")), "https://console/"
     )
     timetable = PeriodTimetable(CADENCES[dag_id])
     dag = ReportDag(dag_id, timetable, period.start_utc, is_paused=False)
-    manifest = lake.manifest(dag, period.id)
-    rows = lake.rows(dag, manifest, ["rank", "page", "visits"])
+    manifest = reports.manifest(dag, period.id)
+    rows = reports.rows(dag, manifest, ["rank", "page", "visits"])
     return [(int(rank or 0), str(page), int(visits or 0)) for rank, page, visits in rows]
 
 

@@ -38,7 +38,7 @@ from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.policy import DeliveryPolicy
-from athena_reports.page.lake import Lake
+from athena_reports.page.published_reports import PublishedReports
 from athena_reports.page.runs import ReportDag
 from athena_reports.settings import settings
 from athena_reports.steps.wait_for_inputs import InputsWaitSensor
@@ -380,9 +380,9 @@ class Everything:
         report = ReportDag(
             dag.dag_id, dag.timetable, datetime(2025, 1, 1, tzinfo=UTC), is_paused=False
         )
-        Lake.connect.cache_clear()
-        published = Lake.connect()
-        Lake.connect.cache_clear()
+        PublishedReports.connect.cache_clear()
+        published = PublishedReports.connect()
+        PublishedReports.connect.cache_clear()
         assert WEEK in published.published_periods(dag.dag_id)
         manifest = published.manifest(report, WEEK)
         assert len(published.rows(report, manifest, ["user_id", "score"])) == 5

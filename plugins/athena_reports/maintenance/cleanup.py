@@ -17,7 +17,13 @@ from athena_reports.publication.commit import follow, read_manifest, repair_late
 from athena_reports.publication.folder import CalendarError, find_calendar
 from athena_reports.publication.glue_table import Table, published_tables
 from athena_reports.publication.location import ALERTS_FOLDER, PeriodLocation, ReportLocation
-from athena_reports.publication.manifest import Manifest, Partition, PartitionFacts
+from athena_reports.publication.manifest import (
+    EarlierVersion,
+    Manifest,
+    Partition,
+    PartitionFacts,
+    ReplacedVersion,
+)
 from athena_reports.publication.successor import PUBLISHED_WITHIN, damage
 from athena_reports.settings import Encryption
 from athena_reports.steps.airflow_errors import report_errors
@@ -379,7 +385,8 @@ def _reason(
 ) -> str:
     """Return why a version that is not current may be removed; empty if it stays."""
     # The latest comes first, so the place of a version is the number of later ones among them.
-    for later_ones, earlier in enumerate(published.earlier_versions):
+    earlier_versions: Sequence[EarlierVersion | ReplacedVersion] = published.earlier_versions
+    for later_ones, earlier in enumerate(earlier_versions):
         if earlier.version != version:
             continue
         age = now - datetime.fromisoformat(earlier.replaced_at)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from airflow.providers.standard.operators.python import PythonOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Param, XComArg
 
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.maintenance.restatement import STALE_PARAM, AthenaRestatementsOperator
@@ -99,7 +99,7 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
         restate.expand_kwargs(find.output)
         AthenaUndeliveredOperator(
             task_id="deliver",
-            planned=find.output[PLANNED_XCOM],
+            planned=XComArg(find, PLANNED_XCOM),
             bucket_owner=deployment.bucket_owner,
         )
     return dag

@@ -5,8 +5,9 @@ dataclass, since the coverage has thousands of periods, and a model would inspec
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from hashlib import sha256
 from typing import Any, NamedTuple, Self
 
 from pydantic import TypeAdapter
@@ -15,8 +16,7 @@ from athena_reports.delivery.receipt import Receipt
 from athena_reports.page.coverage import Cell, State
 from athena_reports.page.deliveries import ClearRequest, DeliveringTask
 from athena_reports.page.fill import HeldPeriod, RunRequest
-from athena_reports.page.lake import ColumnRoles, TextValues
-from athena_reports.publication.costs import CostSummary
+from athena_reports.page.published_reports import ColumnRoles, TextValues
 from athena_reports.publication.manifest import Manifest
 
 
@@ -76,11 +76,12 @@ class PeriodRow(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ReportRow:
-    """What the page shows of a report among others.
+class ReportHeading:
+    """What the page shows of a report without its periods.
 
-    `may_run` says whether the viewer may start its runs. `note` is shown in place of the states.
-    `costs` is None in an answer that has only recent periods.
+    `since` and `until` are the dates between which its periods start; `until` is None for a report
+    that goes on. `may_run` is whether the viewer may start its runs. `note` is shown in place of
+    the states.
     """
 
     dag_id: str
@@ -88,17 +89,42 @@ class ReportRow:
     cadence: str
     noun: str
     description: str
+    since: str
+    until: str | None
     is_paused: bool
     may_run: bool
-    problems: Sequence[str]
     note: str
+
+
+@dataclass(frozen=True)
+class ReportsAnswer:
+    """All reports that the viewer may read."""
+
+    reports: Sequence[ReportHeading]
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """The periods of a report from a date on.
+
+    `digest` is of all else. The page sends it with its next request, and gets the row again only if
+    it has changed.
+    """
+
+    dag_id: str
+    is_paused: bool
+    problems: Sequence[str]
     cells: Sequence[PeriodRow]
-    costs: CostSummary | None
+    digest: str = ""
+
+    def with_digest(self) -> Self:
+        """Return the same row with its digest."""
+        return replace(self, digest=sha256(to_json(self)).hexdigest()[:16])
 
 
 @dataclass(frozen=True)
 class CoverageAnswer:
-    """All reports that the viewer may read; `fields` names what the array of a period has."""
+    """The rows that have changed; `fields` names what the array of a period has."""
 
     reports: Sequence[ReportRow]
     fields: Sequence[str] = PeriodRow._fields

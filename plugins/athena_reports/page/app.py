@@ -6,7 +6,9 @@ What the page starts, Airflow's REST API starts for the viewer.
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +20,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.orm import Session
 from starlette.types import Receive, Scope, Send
 
 from athena_reports.aws.s3 import MissingObjectError
@@ -30,7 +33,9 @@ from athena_reports.page.answers import (
     PeriodAnswer,
     PeriodRow,
     PlanAnswer,
+    ReportHeading,
     ReportRow,
+    ReportsAnswer,
     SqlAnswer,
     to_json,
 )
@@ -38,16 +43,22 @@ from athena_reports.page.coverage import PeriodCoverage, Run, State, period_cove
 from athena_reports.page.deliveries import clear_request, delivering_dag, delivering_tasks
 from athena_reports.page.fill import ReadReport, plan_fill, run_request
 from athena_reports.page.history import find_history
-from athena_reports.page.lake import (
+from athena_reports.page.published_reports import (
     CALLS_AT_ONCE,
     ColumnRoles,
-    Lake,
-    LakeError,
+    PublishedReports,
     TextValues,
+    UnreadableReportError,
     names_of_entries,
 )
-from athena_reports.page.runs import ReportDag, dated_runs, report_dags, unfinished_runs
-from athena_reports.publication.costs import last_months, merged, summary
+from athena_reports.page.runs import (
+    ReportDag,
+    dated_runs,
+    last_run_changes,
+    report_dags,
+    unfinished_runs,
+)
+from athena_reports.periods.zones import midnight
 from athena_reports.publication.manifest import (
     Manifest,
     PartitionFacts,
@@ -60,16 +71,12 @@ from athena_reports.rows.formats import CONTENT_TYPES
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
-COST_MONTHS = 12
 BARS = 15  # of the chart of a period
 SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
 _CHUNK_BYTES = 1024**2  # of a download
 # Airflow's API server has 40 threads in a process. A Glue that hangs holds at most so many of them:
 # other requests wait without a thread.
 AT_ONCE = 8
-# First the page asks for what a window shows: the latest periods of the first reports.
-_RECENT_DAYS = timedelta(days=190)
-_RECENT_REPORTS = 20
 _STATIC = Path(__file__).with_name("static")
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -104,49 +111,61 @@ Dag = Annotated[ReportDag, Depends(_readable_dag)]
 States = Annotated[list[State], Query()]
 _PERIOD = "/dags/{dag_id}/periods/{period_id}"
 # Each endpoint returns its connection (rollback) before it calls AWS. It answers by
-# `_answer`, which does not inspect every value. Whoever is logged in may ask for the coverage,
-# which has only what they may read. All others take a `Dag`, which is for those who may read it.
+# `_answer`, which does not inspect every value. Whoever is logged in may ask for the reports and
+# their coverage, which have only what they may read. All others take a `Dag`, which is for those
+# who may read it.
 api = APIRouter(prefix="/api", dependencies=[Depends(get_user)])
 
 
-@api.get("/coverage")
-def all_reports(user: GetUserDep, session: SessionDep, recent: bool = False) -> Response:
-    """All reports that the viewer may read, with the state of their periods."""
+@api.get("/reports")
+def list_reports(user: GetUserDep, session: SessionDep) -> Response:
+    """All reports that the viewer may read. AWS is not called."""
     listed_ids = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-    dags = [dag for dag in report_dags(listed_ids, session) if _may("GET", dag.dag_id, user)]
-    if recent:
-        dags = dags[:_RECENT_REPORTS]
-    runs = unfinished_runs(dags, session)
+    dags = report_dags(listed_ids, session)
+    session.rollback()
+    headings = []
+    for dag in dags:
+        if _may("GET", dag.dag_id, user):
+            may_run = _may("POST", dag.dag_id, user) and _may("PUT", dag.dag_id, user)
+            headings.append(_heading(dag, may_run))
+    return _answer(ReportsAnswer(headings))
+
+
+@api.get("/coverage")
+def coverage(
+    user: GetUserDep,
+    session: SessionDep,
+    dag_id: Annotated[list[str], Query()],
+    known: Annotated[list[str], Query(default_factory=list)],
+    since: date | None = None,
+) -> Response:
+    """The periods of some reports from a date on, without the rows whose digests are known."""
+    readable = [report_id for report_id in dag_id if _may("GET", report_id, user)]
+    dags = report_dags(readable, session)
+    snapshot = _snapshot(dags, session)
     session.rollback()
 
-    lake = Lake.connect()
-    now = datetime.now(UTC)
-    since = now - _RECENT_DAYS if recent else None
+    reports = PublishedReports.connect()
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
-        futures = []
-        for dag in dags:
-            may_run = _may("POST", dag.dag_id, user) and _may("PUT", dag.dag_id, user)
-            future = threads.submit(_report_row, lake, dag, runs[dag.dag_id], now, since, may_run)
-            futures.append(future)
-        rows = [future.result() for future in futures]
-    return _answer(CoverageAnswer(rows))
+        rows = threads.map(partial(_report_row, reports, snapshot, since), dags)
+        changed = [row for row in rows if row.digest not in known]
+    return _answer(CoverageAnswer(changed))
 
 
 @api.get("/dags/{dag_id}/plan")
 def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: States) -> Response:
     """The requests that fill the periods of a range, and what they cost."""
-    runs = unfinished_runs([dag], session)[dag.dag_id]
     read_dags = report_dags(dag.reads, session)
-    read_runs = unfinished_runs(read_dags, session)
+    snapshot = _snapshot([dag, *read_dags], session)
     dated = dated_runs(dag, session)
     session.rollback()
 
-    now = datetime.now(UTC)
-    lake = Lake.connect()
-    coverage = _coverage(lake, dag, runs, now)
+    now = snapshot.now
+    reports = PublishedReports.connect()
+    coverage = _coverage(reports, snapshot, dag)
     parts = []
     for read_dag in read_dags:
-        cells = _coverage(lake, read_dag, read_runs[read_dag.dag_id], now).cells
+        cells = _coverage(reports, snapshot, read_dag).cells
         parts.append(ReadReport(read_dag, {cell.period.id: cell for cell in cells}))
     plan = plan_fill(coverage.cells, first, last, state, parts)
     starts = []
@@ -171,15 +190,15 @@ def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: Stat
 @api.get(_PERIOD)
 def one_period(dag: Dag, period_id: str) -> Response:
     """The manifest and the first rows."""
-    lake = Lake.connect()
-    manifest = lake.manifest(dag, period_id)
+    reports = PublishedReports.connect()
+    manifest = reports.manifest(dag, period_id)
     roles = ColumnRoles.of(manifest)
     column_names = [column.name for column in manifest.columns]
     rows = []
     names = []
     problem = ""
     try:
-        rows = lake.rows(dag, manifest, column_names)
+        rows = reports.rows(dag, manifest, column_names)
         charted = rows[:BARS]
         names = names_of_entries(
             _values_of(roles.key, charted, column_names),
@@ -192,7 +211,7 @@ def one_period(dag: Dag, period_id: str) -> Response:
         roles=roles,
         rows=rows,
         names=names,
-        console=lake.console,
+        console=reports.console,
         problem=problem,
     )
     return _answer(answer)
@@ -209,7 +228,7 @@ def _values_of(
 @api.get(_PERIOD + "/history")
 def history(dag: Dag, period_id: str) -> Response:
     """The measures of the first entries, in this period and in those before."""
-    return _answer(find_history(Lake.connect(), dag, period_id))
+    return _answer(find_history(PublishedReports.connect(), dag, period_id))
 
 
 @api.get(_PERIOD + "/deliveries")
@@ -239,8 +258,8 @@ def deliveries(dag: Dag, period_id: str, user: GetUserDep, session: SessionDep) 
     receipts: Sequence[Receipt] = []
     problem = ""
     try:
-        lake = Lake.connect()
-        receipts = receipts_of(lake.location(dag, period.id), lake.s3)
+        reports = PublishedReports.connect()
+        receipts = receipts_of(reports.location(dag, period.id), reports.s3)
     except AthenaReportsError as error:
         problem = str(error)
     answer = DeliveriesAnswer(
@@ -256,8 +275,8 @@ def deliveries(dag: Dag, period_id: str, user: GetUserDep, session: SessionDep) 
 @api.get(_PERIOD + "/manifest")
 def manifest(dag: Dag, period_id: str) -> Response:
     """The manifest, as a file."""
-    lake = Lake.connect()
-    body, _etag = lake.s3.read(lake.location(dag, period_id).manifest_uri)
+    reports = PublishedReports.connect()
+    body, _etag = reports.s3.read(reports.location(dag, period_id).manifest_uri)
     headers = {"Content-Disposition": f'attachment; filename="{dag.dag_id}-{period_id}.json"'}
     return Response(body, 200, headers, "application/json")
 
@@ -265,12 +284,12 @@ def manifest(dag: Dag, period_id: str) -> Response:
 @api.get(_PERIOD + "/versions/{version}/sql")
 def sql(dag: Dag, period_id: str, version: str) -> Response:
     """The SQL that a version, current or earlier, was made by."""
-    lake = Lake.connect()
-    query = _query_of(version, lake.manifest(dag, period_id))
+    reports = PublishedReports.connect()
+    query = _query_of(version, reports.manifest(dag, period_id))
     if query is None:
         raise HTTPException(404, f"The period {period_id} has no version {version}.")
     try:
-        body = lake.s3.open(lake.location(dag, period_id).sql_uri(version, query.sql_sha256))
+        body = reports.s3.open(reports.location(dag, period_id).sql_uri(version, query.sql_sha256))
     except MissingObjectError:
         # Its retention has passed, or it was made before SQL was kept.
         return _answer(SqlAnswer(None))
@@ -291,8 +310,8 @@ def _query_of(version: str, manifest: Manifest) -> QueryFacts | None:
 @api.get(_PERIOD + "/objects/{format}")
 def download(dag: Dag, period_id: str, format: str) -> Response:
     """The rows in one format, as a file."""
-    lake = Lake.connect()
-    manifest = lake.manifest(dag, period_id)
+    reports = PublishedReports.connect()
+    manifest = reports.manifest(dag, period_id)
     published = _object_of(format, manifest)
     if published is None:
         raise HTTPException(404, f"The version {manifest.version} is not published as {format}.")
@@ -301,7 +320,7 @@ def download(dag: Dag, period_id: str, format: str) -> Response:
         "Content-Disposition": f'attachment; filename="{name}"',
         "Content-Length": str(published.bytes),
     }
-    body = lake.s3.open(lake.location(dag, period_id).uri(published.key))
+    body = reports.s3.open(reports.location(dag, period_id).uri(published.key))
     return _BodyResponse(body, headers, CONTENT_TYPES[published.format])
 
 
@@ -393,104 +412,110 @@ def _may(
     )
 
 
+@dataclass(frozen=True)
+class _Snapshot:
+    """What Airflow has of the runs of some reports, and of those that they read.
+
+    Attributes:
+        now: When.
+        unfinished: By DAG and period id, as `unfinished_runs`.
+        changes: By DAG, as `last_run_changes`.
+    """
+
+    now: datetime
+    unfinished: Mapping[str, Mapping[str, Run]]
+    changes: Mapping[str, str]
+
+
+def _snapshot(dags: Sequence[ReportDag], session: Session) -> _Snapshot:
+    read_ids = [dag_id for dag in dags for dag_id in dag.reads]
+    return _Snapshot(
+        now=datetime.now(UTC),
+        unfinished=unfinished_runs(dags, session),
+        changes=last_run_changes([*read_ids, *(dag.dag_id for dag in dags)], session),
+    )
+
+
+def _heading(dag: ReportDag, may_run: bool) -> ReportHeading:
+    cadence = dag.cadence
+    description = cadence.description
+    if dag.logic == UNKNOWN:  # then none of its periods can be called outdated
+        description += "; logic unknown"
+    note = ""
+    if not dag.has_table:
+        note = (
+            f"{dag.report} publishes no Parquet, so its periods are not listed. See its runs in "
+            "Airflow."
+        )
+    until = None
+    if dag.until is not None:
+        until = cadence.containing(dag.until).last_date.isoformat()
+    return ReportHeading(
+        dag_id=dag.dag_id,
+        report=dag.report,
+        cadence=cadence.unit,
+        noun=cadence.noun,
+        description=description,
+        since=cadence.containing(dag.since).first_date.isoformat(),
+        until=until,
+        is_paused=dag.is_paused,
+        may_run=may_run,
+        note=note,
+    )
+
+
 def _report_row(
-    lake: Lake,
-    dag: ReportDag,
-    runs: Mapping[str, Run],
-    now: datetime,
-    since: datetime | None,
-    may_run: bool,
+    reports: PublishedReports, snapshot: _Snapshot, since: date | None, dag: ReportDag
 ) -> ReportRow:
     """Return a row of the coverage; a report that cannot be read does not hide the others."""
     try:
-        coverage = _coverage(lake, dag, runs, now, since)
-    except LakeError as error:
+        coverage = _coverage(reports, snapshot, dag, since)
+    except UnreadableReportError as error:
         coverage = PeriodCoverage([], [str(error)])
-    published = [cell.published for cell in coverage.cells if cell.published is not None]
-    problems = list(coverage.problems)
-    if since is None and _is_folder_in_doubt(lake, dag, published, problems):
-        conflict = lake.conflict(dag)
-        if conflict:
-            problems.insert(0, conflict)
-    note = ""
-    if not dag.has_table:
-        reason = f"{dag.report} publishes no Parquet, so Glue has none of its periods."
-        note = f"{reason} See its runs in Airflow."
-    elif since is None and not published and not problems:
-        note = f"Nothing is published yet in the Glue table {lake.database}.{dag.dag_id}."
-    costs = None
-    if since is None:
-        ledger = merged(facts.ledger for facts in published)
-        costs = summary(ledger, last_months(COST_MONTHS, now))
-    return ReportRow(
+    row = ReportRow(
         dag_id=dag.dag_id,
-        report=dag.report,
-        cadence=dag.cadence.unit,
-        noun=dag.cadence.noun,
-        description=_description(dag),
         is_paused=dag.is_paused,
-        may_run=may_run,
-        problems=problems,
-        note=note,
+        problems=coverage.problems,
         cells=[PeriodRow.of(cell) for cell in coverage.cells],
-        costs=costs,
     )
-
-
-def _description(dag: ReportDag) -> str:
-    """Return the description of the cadence, with a note if no period can be called outdated."""
-    if dag.logic == UNKNOWN:
-        return f"{dag.cadence.description}; logic unknown"
-    return dag.cadence.description
-
-
-def _is_folder_in_doubt(
-    lake: Lake, dag: ReportDag, published: Sequence[PartitionFacts], problems: Sequence[str]
-) -> bool:
-    """Whether the table leaves open if the report can publish, so that its folder has to be read.
-
-    Partitions that are of none of its periods are among the problems.
-    """
-    if problems or not published:
-        return True
-    newest = published[-1]
-    return (newest.environment, newest.period.timezone) != (
-        lake.environment,
-        dag.cadence.timezone,
-    )
+    return row.with_digest()
 
 
 def _coverage(
-    lake: Lake,
-    dag: ReportDag,
-    runs: Mapping[str, Run],
-    now: datetime,
-    since: datetime | None = None,
+    reports: PublishedReports, snapshot: _Snapshot, dag: ReportDag, since: date | None = None
 ) -> PeriodCoverage:
     """Return the periods of a report; of those before the one that holds `since`, none."""
     if not dag.has_table:
         return PeriodCoverage([], [])
+
+    def published_periods(table: str, first_id: str = "") -> Mapping[str, PartitionFacts]:
+        changed_at = snapshot.changes.get(table, "")
+        return reports.published_periods(table, first_id, runs_changed_at=changed_at)
+
+    def versions_of(table: str) -> Mapping[str, str]:
+        published = published_periods(table)
+        return {period_id: facts.version for period_id, facts in published.items()}
+
     begin = dag.since
-    first = None
     first_listed = ""
+    first_shown = date.min
     if since is not None:
-        first = dag.cadence.containing(since)
+        first = dag.cadence.containing(midnight(dag.cadence.zone, since))
         begin = max(begin, first.start_utc)
+        first_shown = first.first_date
         # The period before the first one decides whether that one is stale.
         first_listed = first.previous.id
     coverage = period_coverage(
         dag.timetable,
-        lake.published_periods(dag.dag_id, first_listed),
-        runs,
+        published_periods(dag.dag_id, first_listed),
+        snapshot.unfinished[dag.dag_id],
         since=begin,
         until=dag.until,
-        now=now,
+        now=snapshot.now,
         logic=dag.logic,
-        versions_of=lake.versions,
+        versions_of=versions_of,
     )
-    if first is None:
-        return coverage
-    shown = [cell for cell in coverage.cells if cell.period.first_date >= first.first_date]
+    shown = [cell for cell in coverage.cells if cell.period.first_date >= first_shown]
     return PeriodCoverage(shown, coverage.problems)
 
 

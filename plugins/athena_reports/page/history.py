@@ -7,10 +7,10 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from athena_reports.errors import AthenaReportsError
-from athena_reports.page.lake import (
+from athena_reports.page.published_reports import (
     CALLS_AT_ONCE,
     ColumnRoles,
-    Lake,
+    PublishedReports,
     TextValues,
     names_of_entries,
 )
@@ -21,9 +21,8 @@ from athena_reports.publication.manifest import Manifest
 HISTORY_PERIODS = 12
 HISTORY_ENTRIES = 5
 _NO_KEY = (
-    "There is no history: the report does not say which columns tell its rows apart. "
-    'Declare its key, such as Report(key=["user_id"]). Periods that are published from then on '
-    "have a history."
+    "No history: the report has no key. Declare the columns that identify a row, such as "
+    'Report(key=["user_id"]). Periods published from then on have a history.'
 )
 
 
@@ -51,13 +50,13 @@ class _PeriodMeasures(NamedTuple):
     problem: str = ""
 
 
-def find_history(lake: Lake, dag: ReportDag, period_id: str) -> History:
+def find_history(reports: PublishedReports, dag: ReportDag, period_id: str) -> History:
     """Return the history of the first entries of a period.
 
     An entry is what the key of the period tells apart. Without a key, the only row of a period is
     an entry.
     """
-    manifest = lake.manifest(dag, period_id)
+    manifest = reports.manifest(dag, period_id)
     roles = ColumnRoles.of(manifest)
     measures = roles.measures
     if not measures:
@@ -66,13 +65,13 @@ def find_history(lake: Lake, dag: ReportDag, period_id: str) -> History:
     if not key and manifest.rows != 1:
         return History(note=_NO_KEY)
 
-    entries = _first_entries(lake, dag, manifest, roles)
+    entries = _first_entries(reports, dag, manifest, roles)
     keys = list(entries)
-    period_ids = _period_ids(lake, dag, period_id)
+    period_ids = _period_ids(reports, dag, period_id)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
         futures = []
         for listed_id in period_ids:
-            future = threads.submit(_period_measures, lake, dag, listed_id, key, keys, measures)
+            future = threads.submit(_period_measures, reports, dag, listed_id, key, keys, measures)
             futures.append(future)
         measures_of_periods = [future.result() for future in futures]
 
@@ -96,7 +95,7 @@ def find_history(lake: Lake, dag: ReportDag, period_id: str) -> History:
 
 
 def _first_entries(
-    lake: Lake,
+    reports: PublishedReports,
     dag: ReportDag,
     manifest: Manifest,
     roles: ColumnRoles,
@@ -107,7 +106,7 @@ def _first_entries(
     """
     if not manifest.key:
         return {(): Entry(key=(), name=(dag.report,))}
-    rows = lake.rows(dag, manifest, [*roles.key, *roles.labels])[:HISTORY_ENTRIES]
+    rows = reports.rows(dag, manifest, [*roles.key, *roles.labels])[:HISTORY_ENTRIES]
     keys = [row[: len(roles.key)] for row in rows]
     labels = [row[len(roles.key) :] for row in rows]
     names = names_of_entries(keys, labels)
@@ -117,15 +116,15 @@ def _first_entries(
     return entries
 
 
-def _period_ids(lake: Lake, dag: ReportDag, last_id: str) -> list[str]:
+def _period_ids(reports: PublishedReports, dag: ReportDag, last_id: str) -> list[str]:
     """Return the last published periods up to one, earliest first."""
-    periods = periods_among(dag.cadence, lake.published_periods(dag.dag_id))
+    periods = periods_among(dag.cadence, reports.published_periods(dag.dag_id))
     earlier_ids = sorted(period.id for period in periods if period.id < last_id)
     return [*earlier_ids[-(HISTORY_PERIODS - 1) :], last_id]
 
 
 def _period_measures(
-    lake: Lake,
+    reports: PublishedReports,
     dag: ReportDag,
     period_id: str,
     key: Sequence[str],
@@ -133,9 +132,9 @@ def _period_measures(
     measures: Sequence[str],
 ) -> _PeriodMeasures:
     try:
-        manifest = lake.manifest(dag, period_id)
+        manifest = reports.manifest(dag, period_id)
         if not key and manifest.rows != 1:
             return _PeriodMeasures({})
-        return _PeriodMeasures(lake.entries(dag, manifest, key, keys, measures))
+        return _PeriodMeasures(reports.entries(dag, manifest, key, keys, measures))
     except AthenaReportsError as error:
         return _PeriodMeasures({}, problem=str(error))

@@ -1,7 +1,7 @@
 """What Airflow's metadata database has of the reports: their DAGs and their runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -11,7 +11,8 @@ from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import and_, select
+from cachetools import LRUCache  # type: ignore[import-untyped]
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from athena_reports.errors import PeriodError, RunPeriodError
@@ -52,6 +53,10 @@ class ReportDag:
         return self.dag_id.removesuffix(f"_{self.cadence.unit}")
 
 
+# By id and time of the last change; a DAG takes about a kilobyte.
+_dags: MutableMapping[tuple[str, datetime], ReportDag | None] = LRUCache(4096)
+
+
 class DatedRun(NamedTuple):
     """The run whose logical date is the start of a period.
 
@@ -64,22 +69,44 @@ class DatedRun(NamedTuple):
 
 
 def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
-    """Return the reports among some DAGs, by id."""
+    """Return the reports among some DAGs, by id. A DAG that Airflow has not changed is not read."""
     tagged = (
-        select(DagModel.dag_id, DagModel.is_paused)
+        select(
+            DagModel.dag_id,
+            DagModel.is_paused,
+            func.max(SerializedDagModel.last_updated).label("updated_at"),
+        )
         .join(DagTag, DagTag.dag_id == DagModel.dag_id)
+        .join(SerializedDagModel, SerializedDagModel.dag_id == DagModel.dag_id)
         .where(DagTag.name == REPORT_TAG)
         .where(DagModel.dag_id.in_(dag_ids))
         .where(~DagModel.is_stale)
+        .group_by(DagModel.dag_id, DagModel.is_paused)
     )
-    paused_by_id = {row.dag_id: row.is_paused for row in session.execute(tagged)}
-    ids = list(paused_by_id)
+    models = {row.dag_id: row for row in session.execute(tagged)}
+    versions = {dag_id: (dag_id, row.updated_at) for dag_id, row in models.items()}
+    changed = [dag_id for dag_id, version in versions.items() if version not in _dags]
+    for stored in SerializedDagModel.get_latest_serialized_dags(dag_ids=changed, session=session):
+        _dags[versions[stored.dag_id]] = _read_report_dag(stored.dag_id, stored.data or {})
     dags = []
-    for stored in SerializedDagModel.get_latest_serialized_dags(dag_ids=ids, session=session):
-        dag = _read_report_dag(stored.dag_id, stored.data or {}, paused_by_id[stored.dag_id])
+    for dag_id in sorted(models):
+        dag = _dags.get(versions[dag_id])
         if dag is not None:
-            dags.append(dag)
-    return sorted(dags, key=lambda dag: dag.dag_id)
+            dags.append(replace(dag, is_paused=models[dag_id].is_paused))
+    return dags
+
+
+def last_run_changes(dag_ids: Iterable[str], session: Session) -> dict[str, str]:
+    """Return when a run of each DAG changed last; nothing for a DAG without runs.
+
+    Airflow changes an active run every few seconds.
+    """
+    changes = (
+        select(DagRun.dag_id, func.max(DagRun.updated_at).label("changed_at"))
+        .where(DagRun.dag_id.in_(dag_ids))
+        .group_by(DagRun.dag_id)
+    )
+    return {row.dag_id: str(row.changed_at) for row in session.execute(changes)}
 
 
 def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, dict[str, Run]]:
@@ -157,7 +184,7 @@ def dated_runs(dag: ReportDag, session: Session) -> dict[str, DatedRun]:
     return runs
 
 
-def _read_report_dag(dag_id: str, stored: Mapping[str, Any], is_paused: bool) -> ReportDag | None:
+def _read_report_dag(dag_id: str, stored: Mapping[str, Any]) -> ReportDag | None:
     """Return the DAG that Airflow has stored; None if it has another schedule, or no start."""
     # As Airflow serializes it: the fields of an object, such as a timetable, are its `__var`.
     try:
@@ -174,7 +201,7 @@ def _read_report_dag(dag_id: str, stored: Mapping[str, Any], is_paused: bool) ->
         dag_id=dag_id,
         timetable=timetable,
         since=datetime.fromtimestamp(start_seconds, UTC),
-        is_paused=is_paused,
+        is_paused=False,
         has_table=NO_TABLE_TAG not in dag.get("tags", ()),
         until=until,
         logic=_logic(dag),

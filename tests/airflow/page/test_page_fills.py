@@ -160,5 +160,5 @@ def test_history_follows_what_the_key_tells_apart_and_says_so_without_one(
     expect(history.locator("path")).to_have_count(5)
 
     open_page(page, airflow, f"#shop_revenue_monthly/{MONTH[-1].id}")
-    expect(history).to_contain_text("There is no history: the report does not say which columns")
+    expect(history).to_contain_text("No history: the report has no key.")
     expect(history.locator("path")).to_have_count(0)

@@ -4,8 +4,10 @@
 // none is rounded where it is written; a value that is not there comes as null.
 
 import { count, decimal, h, svg } from "./dom.js";
+import { dayOf } from "./reports.js";
 
 const SERIES = 5;
+const TICK_PX = 90;
 const DASHES = ["", "7 3", "2 3", "9 3 2 3", "4 2"];
 
 const shortened = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}\u2026` : text);
@@ -81,11 +83,15 @@ export function lineChart(periods, series, measure, isDecimal) {
   const [low, high] = [Math.min(0, ...known), Math.max(0, ...known)];
   const step = niceStep(high - low);
   const [from, to] = [Math.floor(low / step) * step, Math.ceil(high / step) * step || step];
-  const x = (place) => left + (place * (width - left - right)) / Math.max(periods.length - 1, 1);
+  const days = periods.map(dayOf);
+  const x = (place) => left + ((days[place] - days[0]) * (width - left - right)) / Math.max(days.at(-1) - days[0], 1);
   const y = (value) => top + ((to - value) * (height - top - bottom)) / (to - from);
   const grid = [];
   for (let value = from; value <= to + step / 2; value += step) grid.push(value);
-  const every = Math.ceil(periods.length / 7);
+  const ticks = [];
+  for (let place = periods.length - 1; place >= 0; place -= 1) {
+    if (!ticks.length || x(ticks[0]) - x(place) >= TICK_PX) ticks.unshift(place);
+  }
   const ends = spread(numbers.map((values) => y(values.at(-1) ?? from)), 16, height - bottom);
   return h(
     "figure",
@@ -94,7 +100,7 @@ export function lineChart(periods, series, measure, isDecimal) {
       "svg",
       { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Line chart of ${measure} over ${periods.length} periods` },
       grid.map((value) => svg("g", { class: "gridline" }, svg("line", { x1: left, x2: width - right, y1: y(value), y2: y(value) }), svg("text", { x: left - 8, y: y(value) + 4, class: "label" }, compact.format(value)))),
-      periods.map((period, place) => (periods.length - 1 - place) % every === 0 && svg("text", { x: x(place), y: height - 8, class: "tick" }, period)),
+      ticks.map((place) => svg("text", { x: x(place), y: height - 8, class: "tick" }, periods[place])),
       numbers.map((values, number) => svg("g", { class: "series", "data-series": number % SERIES }, line(values, x, y, DASHES[number % SERIES]), values.map((value, place) => Number.isFinite(value) && svg("circle", { cx: x(place), cy: y(value), r: 3.5 }, svg("title", {}, `${whole(series[number].name)}, ${periods[place]}: ${written(series[number].values[place], isDecimal)}`))), svg("text", { x: width - right + 12, y: ends[number] + 4, class: "name" }, fitted(series[number].name, characters)))),
     ),
     h("details", {}, h("summary", {}, "As a table"), h("div", { class: "table" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, measure), periods.map((period) => h("th", { scope: "col", class: "number" }, period)))), h("tbody", {}, series.map((curve) => h("tr", {}, h("th", { scope: "row" }, whole(curve.name)), curve.values.map((text) => h("td", { class: "number" }, written(text, isDecimal))))))))),

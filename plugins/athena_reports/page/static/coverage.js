@@ -1,48 +1,94 @@
 // Reports as rows, periods as cells on one axis of time.
 
-import { bytes, count, dollars, h, plural, scan, time } from "./dom.js";
+import { bytes, clock, count, h, plural, scan, time } from "./dom.js";
+import { dayOf, findReport, known, loadPeriods } from "./reports.js";
 
 export const STATES = {
-  running: "A run is under way",
+  running: "A run is queued or under way",
   failed: "The last run failed",
   missing: "Nothing is published",
-  broken: "What was published is gone or damaged in S3: clear the run",
-  stale: "What it reads of the period before, or of another report, has changed since",
+  broken: "Its objects in S3 are missing or damaged: clear the run",
+  stale: "The period before, or another report that it reads, has changed since",
   outdated: "Made by other SQL, params or transform than today's",
   partial: "Made while partitions of its input were missing",
-  warned: "Checks warned",
+  warned: "A check warned",
   empty: "Published without rows",
-  provisional: "Late events may still land",
-  published: "Published, and none of the other states",
+  provisional: "Late events may still arrive",
+  published: "Published",
 };
 // A page that was opened before an upgrade may be told of a state that it does not know.
 export const meaningOf = (state) => STATES[state] ?? state;
 export const OPEN = ["missing", "broken", "failed", "stale"];
 export const FILLABLE = [...OPEN, "outdated", "partial", "empty", "provisional"];
 
-const RANGES = { 183: "6 months", 366: "1 year", 731: "2 years", 1827: "5 years", 40_000: "All" };
+const ALL = 40_000;
+const RANGES = { 183: "6 months", 366: "1 year", 731: "2 years", 1827: "5 years", [ALL]: "All" };
+const SHORTEST = { daily: 1, weekly: 7, monthly: 28, quarterly: 90, yearly: 365 }; // days
 const CELL_PX = 15; // the narrowest cell that shows its shape
 const NAME_PX = 300;
+const REPORTS_AT_ONCE = 20;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 const view = { days: 183, filter: "", onlyOpen: false, focus: "", context: null, axis: { begin: 0, end: 0, px: 1 } };
 const tip = document.getElementById("tip");
-const place = h("div", { class: "scroller", tabindex: "-1" });
-const costs = h("div", {});
+const place = h("div", { class: "scroller", tabindex: "-1", onscroll: () => requestAnimationFrame(loadOrTell) });
+let loading = null;
 
 export function showCoverage(main, context) {
   document.title = "Reports";
-  if (!context.reports.length) {
+  view.context = context;
+  if (!known.reports.length) {
     main.replaceChildren(h("section", { class: "problem" }, h("h2", {}, "No reports"), h("p", {},
       "There is no DAG with the tag athena-report that you may read.")));
     return;
   }
-  view.context = context;
   if (!main.contains(place)) {
     place.replaceChildren();
-    main.replaceChildren(toolbar(), place, legend(), costs);
+    main.replaceChildren(toolbar(), place, legend());
   }
   draw();
+}
+
+// Loads what has changed of the reports in view.
+export async function loadCoverage() {
+  const inView = reportsInView().filter(isLoaded);
+  if (inView.length && (await loadPeriods(inView, since())) && place.isConnected) draw();
+  await loadMissing();
+}
+
+const loadOrTell = () => loadMissing().catch((error) => view.context.showStatus(error.message));
+
+// Loads the reports in view whose periods are not known, some at a time, until there is none.
+function loadMissing() {
+  loading ??= loadAllMissing().finally(() => (loading = null));
+  return loading;
+}
+
+async function loadAllMissing() {
+  for (let missing = missingReports(); missing.length; missing = missingReports()) {
+    await loadPeriods(missing.slice(0, REPORTS_AT_ONCE), since());
+    if (!place.isConnected) return;
+    draw();
+    performance.mark("shown");
+  }
+  const matching = known.reports.filter(matches);
+  const loaded = matching.filter(isLoaded).length;
+  const rest = loaded < matching.length ? `; ${loaded} of ${matching.length} reports loaded, the others when they are scrolled to` : "";
+  view.context.showStatus(`As of ${clock(new Date())}${rest}`);
+}
+
+// Whether a report needs attention is known only when it is loaded.
+const missingReports = () => (view.onlyOpen ? known.reports.filter(matches) : reportsInView()).filter((report) => !isLoaded(report));
+const isLoaded = (report) => report.loadedSince === since();
+const since = () => (view.days === ALL ? null : new Date(Math.floor(view.axis.begin) * 86_400_000).toISOString().slice(0, 10));
+
+function reportsInView() {
+  const box = place.getBoundingClientRect();
+  const isInView = (row) => {
+    const { top, bottom } = row.getBoundingClientRect();
+    return bottom > box.top && top < box.bottom;
+  };
+  return [...place.querySelectorAll("[data-dag]")].filter(isInView).map((row) => findReport(row.dataset.dag));
 }
 
 // What is looked at stays where it is: the newest period at first, then what the viewer has scrolled to.
@@ -51,7 +97,6 @@ function draw() {
   const focus = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   hideTip();
   place.replaceChildren(grid(view.context));
-  if (view.context.isComplete) fillCosts(view.context.reports);
   place.scrollLeft = place.scrollWidth - right;
   place.scrollTop = top;
   refocus(focus);
@@ -65,7 +110,7 @@ const keyed = (within, key) => [...within.querySelectorAll("[data-key]")].find((
 function toolbar() {
   const change = (name, read) => (event) => {
     view[name] = read(event.target);
-    draw();
+    redraw();
   };
   return h(
     "form",
@@ -81,45 +126,59 @@ function toolbar() {
         Object.entries(RANGES).map(([days, name]) => h("option", { value: days, selected: Number(days) === view.days }, name)),
       ),
     ),
-    h("label", {}, "Go to ", h("input", { type: "date", onchange: (event) => goTo(event.target.value, event.target.form.elements.days) })),
-    h("label", {}, h("input", { type: "checkbox", checked: view.onlyOpen, onchange: change("onlyOpen", (box) => box.checked) }), " Only what needs a look"),
+    h("label", {}, "Go to ", h("input", { name: "goto", size: 10, placeholder: "2026-11-15", oninput: (event) => event.target.setCustomValidity(""), onchange: (event) => goTo(event.target) })),
+    h("label", {}, h("input", { type: "checkbox", checked: view.onlyOpen, onchange: change("onlyOpen", (box) => box.checked) }), " Only periods that need attention"),
   );
 }
 
-// Brings a date into the middle, in a wider range if it lies before what is shown.
-function goTo(date, select) {
-  const day = Date.parse(date) / 86_400_000;
-  if (Number.isNaN(day)) return;
+function redraw() {
+  draw();
+  loadOrTell();
+}
+
+// Brings a date or a period into the middle, in a wider range if it lies before what is shown.
+function goTo(input) {
+  const day = dayOf(input.value);
+  if (Number.isNaN(day)) {
+    input.setCustomValidity("Enter a date or a period, such as 2026-11-15, 2026-11, 2026-Q4 or 2026.");
+    input.reportValidity();
+    return;
+  }
   if (day < view.axis.begin) {
     const days = Object.keys(RANGES).map(Number);
-    view.days = days.find((range) => view.axis.end - range <= day) ?? days.at(-1);
-    select.value = view.days;
-    draw();
+    view.days = days.find((range) => view.axis.end - range <= day) ?? ALL;
+    input.form.elements.days.value = view.days;
+    redraw();
   }
   place.scrollLeft = (day - view.axis.begin) * view.axis.px - (place.clientWidth - NAME_PX) / 2;
 }
 
-const needsLook = (report) => report.problems.length > 0 || OPEN.some((state) => countOf(report, state));
-const countOf = (report, state) => report.cells.filter((cell) => cell.states.includes(state)).length;
+// A period counts as its first state alone.
+const countOf = (report, state) => report.cells.filter((cell) => cell.states[0] === state && endsAfter(cell, view.axis.begin)).length;
+const needsAttention = (report) => report.problems.length > 0 || OPEN.some((state) => countOf(report, state));
+const matches = (report) => report.dag_id.toLowerCase().includes(view.filter.trim().toLowerCase());
+const isShown = (report) => matches(report) && (!view.onlyOpen || needsAttention(report));
 
-function chosen(reports) {
-  const wanted = view.filter.trim().toLowerCase();
-  return reports.filter((report) => report.dag_id.toLowerCase().includes(wanted) && (!view.onlyOpen || needsLook(report)));
+// The axis ends today, or with the last period if all reports have ended.
+function axisOf(reports) {
+  const today = Date.now() / 86_400_000;
+  const cells = reports.flatMap((report) => report.cells);
+  const ends = reports.map((report) => (report.until ? Math.min(dayOf(report.until) + 1, today) : today));
+  const end = Math.max(...ends, ...cells.map((cell) => cell.day + cell.days).filter((day) => day > today));
+  const firsts = [...reports.map((report) => dayOf(report.since)), ...(view.days === ALL ? cells.map((cell) => cell.day) : [])];
+  const begin = Math.max(end - view.days, Math.min(end - 28, ...firsts));
+  const shortest = Math.min(...reports.map((report) => SHORTEST[report.cadence]));
+  const room = Math.max(place.clientWidth - NAME_PX - 16, 200);
+  return { begin, end, px: Math.max(room / (end - begin), CELL_PX / shortest) };
 }
 
 function grid(context) {
-  const reports = chosen(context.reports);
-  const cells = reports.flatMap((report) => report.cells);
-  if (!reports.length) return h("p", { class: "empty" }, "No report fits.");
-  const today = Date.now() / 86_400_000;
-  const end = cells.reduce((latest, cell) => Math.max(latest, cell.day + cell.days), today);
-  const begin = Math.max(end - view.days, cells.reduce((earliest, cell) => Math.min(earliest, cell.day), end - 28));
-  const shown = cells.filter((cell) => endsAfter(cell, begin));
-  const shortest = shown.reduce((least, cell) => Math.min(least, cell.days), 31);
-  const room = Math.max(place.clientWidth - NAME_PX - 16, 200);
-  const axis = { begin, end, px: Math.max(room / (end - begin), CELL_PX / shortest) };
-  view.axis = axis;
-  const width = `${Math.round((end - begin) * axis.px)}px`;
+  const matching = known.reports.filter(matches);
+  if (matching.length) view.axis = axisOf(matching);
+  const { axis } = view;
+  const reports = matching.filter(isShown);
+  if (!reports.length) return h("p", { class: "empty" }, "No matching reports");
+  const width = `${Math.round((axis.end - axis.begin) * axis.px)}px`;
   const table = h(
     "div",
     { role: "grid", class: "grid", "aria-label": "Coverage of the reports", "aria-readonly": "true" },
@@ -157,15 +216,14 @@ function row(report, context, axis, width) {
   track.style.width = width;
   const cells = report.cells.filter((cell) => endsAfter(cell, axis.begin));
   track.append(...cells.map((cell) => box(report, cell, axis)));
-  const latest = report.cells.at(-1);
-  if (!cells.length && latest) track.append(h("a", { class: "latest", href: address(report, latest) }, `Before that: ${latest.id}`));
-  return h("div", { role: "row", class: "row" }, heading(report, context), track);
+  if (report.until && dayOf(report.until) < axis.begin) track.append(h("span", { class: "latest" }, `Ended on ${report.until}`));
+  else if (report.loadedSince === undefined) track.append(h("span", { class: "latest" }, "\u2026"));
+  return h("div", { role: "row", class: "row", "data-dag": report.dag_id }, heading(report, context), track);
 }
 
 function heading(report, context) {
   const open = OPEN.filter((state) => countOf(report, state));
-  const suffix = context.isComplete ? "" : " lately";
-  const counts = open.map((state) => h("span", { class: "count", "data-state": state }, `${count(countOf(report, state))} ${state}${suffix}`));
+  const counts = open.map((state) => h("span", { class: "count", "data-state": state }, `${count(countOf(report, state))} ${state}`));
   return h(
     "div",
     { role: "rowheader", class: "name" },
@@ -206,7 +264,7 @@ function box(report, cell, axis) {
 function listen(table, context) {
   const find = (element) => {
     const [dagId, periodId] = element.dataset.key.split("/");
-    const report = context.reports.find((report) => report.dag_id === dagId);
+    const report = findReport(dagId);
     return { report, cell: report.cells.find((cell) => cell.id === periodId) };
   };
   const elementOf = (event) => event.target.closest(".cell");
@@ -306,36 +364,11 @@ function hideTip() {
   tip.hidden = true;
 }
 
-function fillCosts(reports) {
-  const paid = reports.filter((report) => report.costs.queries);
-  paid.sort((left, right) => {
-    const byPrice = right.costs.price_usd - left.costs.price_usd;
-    return byPrice || right.costs.scanned_bytes - left.costs.scanned_bytes;
-  });
-  const line = (report) => {
-    const cost = report.costs;
-    const values = [count(cost.queries), bytes(cost.scanned_bytes), dollars(cost.price_usd), growth(cost)];
-    return h("tr", {}, h("th", { scope: "row" }, report.dag_id), values.map((value) => h("td", { class: "number" }, value)));
-  };
-  const head = ["report", "queries", "scanned", "cost", "growth per query"].map((name) => h("th", { scope: "col" }, name));
-  const note = "Of published queries, earlier versions included; of failed and cancelled ones nothing is known. On a capacity reservation a query has no price.";
-  const open = costs.querySelector("details")?.open;
-  costs.replaceChildren(
-    h("details", { class: "card", open }, h("summary", {}, "Costs of the last 12 months"), h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, paid.map(line))), h("p", {}, note)),
-  );
-}
-
-function growth(cost) {
-  if (cost.growth === null) return "";
-  const sign = cost.growth < 0 ? "" : "+"; // a minus is in the number
-  return `${sign}${Math.round(cost.growth * 100)}%`;
-}
-
 function legend() {
   return h(
     "section",
     { class: "legend", "aria-label": "Legend" },
-    Object.entries(STATES).map(([state, meaning]) => h("span", {}, h("i", { class: "mark", "data-state": state }), h("b", {}, state), ` ${meaning[0].toLowerCase()}${meaning.slice(1)}`)),
-    h("span", {}, "A dot in a corner: another state holds too. The details name it."),
+    Object.entries(STATES).map(([state, meaning]) => h("span", { title: meaning }, h("i", { class: "mark", "data-state": state }), state)),
+    h("span", { title: "The details of a period name all its states" }, "A dot: another state too"),
   );
 }

@@ -20,13 +20,16 @@ export const problem = (text) => h("p", { class: "error", role: "alert" }, text)
 
 // Of a small number six digits are shown at least: 0.0000001 is not 0.
 const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 6, maximumSignificantDigits: 6, roundingPriority: "morePrecision" });
-const times = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const CLOCK = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+const times = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", ...CLOCK });
+const clocks = new Intl.DateTimeFormat("en-GB", { ...CLOCK, second: "2-digit" });
 
 // A text of digits keeps all of them; what is not a finite number is shown as it is.
 export const count = (value) => (Number.isFinite(Number(value)) ? numbers.format(value) : value);
 // A decimal keeps each digit that it is written with: 1.50 is not 1.5.
 export const decimal = (text) => text.replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
 export const time = (text) => (Number.isNaN(Date.parse(text)) ? text : times.format(new Date(text)));
+export const clock = (date) => clocks.format(date);
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 export function bytes(value) {

@@ -10,8 +10,8 @@ const MANY = 20;
 export function openFill(report, { periodId, states }, refresh) {
   const open = report.cells.filter((cell) => cell.states.some((state) => OPEN.includes(state)));
   const choice = {
-    first: periodId ?? open[0].id,
-    last: periodId ?? open.at(-1).id,
+    first: periodId ?? (open[0] ?? report.cells[0]).id,
+    last: periodId ?? (open.at(-1) ?? report.cells.at(-1)).id,
     states: new Set(states ?? OPEN),
   };
   const summary = h("div", { class: "summary", "aria-live": "polite" });
@@ -27,7 +27,7 @@ export function openFill(report, { periodId, states }, refresh) {
     showNumbers();
     summary.replaceChildren("\u2026");
     try {
-      if (!choice.states.size) throw new Error("Choose which periods.");
+      if (!choice.states.size) throw new Error("Select at least one state.");
       const range = new URLSearchParams({ first: choice.first, last: choice.last });
       for (const state of choice.states) range.append("state", state);
       const response = await read(`dags/${encodeURIComponent(report.dag_id)}/plan?${range}`);
@@ -105,7 +105,7 @@ function described(report, plan) {
   );
   if (!starts.length) {
     if (waits.length) return [h("p", {}, "Nothing to run yet."), h("ul", {}, waits)];
-    return [h("p", {}, "Nothing to run: no period of this range is in such a state.")];
+    return [h("p", {}, "Nothing to run: no period of this range is in a selected state.")];
   }
   const periods = (action) => starts.filter((start) => start.action === action).map((start) => start.period);
   const steps = Object.entries({ clear: "cleared", trigger: "triggered" }).map(([action, done]) => {
@@ -114,7 +114,7 @@ function described(report, plan) {
   });
   const cost =
     plan.scanned_bytes === null
-      ? "What that scans is not known: no period of this report is published yet."
+      ? "The scan cannot be estimated: no period of this report is published yet."
       : `About ${scan(plan.scanned_bytes, plan.price_usd)}, by the median of the nearest published periods.`;
   const [from, to] = plan.backfill;
   return [

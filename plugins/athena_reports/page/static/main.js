@@ -1,17 +1,17 @@
-// Which view is shown, and what all views know.
+// Which view is shown, and when it is loaded anew.
 
-import { ApiError, AIRFLOW, follow, loginAddress, read, theme } from "./api.js";
-import { showCoverage } from "./coverage.js";
-import { h } from "./dom.js";
+import { ApiError, AIRFLOW, follow, loginAddress, theme } from "./api.js";
+import { loadCoverage, showCoverage } from "./coverage.js";
+import { clock, h } from "./dom.js";
 import { openFill } from "./fill.js";
 import { showPeriod, updateHeading } from "./period.js";
+import { findReport, known, listReports, loadPeriods } from "./reports.js";
 
 const POLL_MS = 5000;
 
 const main = document.getElementById("main");
 const status = document.getElementById("status");
 
-const known = { reports: [], isLoaded: false, isComplete: false };
 let shown = "";
 let pollTimer;
 
@@ -20,56 +20,53 @@ function applyTheme() {
   document.documentElement.dataset.theme = chosen === "dark" || chosen === "light" ? chosen : "system";
 }
 
-// Each cell comes as an array of values; the response names its fields once for all of them.
-function withNamedCells(report, fields) {
-  const cells = report.cells.map((values) => {
-    const cell = Object.fromEntries(fields.map((name, place) => [name, values[place]]));
-    cell.day = Date.parse(cell.date) / 86_400_000;
-    return cell;
-  });
-  return { ...report, cells };
-}
-
-async function load({ isRecent }) {
-  const response = await read(isRecent ? "coverage?recent=true" : "coverage");
-  known.reports = response.reports.map((report) => withNamedCells(report, response.fields));
-  known.isLoaded = true;
-  known.isComplete = !isRecent;
-  status.textContent = known.isComplete ? `As of ${new Date().toLocaleTimeString("en-GB")}` : "Loading\u2026";
-  status.dataset.complete = known.isComplete;
-}
-
 // What is known of the period that is shown, as a text that can be compared with a later one; undefined if nothing is.
 function shownCell() {
   const [dagId, periodId] = place();
-  const report = known.reports.find((report) => report.dag_id === dagId);
-  return JSON.stringify(report?.cells.find((cell) => cell.id === periodId));
+  return JSON.stringify(findReport(dagId)?.cells.find((cell) => cell.id === periodId));
 }
 
 async function refresh() {
   clearTimeout(pollTimer);
-  const before = shownCell();
   try {
-    await load({ isRecent: false });
-    if (!shown) render();
-    else if (shownCell() !== before) showNews(before);
+    if (!known.isListed) await listReports();
+    if (shown) await refreshPeriod();
+    else await refreshCoverage();
   } catch (error) {
     status.textContent = error.message;
+    if (!known.isListed && !shown) showError(error);
   }
-  schedulePoll();
+  clearTimeout(pollTimer);
+  if (known.isListed) pollTimer = setTimeout(poll, POLL_MS);
 }
 
-// A period that was opened before the coverage was known is shown already. Then only its heading is drawn anew,
+const poll = () => {
+  if (document.hidden) pollTimer = setTimeout(poll, POLL_MS);
+  else refresh();
+};
+
+async function refreshCoverage() {
+  if (!main.querySelector(".scroller")) await render();
+  await loadCoverage();
+  status.dataset.complete = true;
+}
+
+async function refreshPeriod() {
+  const [dagId] = place();
+  const before = shownCell();
+  const report = findReport(dagId);
+  if (report) await loadPeriods([report], null);
+  status.textContent = `As of ${clock(new Date())}`;
+  status.dataset.complete = true;
+  if (shown && shownCell() !== before) showNews(before);
+}
+
+// A period that was opened before its report was known is shown already. Then only its heading is drawn anew,
 // so that nothing is loaded twice.
 function showNews(before) {
   const isFirstNews = before === undefined;
   const isUpdated = isFirstNews && updateHeading(main, context(), ...place());
   if (!isUpdated) render();
-}
-
-function schedulePoll() {
-  const isBusy = known.reports.some((report) => report.cells.some((cell) => cell.states[0] === "running"));
-  if (isBusy) pollTimer = setTimeout(() => (document.hidden ? schedulePoll() : refresh()), POLL_MS);
 }
 
 function showError(error) {
@@ -78,7 +75,7 @@ function showError(error) {
     h(
       "section",
       { class: "problem", role: "alert" },
-      h("h2", {}, login ? "You are not logged in" : "This cannot be shown"),
+      h("h2", {}, login ? "You are not logged in" : "Could not load this page"),
       h("p", {}, error.message),
       login && h("p", {}, h("a", { href: loginAddress(), target: "_top", onclick: follow }, "Log in to Airflow")),
     ),
@@ -100,7 +97,17 @@ function decoded(text) {
   }
 }
 
-const context = () => ({ ...known, refresh, fill: (report, choice) => openFill(report, choice, refresh) });
+// The form lists all periods of a report, and keeps those that it was opened with.
+async function fill(report, choice) {
+  try {
+    await loadPeriods([report], null);
+    openFill({ ...report }, choice, refresh);
+  } catch (error) {
+    status.textContent = error.message;
+  }
+}
+
+const context = () => ({ fill, showStatus: (text) => (status.textContent = text) });
 
 async function render() {
   const [dagId, periodId] = place();
@@ -108,7 +115,7 @@ async function render() {
   shown = rendered;
   try {
     if (dagId) await showPeriod(main, context(), dagId, periodId, () => shown === rendered);
-    else if (known.isLoaded) showCoverage(main, context());
+    else if (known.isListed) showCoverage(main, context());
     else main.replaceChildren(h("p", { class: "empty" }, "\u2026"));
   } catch (error) {
     if (shown === rendered) showError(error);
@@ -124,24 +131,15 @@ function showWays() {
   document.getElementById("ways").append(way);
 }
 
+function goToPlace() {
+  render();
+  refresh();
+}
+
 applyTheme();
 addEventListener("storage", applyTheme);
-addEventListener("hashchange", render);
+addEventListener("hashchange", goToPlace);
 addEventListener("online", refresh);
 showWays();
-const [directDagId] = place();
-try {
-  if (directDagId) {
-    // A link to a period. What the coverage knows is only in its heading, so the period does not wait for it.
-    status.textContent = "Loading\u2026";
-    await Promise.all([refresh(), render()]);
-  } else {
-    // What a window shows is asked for first: the latest periods of the first reports.
-    await load({ isRecent: true });
-    await render();
-    requestAnimationFrame(() => setTimeout(() => performance.mark("shown")));
-    await refresh();
-  }
-} catch (error) {
-  showError(error);
-}
+status.textContent = "Loading\u2026";
+goToPlace();

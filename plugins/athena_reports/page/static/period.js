@@ -5,11 +5,12 @@ import { barChart, lineChart } from "./charts.js";
 import { FILLABLE, meaningOf } from "./coverage.js";
 import { showDeliveries } from "./deliveries.js";
 import { bytes, count, decimal, dollars, h, plural, problem, scan, section, time } from "./dom.js";
+import { findReport } from "./reports.js";
 
 const FORMATS = { parquet: "Parquet", csv: "CSV", csv_for_spreadsheets: "CSV for spreadsheets", jsonl: "JSON Lines" };
 
-function find(context, dagId, periodId) {
-  const report = context.reports.find((report) => report.dag_id === dagId);
+function find(dagId, periodId) {
+  const report = findReport(dagId);
   const cell = report?.cells.find((cell) => cell.id === periodId);
   return { report, cell };
 }
@@ -17,7 +18,7 @@ function find(context, dagId, periodId) {
 // Draws the heading of the shown period anew. Returns false if the rest has to be drawn anew too: what is shown
 // is an error, or it has turned out that nothing is published.
 export function updateHeading(main, context, dagId, periodId) {
-  const { report, cell } = find(context, dagId, periodId);
+  const { report, cell } = find(dagId, periodId);
   const body = main.querySelector(".period");
   const isError = !body || body.querySelector(":scope > .error");
   const isUnpublished = cell && !cell.version;
@@ -28,7 +29,7 @@ export function updateHeading(main, context, dagId, periodId) {
 
 export async function showPeriod(main, context, dagId, periodId, isShown) {
   document.title = `${dagId} ${periodId}`;
-  const { report, cell } = find(context, dagId, periodId);
+  const { report, cell } = find(dagId, periodId);
   const body = h("div", { class: "period", "aria-busy": "true" }, h("p", {}, "\u2026"));
   main.replaceChildren(heading(context, report, cell, dagId, periodId), body);
   main.focus({ preventScroll: true });
@@ -81,7 +82,7 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
     sql,
   );
   await Promise.all([
-    showHistory(history, dagId, periodId, roles),
+    showHistory(history, dagId, periodId, roles, rankedFirst(manifest, rows, roles)),
     showSql(manifest.version),
     showDeliveries(deliveries, dagId, periodId, manifest),
   ]);
@@ -125,7 +126,7 @@ function facts(manifest, dagId, periodId, queryLink) {
     Rows: count(manifest.rows),
     Published: time(manifest.published_at),
     Version: h("code", {}, manifest.version),
-    Period: `${manifest.period.start} to ${manifest.period.end}`,
+    Period: `${manifest.period.start} to ${manifest.period.end}, ${manifest.period.timezone}`,
     Scanned: scan(query.scanned_bytes, query.price_usd),
     Query: queryLink(query),
   };
@@ -144,12 +145,23 @@ function ranking(manifest, rows, names, roles) {
     const bars = names.map((name, place) => ({ name, value: rows[place][at[measure]] }));
     chart.replaceChildren(barChart(bars, measure, roles.decimals.includes(measure)));
   };
-  if (roles.key.length && roles.measures.length && rows.length) draw(roles.measures[0]);
+  const measures = rankedFirst(manifest, rows, roles);
+  if (roles.key.length && measures.length && rows.length) draw(measures[0]);
   return section(
     rows.length < manifest.rows ? `Rows, the first ${rows.length} of ${count(manifest.rows)}` : plural(rows.length, "row"),
-    chart.childElementCount > 0 && picker(roles.measures, draw),
+    chart.childElementCount > 0 && picker(measures, draw),
     h("div", { class: "side" }, h("div", { class: "table", tabindex: "0" }, table(manifest.columns, rows, roles)), chart),
   );
+}
+
+// The measures of a report, the one first by which its rows are ranked.
+function rankedFirst(manifest, rows, roles) {
+  const isRanked = (measure) => {
+    const place = manifest.columns.findIndex((column) => column.name === measure);
+    return rows.every((row, number) => number === 0 || Number(rows[number - 1][place]) >= Number(row[place]));
+  };
+  const ranked = roles.measures.find(isRanked) ?? roles.measures[0];
+  return [ranked, ...roles.measures.filter((measure) => measure !== ranked)].filter(Boolean);
 }
 
 const picker = (measures, draw) =>
@@ -172,20 +184,19 @@ function table(columns, rows, roles) {
   );
 }
 
-async function showHistory(place, dagId, periodId, roles) {
+async function showHistory(place, dagId, periodId, roles, measures) {
   const title = place.firstChild;
   try {
     const history = await read(`${periodPath(dagId, periodId)}/history`);
-    const measures = Object.keys(history.values);
     const chart = h("div", { class: "chart wide" });
     const draw = (measure) => {
       const series = history.entries.map((entry, number) => ({ name: entry.name, values: history.values[measure][number] }));
       chart.replaceChildren(lineChart(history.periods, series, measure, roles.decimals.includes(measure)));
     };
     if (history.note) chart.replaceChildren(h("p", { class: "empty" }, history.note));
-    else if (history.periods.length < 2 || !measures.length) chart.replaceChildren(h("p", { class: "empty" }, "There is no earlier period to compare with."));
+    else if (history.periods.length < 2 || !measures.length) chart.replaceChildren(h("p", { class: "empty" }, "No earlier period to compare with"));
     else draw(measures[0]);
-    place.replaceChildren(title, picker(measures, draw) || "", chart, ...history.problems.map(problem));
+    place.replaceChildren(title, (chart.querySelector("svg") && picker(measures, draw)) || "", chart, ...history.problems.map(problem));
   } catch (error) {
     place.replaceChildren(title, problem(error.message));
   }

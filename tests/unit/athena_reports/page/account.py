@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from athena_reports.aws.s3 import S3
-from athena_reports.page.lake import Lake
+from athena_reports.page.published_reports import PublishedReports
 from athena_reports.page.runs import ReportDag
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.support.calendars import WEEKS
@@ -31,9 +31,9 @@ class Account:
     bucket: str
 
     @property
-    def lake(self) -> Lake:
-        return Lake(
-            self.database, self.bucket, "dev", self.glue, S3(self.s3), "https://console.example/"
+    def reports(self) -> PublishedReports:
+        return PublishedReports(
+            self.database, self.bucket, self.glue, S3(self.s3), "https://console.example/"
         )
 
     def publisher(self, report: str, cadence: object) -> Publisher:

@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route
@@ -28,7 +28,9 @@ from athena_reports.page.answers import (
     PeriodAnswer,
     PeriodRow,
     PlanAnswer,
+    ReportHeading,
     ReportRow,
+    ReportsAnswer,
     SqlAnswer,
     to_json,
 )
@@ -40,9 +42,8 @@ from athena_reports.page.deliveries import (
 )
 from athena_reports.page.fill import RunRequest
 from athena_reports.page.history import History
-from athena_reports.page.lake import ColumnRoles, TextValues, names_of_entries
+from athena_reports.page.published_reports import ColumnRoles, TextValues, names_of_entries
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.costs import CostSummary
 from athena_reports.publication.manifest import (
     Difference,
     EarlierVersion,
@@ -96,32 +97,33 @@ def row(period: Period, *states: State, **changes: Any) -> PeriodRow:
     return made._replace(**changes)
 
 
-def report(*cells: PeriodRow, **changes: Any) -> ReportRow:
-    """A report of the coverage that the viewer may run."""
-    made = ReportRow(
-        dag_id=DAG_ID,
-        report="scores",
+@dataclass(frozen=True)
+class Report:
+    """A report as the page gets it: its heading, and its periods."""
+
+    heading: ReportHeading
+    row: ReportRow
+
+
+def report(
+    *cells: PeriodRow, dag_id: str = DAG_ID, problems: Sequence[str] = (), **changes: Any
+) -> Report:
+    """A report that the viewer may run."""
+    heading = ReportHeading(
+        dag_id=dag_id,
+        report=dag_id.removesuffix("_weekly"),
         cadence="weekly",
         noun="week",
         description=WEEKS.description,
+        since=min((cell.date for cell in cells), default=WEEK[-1].id),
+        until=None,
         is_paused=False,
         may_run=True,
-        problems=(),
         note="",
-        cells=cells,
-        costs=costs(),
     )
-    made = replace(made, **changes)
-    if "dag_id" in changes and "report" not in changes:
-        return replace(made, report=made.dag_id.removesuffix("_weekly"))
-    return made
-
-
-def costs(**changes: Any) -> CostSummary:
-    """What the queries of a report cost."""
-    made = CostSummary(queries=2, scanned_bytes=96_000_000, price_usd=0.48, unpriced=0, growth=0.25)
-    # Not `model_copy`, which takes any name.
-    return CostSummary(**_changed(made.model_dump(), changes))
+    heading = replace(heading, **changes)
+    row = ReportRow(dag_id, heading.is_paused, problems, cells)
+    return Report(heading, row.with_digest())
 
 
 def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -338,7 +340,11 @@ class Held:
 
     def pass_on(self) -> None:
         """Answer it as if it had not been held."""
-        self.reply(self.site.next_answer(self.path))
+        self.wait()
+        assert self.route is not None
+        _, _, query_string = self.route.request.url.partition("?")
+        otherwise = self.site.coverage(query_string) if self.path == "coverage" else None
+        self.reply(self.site.next_answer(self.path, otherwise))
 
 
 class Site:
@@ -358,6 +364,7 @@ class Site:
         self.problems: list[str] = []
         self._files = files
         self._answers: dict[str, list[Any]] = {}
+        self.rows: dict[str, ReportRow] = {}
         self._held: list[Held] = []
         self._in_flight: set[Request] = set()
         page.on("request", lambda request: self._in_flight.add(request))
@@ -375,11 +382,14 @@ class Site:
         """Answer a path with bodies before those that it has already."""
         self._answers[path] = [*bodies, *self._answers[path]]
 
-    def put_reports(self, *reports: ReportRow) -> None:
-        """Answer with a coverage, at first without costs."""
-        recent = [replace(item, costs=None) for item in reports]
-        self.put("coverage?recent=true", CoverageAnswer(recent))
-        self.put("coverage", CoverageAnswer(reports))
+    def put_reports(self, *reports: Report) -> None:
+        """Answer with these reports, and with the periods of those that are asked for."""
+        self.put("reports", ReportsAnswer([item.heading for item in reports]))
+        self.rows = {item.row.dag_id: item.row for item in reports}
+
+    def put_news(self, *reports: Report) -> None:
+        """Change the periods of some reports."""
+        self.rows.update({item.row.dag_id: item.row for item in reports})
 
     def put_period(
         self, shown: PeriodAnswer, history: Any = None, sql: Any = None, dag_id: str = DAG_ID
@@ -406,9 +416,9 @@ class Site:
         self.barrier()
 
     def times(self, path: str) -> int:
-        """How often the page has asked for a path until now."""
+        """How often the page has asked for a path until now, whatever its query."""
         self.barrier()
-        return self.asked.count(path)
+        return [asked.partition("?")[0] for asked in self.asked].count(path)
 
     def barrier(self) -> None:
         """Wait until all that the page has asked for until now has arrived here."""
@@ -460,15 +470,34 @@ class Site:
     def _answer(self, route: Route, path: str, query_string: str) -> None:
         asked = f"{path}?{query_string}" if query_string else path
         self.asked.append(asked)
-        # Whatever range and states a plan is for.
-        key = path if path.endswith("/plan") else asked
+        # Whatever range and states a plan is for, and whatever is asked of the coverage.
+        key = path if path.endswith("/plan") or path == "coverage" else asked
         for held in self._held:
             if held.path == key and held.route is None:
                 held.route = route
                 return
+        if key == "coverage":
+            _fulfil(route, self.next_answer(key) or self.coverage(query_string))
+            return
         if key not in self._answers:
             self.problems.append(f"the test has no answer to {asked}")
         _fulfil(route, self.next_answer(key, Refusal.of(404, "no answer")))
+
+    def coverage(self, query_string: str) -> CoverageAnswer:
+        """The rows that are asked for and not known, as the endpoint returns them."""
+        query = parse_qs(query_string)
+        since = query.get("since", [""])[0]
+        rows = []
+        for dag_id in query["dag_id"]:
+            row = self.rows[dag_id]
+            cells = [
+                cell
+                for cell in row.cells
+                if date.fromisoformat(cell.date) + timedelta(days=cell.days)
+                > date.fromisoformat(since or "0001-01-01")
+            ]
+            rows.append(replace(row, cells=cells, digest="").with_digest())
+        return CoverageAnswer([row for row in rows if row.digest not in query.get("known", ())])
 
     def next_answer(self, path: str, otherwise: Any = None) -> Any:
         """Take the answer that a path gets now."""

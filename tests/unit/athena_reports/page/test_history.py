@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from athena_reports.page.history import HISTORY_ENTRIES, find_history
-from athena_reports.page.lake import SHOWN_ROWS
+from athena_reports.page.published_reports import SHOWN_ROWS
 from athena_reports.periods.calendar import Period, weekly
 from tests.support.page_publisher import PASSED, Publisher, ranking
 from tests.unit.athena_reports.page.account import WEEK, Account, report_dag
@@ -16,7 +16,7 @@ SCORES = report_dag("scores")
 
 def history_of(account: Account, period: Period) -> dict[str, Any]:
     """As the page gets it."""
-    history = find_history(account.lake, SCORES, period.id).model_dump(mode="json")
+    history = find_history(account.reports, SCORES, period.id).model_dump(mode="json")
     assert history["problems"] == []
     return history
 
@@ -102,7 +102,7 @@ def test_without_a_key_there_is_no_history_and_the_page_says_so(
         publisher.put(week, checks=[PASSED])
     answer = history_of(account, WEEK.next)
     assert (answer["periods"], answer["entries"], answer["values"]) == ([], [], {})
-    assert re.search(r"Declare its key, such as Report\(key=", answer["note"])
+    assert answer["note"].startswith("No history: the report has no key.")
 
 
 def test_numbers_of_the_key_are_no_measures(account: Account, publisher: Publisher) -> None:
@@ -208,16 +208,16 @@ def test_a_period_that_cannot_be_read_hides_no_other(
     weeks = [WEEK, WEEK.next, WEEK.next.next]
     for week in weeks:
         publisher.put(week, rows="SELECT 'a' AS name, 4 AS total", key=["name"])
-    damaged = account.lake.manifest(SCORES, weeks[1].id)
+    damaged = account.reports.manifest(SCORES, weeks[1].id)
     account.s3.put_object(Bucket=account.bucket, Key=damaged.parquet_key, Body=b"no parquet at all")
-    history = find_history(account.lake, SCORES, weeks[-1].id)
+    history = find_history(account.reports, SCORES, weeks[-1].id)
     assert history.values == {"total": [("4", None, "4")]}
     (problem,) = history.problems
-    assert re.search(rf"{weeks[1].id}/.* cannot be read as Parquet: .*Clear the run", problem)
+    assert re.search(rf"{weeks[1].id}/.* as Parquet: ", problem)
 
     key = f"scores/weekly/{weeks[0].id}/manifest.json"
     account.s3.put_object(Bucket=account.bucket, Key=key, Body=b'{"hello": 1}')
-    history = find_history(account.lake, SCORES, weeks[-1].id)
+    history = find_history(account.reports, SCORES, weeks[-1].id)
     assert history.values == {"total": [(None, None, "4")]}
     damaged_manifest, _ = history.problems
     assert "is not a document of this report" in damaged_manifest

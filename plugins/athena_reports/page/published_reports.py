@@ -1,24 +1,24 @@
 """What is published, as Glue and S3 have it.
 
-Partitions are cached for seconds, so many viewers cost no more calls than one.
+Partitions are cached, so many viewers cost no more calls than one.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from threading import BoundedSemaphore, Condition
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
-from cachetools import TTLCache, cached  # type: ignore[import-untyped]
+from cachetools import TLRUCache, TTLCache, cached  # type: ignore[import-untyped]
 
 from athena_reports.aws.s3 import S3
 from athena_reports.delivery.table_columns import label_of
 from athena_reports.errors import AthenaReportsError
 from athena_reports.page.runs import ReportDag
 from athena_reports.publication.commit import read_manifest
-from athena_reports.publication.folder import PublishedCalendar, conflict_in_folder
-from athena_reports.publication.location import PeriodLocation, ReportLocation
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest, PartitionFacts
 from athena_reports.queries.execution import console_url
 from athena_reports.rows.columns import is_number
@@ -44,8 +44,11 @@ TextValues = tuple[str | None, ...]
 """The values of some columns of a row as text; None for NULL."""
 
 _engines = BoundedSemaphore(4)
-_partitions = TTLCache(1024, ttl=3)  # seconds
-_conflicts = TTLCache(1024, ttl=60)  # seconds; a folder keeps its calendar
+CACHED_SECONDS = 60
+RETRY_SECONDS = 4  # after which Glue is asked again if it did not serve a call
+# Of Glue's text. In memory the facts of partitions take about four times as much.
+CACHED_BYTES = 8 * 10**6
+_KEY_BYTES = 500  # of an entry without partitions
 
 _SIZES = """
 SELECT
@@ -69,8 +72,23 @@ _READ_ELSEWHERE = "Download it, or query the table in Athena."
 _SHORTENED = "if(length({text}) > {longest}, left({text}, {longest} - 1) || '…', {text})"
 
 
-class LakeError(AthenaReportsError):
+class UnreadableReportError(AthenaReportsError):
     """Something published cannot be read; the message says what, why, and what to do."""
+
+
+class _Partitions(NamedTuple):
+    """What Glue has of the periods of a table, or why it cannot be read."""
+
+    periods: Mapping[str, PartitionFacts]
+    problem: str
+    bytes: int  # of Glue's text
+
+
+def _expires_at(_key: object, partitions: _Partitions, now: float) -> float:
+    return now + (RETRY_SECONDS if partitions.problem else CACHED_SECONDS)
+
+
+_partitions = TLRUCache(CACHED_BYTES, ttu=_expires_at, getsizeof=attrgetter("bytes"))
 
 
 @dataclass(frozen=True)
@@ -152,13 +170,12 @@ def _text_of(value: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class Lake:
+class PublishedReports:
     """The published reports of an environment.
 
     Attributes:
         database: The Glue database of their tables.
         bucket: The report bucket.
-        environment: The name of the environment.
         glue: The client of Glue.
         s3: The objects of the bucket.
         console: Athena's page of a query, up to the query's id; empty for none.
@@ -166,7 +183,6 @@ class Lake:
 
     database: str
     bucket: str
-    environment: str
     glue: "GlueClient"
     s3: S3
     console: str
@@ -174,12 +190,12 @@ class Lake:
     @classmethod
     @cached(TTLCache(1, ttl=300), condition=Condition())  # type: ignore[untyped-decorator]
     def connect(cls) -> Self:
-        """Return the lake of this process's settings.
+        """Return the published reports of this process's settings.
 
-        It is made anew after five minutes, so a changed connection is noticed then.
+        A changed connection is noticed after five minutes.
 
         Raises:
-            LakeError: The Airflow connection cannot be used.
+            UnreadableReportError: The Airflow connection cannot be used.
         """
         from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
         from botocore.config import Config
@@ -201,9 +217,9 @@ class Lake:
             glue = hook.client("glue")
             s3 = S3(hook.client("s3"), deployment.bucket_owner)
         except Exception as error:  # whatever a connection, its secrets or its credentials raise
-            raise LakeError(
-                f"The Airflow connection {connection!r} cannot be used: {error}. "
-                "Create it, or set ATHENA_REPORTS_AWS_CONN_ID to another one."
+            raise UnreadableReportError(
+                f"Could not use the Airflow connection {connection!r}: {error}. Create it, or set "
+                "ATHENA_REPORTS_AWS_CONN_ID to another connection."
             ) from error
         console = ""
         domain = BaseAwsLink.get_aws_domain(glue.meta.partition)
@@ -212,56 +228,42 @@ class Lake:
         return cls(
             database=deployment.report_database,
             bucket=deployment.report_bucket,
-            environment=deployment.environment,
             glue=glue,
             s3=s3,
             console=console,
         )
 
-    def conflict(self, dag: ReportDag) -> str:
-        """Say why a report cannot publish to its folder; empty if it can.
-
-        If the folder cannot be read, say that.
-        """
-        calendar = PublishedCalendar(
-            environment=self.environment, report=dag.report, cadence=dag.cadence
-        )
-        conflict: str = self._conflict(calendar)
-        return conflict
-
-    @cached(_conflicts, condition=Condition())  # type: ignore[untyped-decorator]
-    def _conflict(self, calendar: PublishedCalendar) -> str:
-        location = ReportLocation.of(self.bucket, calendar.report, calendar.cadence)
-        try:
-            return conflict_in_folder(location, calendar, self.s3)
-        except AthenaReportsError as error:
-            return str(error)
-
     def location(self, dag: ReportDag, period_id: str) -> PeriodLocation:
         """Return where a period of a report is; PeriodError if the report has no such period."""
         return PeriodLocation.of(self.bucket, dag.report, dag.cadence.period(period_id))
 
-    def published_periods(self, table: str, first_id: str = "") -> Mapping[str, PartitionFacts]:
-        """Return the facts of a table's partitions by period id, from `first_id` on.
+    def published_periods(
+        self, table: str, first_id: str = "", *, runs_changed_at: str = ""
+    ) -> Mapping[str, PartitionFacts]:
+        """Return the facts of a table's partitions by period id; none without a table.
 
-        There are none without a table. LakeError if Glue does not list them.
+        They are read again after a minute, and if `runs_changed_at` has changed.
+
+        Args:
+            table: Name of the table.
+            first_id: The id of the first period; empty for all periods.
+            runs_changed_at: When a run of the report's DAG changed last: one that has published may
+                be among them.
+
+        Raises:
+            UnreadableReportError: Glue does not list the partitions.
         """
-        periods: Mapping[str, PartitionFacts] | str = self._periods_or_problem(table, first_id)
-        if isinstance(periods, str):
-            raise LakeError(periods)
-        return periods
-
-    def versions(self, table: str) -> Mapping[str, str]:
-        """Return the present version of each period of a table; LakeError as above."""
-        published = self.published_periods(table)
-        return {period_id: facts.version for period_id, facts in published.items()}
+        partitions: _Partitions = self._list_partitions(table, first_id, runs_changed_at)
+        if partitions.problem:
+            raise UnreadableReportError(partitions.problem)
+        return partitions.periods
 
     @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
-    def _periods_or_problem(self, table: str, first_id: str) -> Mapping[str, PartitionFacts] | str:
+    def _list_partitions(self, table: str, first_id: str, _runs_changed_at: str) -> _Partitions:
         """Return the facts of partitions, or why they cannot be read.
 
-        The cache keeps what is returned, but no exception. While one call for a table and a first
-        id is under way, all others wait for it and share its answer.
+        The cache keeps what is returned, but no exception. While one call is under way, all others
+        with the same arguments wait for it and share its answer.
         """
         expression = ""
         if first_id:
@@ -273,36 +275,41 @@ class Lake:
             ExcludeColumnSchema=True,
         )
         published = {}
+        text_bytes = _KEY_BYTES
         try:
             for page in pages:
                 for partition in page.get("Partitions", []):
-                    facts = PartitionFacts.from_parameters(partition.get("Parameters", {}))
+                    parameters = partition.get("Parameters", {})
+                    facts = PartitionFacts.from_parameters(parameters)
                     if facts is not None:
                         published[partition["Values"][0]] = facts
+                        text_bytes += sum(map(len, parameters.values()))
         except self.glue.exceptions.EntityNotFoundException:
-            return {}
+            return _Partitions({}, "", _KEY_BYTES)
         except (ClientError, BotoCoreError) as error:
-            return (
-                f"The Glue table {self.database}.{table} cannot be read: {error}. Allow "
-                "glue:GetPartitions for the connection's role, or see why Glue does not answer."
+            problem = (
+                f"Could not read Glue table {self.database}.{table}: {error}. Allow "
+                "glue:GetPartitions for the role of the Airflow connection, or check whether Glue "
+                "responds."
             )
-        return published
+            return _Partitions({}, problem, _KEY_BYTES)
+        return _Partitions(published, "", text_bytes)
 
     def manifest(self, dag: ReportDag, period_id: str) -> Manifest:
         """Return the manifest of a period.
 
         Raises:
             PeriodError: The report has no such period.
-            LakeError: There is none.
+            UnreadableReportError: There is none.
             PublishError: It is not of this package, or of a newer release.
             S3Error: S3 refused the call, or did not serve it.
         """
         location = self.location(dag, period_id)
         manifest, _etag = read_manifest(location, self.s3)
         if manifest is None:
-            raise LakeError(
+            raise UnreadableReportError(
                 f"{location.manifest_uri} does not exist: the period was never published, or its "
-                "manifest was deleted. Clear the run of the period."
+                "manifest was deleted. Clear the period's run."
             )
         return manifest
 
@@ -368,7 +375,7 @@ class Lake:
             keys: A parameter of the query.
 
         Raises:
-            LakeError: There is no Parquet, it is too large for this page, or it is not Parquet.
+            UnreadableReportError: There is no Parquet, or it is too large or not readable.
             S3Error: S3 refused a call, or did not serve it.
             DiskFullError: There is no space for the download.
             MissingPackageError: DuckDB is not installed here.
@@ -391,21 +398,21 @@ class Lake:
                 _require_at_most(SHOWN_UNFOLDED, unfolded_bytes, "bytes uncompressed", uri)
                 return engine.connection.execute(sql, parameters).fetchall()
             except duckdb.OutOfMemoryException as error:
-                problem = f"{uri} needs more memory than the {MEMORY_LIMIT} of this page."
-                raise LakeError(f"{problem} {_READ_ELSEWHERE}") from error
+                problem = f"{uri} needs more memory than this page's limit of {MEMORY_LIMIT}."
+                raise UnreadableReportError(f"{problem} {_READ_ELSEWHERE}") from error
             except duckdb.Error as error:
-                problem = f"{uri} cannot be read as Parquet: {reason(error)}."
-                advice = "Clear the run of the period to publish it again."
-                raise LakeError(f"{problem} {advice}") from error
+                problem = f"Could not read {uri} as Parquet: {reason(error)}."
+                advice = "Clear the period's run to publish it again."
+                raise UnreadableReportError(f"{problem} {advice}") from error
 
     def _parquet_uri(self, dag: ReportDag, manifest: Manifest) -> str:
         """Return the address of the rows as Parquet.
 
-        LakeError if the report publishes none, or if it is too large.
+        UnreadableReportError if the report publishes none, or if it is too large.
         """
         if not manifest.parquet_key:
             problem = "This report publishes no Parquet, so its rows are not shown."
-            raise LakeError(f"{problem} Download them.")
+            raise UnreadableReportError(f"{problem} Download them instead.")
         uri = self.location(dag, manifest.period.id).uri(manifest.parquet_key)
         for stored in self.s3.list(uri):
             _require_at_most(SHOWN_BYTES, stored.bytes, "bytes", uri)
@@ -413,10 +420,10 @@ class Lake:
 
 
 def _require_at_most(limit: int, number: int, unit: str, uri: str) -> None:
-    """Raise LakeError if an object has more of something than this page reads."""
+    """Raise UnreadableReportError if an object has more of something than this page reads."""
     if number > limit:
-        problem = f"{uri} has {number:,} {unit}, more than the {limit:,} that this page reads."
-        raise LakeError(f"{problem} {_READ_ELSEWHERE}")
+        problem = f"{uri} has {number:,} {unit}; this page reads at most {limit:,}."
+        raise UnreadableReportError(f"{problem} {_READ_ELSEWHERE}")
 
 
 def _shortened(names: Sequence[str], manifest: Manifest) -> list[str]:

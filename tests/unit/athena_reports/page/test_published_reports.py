@@ -18,11 +18,15 @@ from hypothesis import strategies as st
 
 from athena_reports.aws.s3 import S3Error
 from athena_reports.errors import PublishError
-from athena_reports.page import lake as page
-from athena_reports.page.lake import ColumnRoles, LakeError, label_of, names_of_entries
+from athena_reports.page import published_reports as page
+from athena_reports.page.published_reports import (
+    ColumnRoles,
+    PublishedReports,
+    UnreadableReportError,
+    label_of,
+    names_of_entries,
+)
 from athena_reports.page.runs import ReportDag
-from athena_reports.publication.folder import PublishedCalendar, require_calendar
-from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.columns import TableColumn
 from athena_reports.scheduling.timetable import PeriodTimetable
@@ -38,11 +42,11 @@ DAG = ReportDag("scores_weekly", PeriodTimetable(WEEKS), WEEK.start_utc, is_paus
 
 def published(account: Account, rows: Any = None) -> Manifest:
     account.publisher("scores", WEEKS).put(WEEK, rows=rows)
-    return account.lake.manifest(DAG, WEEK.id)
+    return account.reports.manifest(DAG, WEEK.id)
 
 
 def shown(account: Account, manifest: Manifest) -> list[tuple[str | None, ...]]:
-    return account.lake.rows(DAG, manifest, [column.name for column in manifest.columns])
+    return account.reports.rows(DAG, manifest, [column.name for column in manifest.columns])
 
 
 @pytest.mark.parametrize(
@@ -58,10 +62,10 @@ def test_the_console_is_that_of_the_partition_of_aws(
 ) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
-    connect: Any = page.Lake.connect
+    connect: Any = PublishedReports.connect
     connect.cache_clear()
 
-    shown = page.Lake.connect().console
+    shown = PublishedReports.connect().console
     connect.cache_clear()
     assert shown.partition("/query-editor/")[0] == console
 
@@ -71,35 +75,35 @@ def test_nothing_is_read_from_a_bucket_of_another_account(
 ) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "123456789012")
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
-    connect: Any = page.Lake.connect
+    connect: Any = PublishedReports.connect
     connect.cache_clear()
-    lake = page.Lake.connect()
+    reports = PublishedReports.connect()
     connect.cache_clear()
 
     refused = s3_error("AccessDenied", "Access Denied", 403)
-    with answered(lake.s3.client, "GetObject", refused) as requests, pytest.raises(S3Error):
-        lake.manifest(DAG, WEEK.id)
+    with answered(reports.s3.client, "GetObject", refused) as requests, pytest.raises(S3Error):
+        reports.manifest(DAG, WEEK.id)
     assert [dict(request.headers)["x-amz-expected-bucket-owner"] for request in requests] == [
         b"123456789012"
     ]
 
 
 @pytest.fixture
-def connect(sql_folder: Path) -> Iterator[Callable[[], page.Lake]]:
+def connect(sql_folder: Path) -> Iterator[Callable[[], PublishedReports]]:
     """Connects as another process would."""
-    connect: Any = page.Lake.connect
+    connect: Any = PublishedReports.connect
 
-    def anew() -> page.Lake:
+    def anew() -> PublishedReports:
         connect.cache_clear()
-        lake: page.Lake = connect()
-        return lake
+        reports: PublishedReports = connect()
+        return reports
 
     yield anew
     connect.cache_clear()
 
 
-def test_the_lake_is_that_of_the_settings_and_of_their_connection(
-    connect: Callable[[], page.Lake], monkeypatch: pytest.MonkeyPatch
+def test_what_is_published_is_that_of_the_settings_and_of_their_connection(
+    connect: Callable[[], PublishedReports], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_settings = {
         "ATHENA_REPORTS_ENV": "stg",
@@ -111,18 +115,18 @@ def test_the_lake_is_that_of_the_settings_and_of_their_connection(
     }
     for name, value in of_settings.items():
         monkeypatch.setenv(name, value)
-    lake = connect()
-    assert (lake.database, lake.bucket, lake.environment) == ("published", "reports-of-stg", "stg")
-    for client in (lake.glue, lake.s3.client):
+    reports = connect()
+    assert (reports.database, reports.bucket) == ("published", "reports-of-stg")
+    for client in (reports.glue, reports.s3.client):
         assert client.meta.region_name == "eu-west-3"
         assert client._request_signer._credentials.access_key == "of-the-connection"
 
 
 def test_a_viewer_waits_for_aws_for_seconds_and_sixteen_at_once_may(
-    connect: Callable[[], page.Lake],
+    connect: Callable[[], PublishedReports],
 ) -> None:
-    lake = connect()
-    for client in (lake.glue, lake.s3.client):
+    reports = connect()
+    for client in (reports.glue, reports.s3.client):
         config = client.meta.config
         assert (config.connect_timeout, config.read_timeout) == (2, 5)
         assert config.retries["total_max_attempts"] == 2
@@ -130,40 +134,29 @@ def test_a_viewer_waits_for_aws_for_seconds_and_sixteen_at_once_may(
 
 
 def test_a_connection_that_has_changed_is_noticed_after_some_minutes(
-    connect: Callable[[], page.Lake],
+    connect: Callable[[], PublishedReports],
 ) -> None:
-    of_class: Any = page.Lake.connect
-    lake = connect()
+    of_class: Any = PublishedReports.connect
+    reports = connect()
     of_class.cache.expire(time.monotonic() + 4 * 60)  # as time does
-    assert of_class() is lake
+    assert of_class() is reports
     of_class.cache.expire(time.monotonic() + 6 * 60)
-    assert of_class() is not lake
-
-
-def test_a_folder_that_another_report_has_taken_is_noticed_after_a_minute(account: Account) -> None:
-    assert account.lake.conflict(DAG) == ""
-    location = ReportLocation.of(account.bucket, "scores", WEEKS)
-    calendar = PublishedCalendar(environment="stg", report="scores", cadence=WEEKS)
-    require_calendar(location, calendar, account.lake.s3)
-    page._conflicts.expire(time.monotonic() + 30)  # as time does
-    assert account.lake.conflict(DAG) == ""
-    page._conflicts.expire(time.monotonic() + 90)
-    assert "belongs to environment stg" in account.lake.conflict(DAG)
+    assert of_class() is not reports
 
 
 def test_a_connection_that_cannot_be_used_is_named(
-    connect: Callable[[], page.Lake], monkeypatch: pytest.MonkeyPatch
+    connect: Callable[[], PublishedReports], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
     monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", "aws://?profile_name=nobodys")
-    with pytest.raises(LakeError) as refused:
+    with pytest.raises(UnreadableReportError) as refused:
         connect()
-    assert str(refused.value).startswith("The Airflow connection 'aws_reports' cannot be used: ")
+    assert str(refused.value).startswith("Could not use the Airflow connection 'aws_reports': ")
     assert "nobodys" in str(refused.value)
-    assert "set ATHENA_REPORTS_AWS_CONN_ID to another one" in str(refused.value)
+    assert "set ATHENA_REPORTS_AWS_CONN_ID to another connection" in str(refused.value)
     of_a_role = "aws://?role_arn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr"
     monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", f"{of_a_role}&assume_role_method=by_post")
-    with pytest.raises(LakeError, match=r"'aws_reports' cannot be used: .*by_post"):
+    with pytest.raises(UnreadableReportError, match=r"'aws_reports': .*by_post"):
         connect()
 
 
@@ -176,14 +169,14 @@ def test_partitions_are_those_from_the_first_period_on_and_asked_for_again_after
         lambda params, **_: calls.append(json.loads(params["body"])),
     )
     for _ in range(2):
-        assert account.lake.published_periods(DAG.dag_id) == {}
+        assert account.reports.published_periods(DAG.dag_id) == {}
         account.publisher("scores", WEEKS).put(WEEK)
     (call,) = calls
     assert call["ExcludeColumnSchema"] is True, "it is as large as all else"
     account.publisher("scores", WEEKS).put(WEEK.next)
     page._partitions.clear()  # as time does
-    assert set(account.lake.published_periods(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
-    assert set(account.lake.published_periods(DAG.dag_id, WEEK.next.id)) == {WEEK.next.id}
+    assert set(account.reports.published_periods(DAG.dag_id)) == {WEEK.id, WEEK.next.id}
+    assert set(account.reports.published_periods(DAG.dag_id, WEEK.next.id)) == {WEEK.next.id}
 
 
 def test_partitions_of_all_pages_are_read_empty_ones_too(account: Account) -> None:
@@ -201,7 +194,7 @@ def test_partitions_of_all_pages_are_read_empty_ones_too(account: Account) -> No
         {"Partitions": many[1_000:]},
     ]
     with answered(account.glue, "GetPartitions", *map(json_response, pages)):
-        published = account.lake.published_periods(DAG.dag_id)
+        published = account.reports.published_periods(DAG.dag_id)
     assert published == dict.fromkeys(ids, facts(WEEK))
 
 
@@ -213,9 +206,9 @@ def test_partitions_that_are_throttled_in_the_middle_are_not_taken_for_all(
     throttled = [json_error("ThrottlingException", "Rate exceeded") for _ in range(9)]
     with (
         answered(account.glue, "GetPartitions", first, *throttled),
-        pytest.raises(LakeError, match=r"scores_weekly cannot be read: .*Rate exceeded"),
+        pytest.raises(UnreadableReportError, match=r"scores_weekly: .*Rate exceeded"),
     ):
-        account.lake.published_periods(DAG.dag_id)
+        account.reports.published_periods(DAG.dag_id)
 
 
 def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
@@ -230,12 +223,12 @@ def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
 
     account.glue.meta.events.register("before-call.glue.GetPartitions", refuse)
     with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(account.lake.published_periods, DAG.dag_id) for _ in range(8)]
+        asked = [threads.submit(account.reports.published_periods, DAG.dag_id) for _ in range(8)]
         hangs.set()
         problems = [str(each.exception()) for each in asked]
     assert len(calls) == 1
     assert re.fullmatch(
-        r"The Glue table .*scores_weekly cannot be read: Connect timeout.*", problems[0]
+        r"Could not read Glue table .*scores_weekly: Connect timeout.*", problems[0]
     )
     assert len(set(problems)) == 1
 
@@ -244,10 +237,10 @@ def test_entries_are_found_by_their_key_and_an_unknown_column_is_empty(account: 
     manifest = published(account)
     first, second = ranking(WEEK)[:2]
     keys = [(first["user_id"],), (second["user_id"],), ("nobody",)]
-    found = account.lake.entries(DAG, manifest, ["user_id"], keys, ["plays", "not_yet"])
+    found = account.reports.entries(DAG, manifest, ["user_id"], keys, ["plays", "not_yet"])
     assert found == {(row["user_id"],): (str(row["plays"]), None) for row in (first, second)}
-    assert account.lake.entries(DAG, manifest, ["user_id"], [], ["plays"]) == {}
-    assert account.lake.entries(DAG, manifest, ["not_yet"], [(None,)], ["plays"]) == {}
+    assert account.reports.entries(DAG, manifest, ["user_id"], [], ["plays"]) == {}
+    assert account.reports.entries(DAG, manifest, ["not_yet"], [(None,)], ["plays"]) == {}
 
 
 KEYS = st.tuples(*[st.sampled_from([None, "", "NULL", "a", "a, a", "'", "[a]"])] * 2)
@@ -271,7 +264,7 @@ def test_an_entry_is_the_one_row_that_has_all_values_of_its_key(
     values = ", ".join(f"({row}, {place})" for place, row in enumerate(listed))
     manifest = published(account, f"SELECT * FROM (VALUES {values}) t(one, other, place)")
 
-    found = account.lake.entries(DAG, manifest, ["one", "other"], [*rows, *others], ["place"])
+    found = account.reports.entries(DAG, manifest, ["one", "other"], [*rows, *others], ["place"])
     places = {row: str(rows.index(row)) for row in rows if rows.count(row) == 1}
     assert {key: place for key, (place,) in found.items()} == places
 
@@ -299,10 +292,10 @@ def test_what_is_too_large_or_unfolds_too_far_is_not_read(
     monkeypatch.setattr(page, limit, number - 1)
     if limit == "SHOWN_BYTES":
         monkeypatch.setattr(
-            type(account.lake.s3), "download", lambda *_: pytest.fail("it was fetched")
+            type(account.reports.s3), "download", lambda *_: pytest.fail("it was fetched")
         )
-    problem = rf"part-0\.parquet has {number:,} {unit}, more than the {number - 1:,} that"
-    with pytest.raises(LakeError, match=rf"{problem}.* Download it"):
+    problem = rf"part-0\.parquet has {number:,} {unit}; this page reads at most {number - 1:,}"
+    with pytest.raises(UnreadableReportError, match=rf"{problem}.* Download it"):
         shown(account, manifest)
 
 
@@ -315,7 +308,7 @@ def test_four_may_read_rows_at_once(account: Account, monkeypatch: pytest.Monkey
     def wait(*_: Any, **__: Any) -> None:
         opened.put(None)
         goes_on.wait()
-        raise LakeError("It was opened.")
+        raise UnreadableReportError("It was opened.")
 
     monkeypatch.setattr(page, "open_engine", wait)
     with ThreadPoolExecutor(9) as threads:
@@ -343,10 +336,11 @@ def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Pat
         duckdb.sql(f"COPY ({bomb}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
         account.s3.upload_file(str(path), account.bucket, manifest.parquet_key)
         with pytest.raises(
-            LakeError, match=r"needs more memory than the 128MB of this page\. Download it"
+            UnreadableReportError,
+            match=r"needs more memory than this page's limit of 128MB\. Download it",
         ):
             shown(account, manifest)
-    assert account.lake.entries(DAG, manifest, ["user_id"], [(cut,)], ["score"]) == {}
+    assert account.reports.entries(DAG, manifest, ["user_id"], [(cut,)], ["score"]) == {}
 
 
 def test_a_key_that_is_too_long_to_be_shown_is_not_taken_for_another_one(account: Account) -> None:
@@ -355,9 +349,9 @@ def test_a_key_that_is_too_long_to_be_shown_is_not_taken_for_another_one(account
         " 'y', 7"
     )
     manifest = published(account, rows)
-    keys = [(name,) for (name,) in account.lake.rows(DAG, manifest, ["name"])]
+    keys = [(name,) for (name,) in account.reports.rows(DAG, manifest, ["name"])]
     assert len(set(keys)) == 2
-    assert account.lake.entries(DAG, manifest, ["name"], keys, ["score"]) == {("y",): ("7",)}
+    assert account.reports.entries(DAG, manifest, ["name"], keys, ["score"]) == {("y",): ("7",)}
 
 
 def test_a_long_value_is_cut(account: Account) -> None:
@@ -375,7 +369,7 @@ def test_rows_are_read_from_their_period_alone(account: Account) -> None:
     body = manifest.model_dump_json().replace(f"/{WEEK.id}/versions/", f"/{WEEK.next.id}/versions/")
     account.s3.put_object(Bucket=account.bucket, Key=key, Body=body)
     with pytest.raises(PublishError, match="is not a document of this report"):
-        account.lake.manifest(DAG, WEEK.id)
+        account.reports.manifest(DAG, WEEK.id)
 
 
 def test_rows_of_every_type_are_shown_without_loss(account: Account) -> None:
@@ -461,21 +455,29 @@ def test_entries_of_one_name_are_told_apart_by_their_keys() -> None:
     ]
 
 
-def test_the_versions_of_a_table_are_those_of_its_partitions(account: Account) -> None:
-    assert account.lake.versions(DAG.dag_id) == {}
-    page._partitions.clear()  # as time does
-    manifest = published(account)
-    assert account.lake.versions(DAG.dag_id) == {WEEK.id: manifest.version}
+def test_partitions_are_cached_by_bytes_and_a_refusal_for_seconds(account: Account) -> None:
     page._partitions.clear()
-    of_others = json_response({"Partitions": [{"Values": [WEEK.id], "Parameters": {"rows": "1"}}]})
-    with answered(account.glue, "GetPartitions", of_others):
-        assert account.lake.versions(DAG.dag_id) == {}
+    account.publisher("scores", WEEKS).put(WEEK)
+    assert set(account.reports.published_periods(DAG.dag_id)) == {WEEK.id}
+    (cached,) = page._partitions.values()
+    assert 1_000 < cached.bytes == page._partitions.currsize < page.CACHED_BYTES == 8_000_000
+    partition = {"Values": [WEEK.id], "Parameters": {"rows": "1"}}
+    with answered(account.glue, "GetPartitions", json_response({"Partitions": [partition]})):
+        of_others = account.reports.published_periods(DAG.dag_id, runs_changed_at="later")
+    assert of_others == {}
+    refused = json_error("AccessDeniedException", "no")
+    with answered(account.glue, "GetPartitions", refused), pytest.raises(UnreadableReportError):
+        account.reports.published_periods("others_weekly")
+    page._partitions.expire(time.monotonic() + 10)  # as time does
+    assert account.reports.published_periods("others_weekly") == {}
 
 
 def test_of_a_report_without_parquet_no_rows_are_shown(account: Account) -> None:
     manifest = published(account)
     objects = tuple(item for item in manifest.objects if item.format != "parquet")
     of_csv = manifest.model_copy(update={"objects": objects})
-    says = r"^This report publishes no Parquet, so its rows are not shown\. Download them\.$"
-    with pytest.raises(LakeError, match=says):
+    says = (
+        r"^This report publishes no Parquet, so its rows are not shown\. Download them instead\.$"
+    )
+    with pytest.raises(UnreadableReportError, match=says):
         shown(account, of_csv)

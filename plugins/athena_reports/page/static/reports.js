@@ -1,0 +1,41 @@
+// What is known of the reports: a heading of each, and the periods of those that were looked at.
+
+import { read } from "./api.js";
+
+export const known = { reports: [], isListed: false };
+export const findReport = (dagId) => known.reports.find((report) => report.dag_id === dagId);
+
+// `loadedSince` is the date from which on the periods of a report are known; null for all of them, undefined for none.
+export async function listReports() {
+  const response = await read("reports");
+  known.reports = response.reports.map((heading) => ({ cells: [], problems: [], loadedSince: undefined, ...findReport(heading.dag_id), ...heading }));
+  known.isListed = true;
+}
+
+// Loads the periods of reports from a date on, or all if it is null. Returns whether there is something new.
+export async function loadPeriods(reports, since) {
+  const params = new URLSearchParams(since ? { since } : {});
+  for (const report of reports) {
+    params.append("dag_id", report.dag_id);
+    if (report.loadedSince === since) params.append("known", report.digest);
+  }
+  const response = await read(`coverage?${params}`);
+  for (const report of reports) {
+    const row = response.reports.find((row) => row.dag_id === report.dag_id);
+    if (row) Object.assign(report, row, { cells: row.cells.map((values) => withNames(values, response.fields)) });
+    report.loadedSince = since;
+  }
+  return response.reports.length > 0;
+}
+
+// Each cell comes as an array of values; the response names its fields once for all of them.
+function withNames(values, fields) {
+  const cell = Object.fromEntries(fields.map((name, place) => [name, values[place]]));
+  return { ...cell, day: dayOf(cell.date) };
+}
+
+// The day of a date or a period id, such as 2026-11-15, 2026-11, 2026-Q4 or 2026; NaN for another text.
+export function dayOf(text) {
+  const date = text.trim().replace(/-Q([1-4])$/i, (_, quarter) => `-${String(quarter * 3 - 2).padStart(2, "0")}`);
+  return /^\d{4}(-\d{2}){0,2}$/.test(date) ? Date.parse(date) / 86_400_000 : NaN;
+}
