@@ -26,6 +26,7 @@ from airflow.providers.common.compat.sdk import (
 from athena_reports import weekly
 from athena_reports.aws.s3 import S3, S3Error, split_uri
 from athena_reports.delivery import attachment
+from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.version_reader import VersionReader
 from athena_reports_cli.local.services import Services
@@ -70,21 +71,15 @@ class Deliveries:
         channel: str,
         *,
         clears: int = 0,
-        retries_before: int | None = None,
         run_id: str = "event-1",
         period_id: str = WEEK.id,
     ) -> Any:
-        """Run the task of a channel, as the event of a publication starts it.
-
-        `retries_before` is how many retries the DAG file declared when the run began; None for as
-        many as now.
-        """
+        """Run the task of a channel, as the event of a publication starts it."""
         dag = self.dags[f"{self.name}_weekly_deliver"]
         run = replace(DagRun.manual(SOON), run_type="asset_triggered", partition_key=period_id)
         ti = TaskInstance(dag_id=dag.dag_id, run_id=run_id, try_number=1 + clears)
         task, context = prepare(dag.get_task(channel), ti, run_id, run)
-        retries = task.retries if retries_before is None else retries_before
-        ti.max_tries = retries + clears
+        ti.max_tries = task.retries + clears
         return execute(task, context)
 
 
@@ -134,10 +129,9 @@ class PublishedExample:
         return self.manifest["bucket"], f"{self.name}/weekly/{WEEK.id}/receipts/"
 
     def forget_deliveries(self) -> None:
-        """Remove all receipts, and what tasks have noted of their tries."""
+        """Remove all claims and receipts."""
         bucket, folder = self.receipts
-        for prefix in (folder, folder.replace("/receipts/", "/tries/")):
-            boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=prefix).delete()
+        boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=folder).delete()
 
 
 @pytest.fixture(scope="module")
@@ -405,7 +399,7 @@ def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
     with raises_retried(r"b@example.com: 451 try later; c@exa"):
         deliveries.deliver("sales")
     del answers["b@example.com"]
-    with pytest.raises(AirflowFailException, match=r"refuses c@example.com: 550 no such user"):
+    with pytest.raises(AirflowFailException, match=r"refused c@example.com: 550 no such user"):
         deliveries.deliver("sales")
     with pytest.raises(AirflowSkipException):  # nothing is left for a retry
         deliveries.deliver("sales")
@@ -415,10 +409,10 @@ def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
         "a@example.com, b@example.com, c@example.com"
     }
     bucket, folder = published_example.receipts
-    key = f"{folder}{published_example.manifest['version']}/sales/1.json"
+    key = f"{folder}{published_example.manifest['version']}/sales/2.json"
     stored = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     receipt = json.loads(stored)
-    assert receipt["recipients"] == ["a@example.com", "b@example.com"]
+    assert receipt["recipients"] == ["b@example.com"]
     assert receipt["refused"] == {"c@example.com": "550 no such user"}
 
 
@@ -433,62 +427,47 @@ def test_a_cleared_task_sends_again(deliveries: Deliveries) -> None:
     assert not second["Subject"].startswith("Correction")
 
 
-def test_a_receipt_that_cannot_be_written_is_told_and_sends_once(
+def test_a_receipt_that_cannot_be_written_is_told_and_its_claim_is_kept(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pauses: list[float] = []
-    write = Receipt.write
-    answers = [S3Error("SlowDown", retryable=True)] * 2
+    def refuse(*_: Any) -> None:
+        raise S3Error("AccessDenied", retryable=True)
 
-    def slow(receipt: Receipt, *arguments: Any, **options: Any) -> None:
-        if answers:
-            raise answers.pop()
-        write(receipt, *arguments, **options)
-
-    monkeypatch.setattr("time.sleep", pauses.append)
-    monkeypatch.setattr(Receipt, "write", slow)
-    deliveries.deliver("sales")
-    assert pauses[:2] == [1, 10]
-    assert len(deliveries.mails.arrived) == 1
-
-    answers = [S3Error("SlowDown", retryable=True)] * 4
-    pauses.clear()
-    with pytest.raises(AirflowFailException, match="its receipt was not written: SlowDown Do not"):
-        deliveries.deliver("sales", clears=7)
-    assert pauses == [1, 10, 60]
-
-    answers = [S3Error("AccessDenied", retryable=False)]
-    with pytest.raises(AirflowFailException, match="it was sent, but its receipt was not written"):
+    monkeypatch.setattr(Receipt, "write", refuse)
+    with pytest.raises(AirflowFailException) as caught:
+        deliveries.deliver("sales")
+    assert str(caught.value).endswith(
+        "sent, but could not write the receipt: AccessDenied Clear this task only if the channel"
+        " may get the version again."
+    )
+    with raises_retried("another attempt claimed version"):
         deliveries.deliver("sales", clears=1)
-
-
-def test_a_receipt_that_is_there_already_is_no_failure(
-    deliveries: Deliveries,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """S3 has done the write, and its answer was lost."""
-    write = Receipt.write
-
-    def lose_the_answer(receipt: Receipt, *arguments: Any, **options: Any) -> None:
-        write(receipt, *arguments, **options)
-        write(receipt, *arguments, **options)
-
-    monkeypatch.setattr(Receipt, "write", lose_the_answer)
-    assert deliveries.deliver("sales")["number"] == 1
     assert len(deliveries.mails.arrived) == 1
-    says = "period 2025-03-09, channel sales: there is a receipt already"
-    assert says in capsys.readouterr().out
 
 
-def test_nothing_is_sent_where_no_receipt_could_be_written(
+def test_of_two_attempts_that_see_no_claim_one_sends(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: S3, uri: str) -> None:
-        assert uri.endswith("/2025-03-09/receipts/")
+    claim = DeliverOperator._claim
+
+    def claim_after_another(*arguments: Any) -> str:
+        claim(*arguments)
+        return claim(*arguments)
+
+    monkeypatch.setattr(DeliverOperator, "_claim", claim_after_another)
+    with raises_retried("another attempt has just claimed version .*; will retry"):
+        deliveries.deliver("sales")
+    assert deliveries.mails.arrived == []
+
+
+def test_nothing_is_sent_where_nothing_can_be_claimed(
+    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: S3, uri: str, *__: Any, **___: Any) -> None:
+        assert "/2025-03-09/receipts/" in uri
         raise S3Error("AccessDenied", retryable=False)
 
-    monkeypatch.setattr(S3, "try_upload", refuse)
+    monkeypatch.setattr(S3, "write", refuse)
     with pytest.raises(AirflowFailException, match="AccessDenied"):
         deliveries.deliver("sales")
     assert deliveries.mails.arrived == []

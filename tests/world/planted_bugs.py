@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from copy import copy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, cast
 
@@ -18,8 +18,9 @@ from greenlet import getcurrent
 from athena_reports.alerts.record import AlertRecord
 from athena_reports.aws.s3 import S3
 from athena_reports.delivery import deliver
-from athena_reports.delivery.decision import Send, Try
+from athena_reports.delivery.decision import Attempt, Decision, Send
 from athena_reports.delivery.deliver import DeliverOperator
+from athena_reports.delivery.receipt import History
 from athena_reports.delivery.sending import Sent
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.maintenance import cleanup
@@ -36,6 +37,7 @@ from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 from tests.support.airflow_run import TaskInstance
 from tests.support.memory_athena import MemoryAthena
+from tests.world.deliveries_model import RETRIES
 from tests.world.world import World
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -219,26 +221,27 @@ def a_triggerer_that_lost_a_wait_stops_its_query(patch: pytest.MonkeyPatch) -> N
 
 
 def a_receipt_is_written_before_the_sending(patch: pytest.MonkeyPatch) -> None:
-    decide = DeliverOperator._decide
+    claim = DeliverOperator._claim
 
-    def decide_and_note(
-        operator: DeliverOperator, manifest: Manifest, receipts: Any, asking: Try, published: Any
-    ) -> Send:
-        decision = decide(operator, manifest, receipts, asking, published)
-        operator._keep(Sent(), decision, manifest, asking, published)
-        return decision
+    def claim_and_note(operator: DeliverOperator, message: Send, published: Any) -> str:
+        attempt = Attempt("event-1", RETRIES, RETRIES, datetime.now(UTC))
+        receipt = operator._receipt(Sent(), message, published.manifest, attempt)
+        receipt.write(published.location, published.s3)
+        return claim(operator, message, published)
 
-    patch.setattr(DeliverOperator, "_decide", decide_and_note)
+    patch.setattr(DeliverOperator, "_claim", claim_and_note)
 
 
 def a_receipt_is_of_a_period(patch: pytest.MonkeyPatch) -> None:
     decide = deliver.decide
 
-    def decide_by_period(channel: str, manifest: Manifest, receipts: Any, *others: Any) -> Any:
+    def decide_by_period(
+        channel: str, manifest: Manifest, history: History, *others: Any
+    ) -> Decision:
         of_any_version = [
-            receipt.model_copy(update={"version": manifest.version}) for receipt in receipts
+            receipt.model_copy(update={"version": manifest.version}) for receipt in history.receipts
         ]
-        return decide(channel, manifest, of_any_version, *others)
+        return decide(channel, manifest, history._replace(receipts=of_any_version), *others)
 
     patch.setattr(deliver, "decide", decide_by_period)
 

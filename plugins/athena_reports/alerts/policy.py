@@ -38,8 +38,4 @@ class AlertPolicy:
         Those of failures, if there are any. Otherwise those of another kind, so that somebody is
         told in any case.
         """
-        if self.on_failure:
-            return self.on_failure
-        if self.on_late:
-            return self.on_late
-        return self.on_warning
+        return self.on_failure or self.on_late or self.on_warning

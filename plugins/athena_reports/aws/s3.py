@@ -56,7 +56,7 @@ class StoredObject(BaseModel, frozen=True):
     uri: str
     bytes: int
     modified: datetime
-    etag: str = ""
+    etag: str
 
 
 def split_uri(uri: str) -> tuple[str, str]:

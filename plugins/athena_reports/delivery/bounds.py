@@ -1,4 +1,4 @@
-"""Whom a report may be delivered to: `ATHENA_REPORTS_RECIPIENTS` names the domains and channels."""
+"""The recipients that a deployment allows, by `ATHENA_REPORTS_RECIPIENTS`."""
 
 from collections.abc import Collection
 from typing import assert_never
@@ -15,7 +15,7 @@ _PRODUCTION = "prd"
 
 
 def problem_of_recipients(channel: Channel, settings: Settings) -> str:
-    """Say why a deployment does not deliver to a channel; empty if it does."""
+    """Return why a deployment does not deliver to a channel; empty if it does."""
     bounded_by = _bounded_by(channel)
     if not bounded_by:
         return ""
@@ -23,14 +23,11 @@ def problem_of_recipients(channel: Channel, settings: Settings) -> str:
         if settings.environment != _PRODUCTION:
             return ""
         needed = ",".join(sorted(bounded_by))
+        return f"ATHENA_REPORTS_RECIPIENTS is not set. Set it to {needed}."
+    refused = sorted(set(bounded_by) - settings.recipients)
+    if refused:
         return (
-            f"the environment {_PRODUCTION} says nowhere whom it may deliver to."
-            f" Set ATHENA_REPORTS_RECIPIENTS, such as to {needed}."
-        )
-    strangers = sorted(set(bounded_by) - settings.recipients)
-    if strangers:
-        return (
-            f"ATHENA_REPORTS_RECIPIENTS does not allow {', '.join(strangers)}."
+            f"ATHENA_REPORTS_RECIPIENTS does not include {', '.join(refused)}."
             " Correct the recipient, or add it there."
         )
     return ""
@@ -44,6 +41,6 @@ def _bounded_by(channel: Channel) -> Collection[str]:
         case SlackChannel(channel=name_in_slack):
             return {name_in_slack.lower()}
         case NotifierChannel():
-            return ()  # only the notifier knows whom it tells
+            return ()  # only the notifier knows its recipients
         case _:
             assert_never(channel)

@@ -1,11 +1,11 @@
-"""Where the versions of a report are delivered to, as its author declares it."""
+"""The channels that a report is delivered to, as its author declares them."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from email.errors import MessageError
 from email.headerregistry import Address
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -24,7 +24,7 @@ _MOST_ROWS_IN_SLACK = 50
 
 def _require_name(name: str) -> str:
     if not re.fullmatch(_NAME_PATTERN, name):
-        raise ValueError("use up to 40 lower-case letters, digits, '_' and '-', a letter first")
+        raise ValueError("use up to 40 lower-case letters, digits, _ and -, with a letter first")
     return name
 
 
@@ -57,7 +57,7 @@ def _require_address(address: str) -> None:
         parsed = Address()
     is_plain = address.isascii() and address.isprintable() and " " not in address
     if not (parsed.username and parsed.domain and is_plain):
-        raise ValueError(f"{address!r} is no mail address. Write it as in 'sales@example.com'")
+        raise ValueError(f"{address!r} is not a mail address, such as sales@example.com")
 
 
 _Name = Annotated[str, AfterValidator(_require_name)]
@@ -74,13 +74,13 @@ class MailChannel(Declaration):
     """Deliver by mail: the first rows in the mail, all of them in an attachment.
 
     Attributes:
-        name: Name of the channel. Receipts are kept by it. A channel of another name is a new one,
-            and begins with the next version.
-        to: Addresses. They are no part of the channel's identity.
-        rows: How many of the first rows the mail shows.
-        bar: A numeric column that is shown as bars, and whose total is told.
-        columns: The columns of the table, in this order. Without any, it has rank, key with its
-            name, up to four measures, and movement. The attachment has all columns.
+        name: Name of the channel, up to 40 characters. A channel of another name is a new one, and
+            begins with the next version.
+        to: Addresses. They can change without making it a new channel.
+        rows: How many of the first rows the mail shows, 1 to 200.
+        bar: A numeric column, shown as bars and with its total. It is the first measure.
+        columns: The columns of the table, in this order. By default rank, key with its name, up to
+            four measures, and movement. The attachment has all columns.
         attach: `xlsx` for a workbook of all rows, `csv` for a CSV that spreadsheets read safely.
         language: Of dates, numbers and sentences: `en` or `ja`.
         conn_id: Airflow connection of type `smtp`.
@@ -97,6 +97,13 @@ class MailChannel(Declaration):
     language: Language = "en"
     conn_id: _ConnectionId = "smtp_default"
 
+    @pydantic.model_validator(mode="after")
+    def _require_bar_in_table(self) -> Self:
+        names = {name.lower() for name in self.columns}
+        if self.bar and names and self.bar.lower() not in names:
+            self.refuse("bar", f"columns leaves {self.bar!r} out. Add it there, or leave bar out.")
+        return self
+
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
 class SlackChannel(Declaration):
@@ -105,8 +112,8 @@ class SlackChannel(Declaration):
     Attributes:
         name: Name of the channel, see `mail`.
         channel: The channel in Slack, such as `#sales`, or its id.
-        rows: How many of the first rows are shown.
-        bar: A numeric column whose total is told.
+        rows: How many of the first rows are shown, 1 to 50.
+        bar: A numeric column whose total is shown.
         language: Of dates, numbers and sentences: `en` or `ja`.
         conn_id: Airflow connection of type `slack`.
     """
@@ -128,8 +135,8 @@ class NotifierChannel(Declaration):
     Attributes:
         name: Name of the channel, see `mail`.
         notifier: The notifier, whose templates have `delivery.subject` and `delivery.text`.
-        rows: How many of the first rows the text shows.
-        bar: A numeric column whose total is told.
+        rows: How many of the first rows the text shows, 1 to 200.
+        bar: A numeric column whose total is shown.
         language: Of dates, numbers and sentences: `en` or `ja`.
     """
 

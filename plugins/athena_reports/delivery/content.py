@@ -6,16 +6,16 @@ before a `Content` is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from athena_reports.delivery.language import Number
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.column import Column
-from athena_reports.rows.columns import TableColumn
-from athena_reports.rows.differences import Change, Differences
+from athena_reports.rows.columns import TableColumn, is_number
+from athena_reports.rows.differences import Differences
 from athena_reports.rows.transforms import LibraryTransform
 
 
@@ -61,67 +61,17 @@ class Correction:
 
     Attributes:
         published_at: When that version was published, with a time zone.
-        added: The number of rows that it did not have.
-        removed: The number of rows that only it had.
-        changed: The number of rows that have other values for the same key.
-        columns: How many of the changed rows differ in a column, without private columns.
-        columns_added: Names of the columns that it did not have.
-        columns_removed: Names of the columns that only it had.
-        names: Names of the values in `Change.key` of the examples.
-        examples: A few rows, without the values of private columns.
-        rows_kept: Whether its rows are still there. If not, nothing else is known.
-        is_empty: Whether nothing differs of what may be shown.
+        differences: What differs in the columns that may be delivered; None if the rows of that
+            version are no longer kept.
     """
 
     published_at: datetime
-    added: int = 0
-    removed: int = 0
-    changed: int = 0
-    columns: Mapping[str, int] = field(default_factory=dict)
-    columns_added: tuple[str, ...] = ()
-    columns_removed: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    examples: tuple[Change, ...] = ()
-    rows_kept: bool = True
-    is_empty: bool = False
+    differences: Differences | None
 
-    @classmethod
-    def of(
-        cls,
-        differences: Differences,
-        columns: Sequence[TableColumn],
-        *,
-        published_at: datetime,
-    ) -> Correction:
-        """Return what is told of differences.
-
-        Args:
-            differences: What `find_differences` found in columns that may leave S3.
-            columns: The columns of the later version, as `find_differences` got them.
-            published_at: When the earlier version was published, with a time zone.
-        """
-        names = differences.key
-        if not names:  # whole rows are compared, by the columns that both versions have
-            names = tuple(
-                column.name for column in columns if column.name not in differences.columns_added
-            )
-        return cls(
-            published_at=published_at,
-            added=differences.added,
-            removed=differences.removed,
-            changed=differences.changed,
-            columns=differences.columns,
-            columns_added=differences.columns_added,
-            columns_removed=differences.columns_removed,
-            names=names,
-            examples=differences.examples,
-            is_empty=differences.is_empty,
-        )
-
-    @classmethod
-    def without_rows(cls, published_at: datetime) -> Correction:
-        """Return the correction of a version whose rows are no longer kept."""
-        return cls(published_at=published_at, rows_kept=False)
+    @property
+    def is_empty(self) -> bool:
+        """Whether the channel has the same rows already, as far as they may be delivered."""
+        return self.differences is not None and self.differences.is_empty
 
 
 @dataclass(frozen=True)
@@ -231,3 +181,29 @@ def movement_of(
             rank, previous_rank, into = names
             return Movement(rank, previous_rank, into)
     return None
+
+
+def rank_columns(movement: Movement | None) -> tuple[str, str, str]:
+    """Return the names of rank, previous rank and movement, as far as a report has them."""
+    if movement is None:
+        return "rank", "previous_rank", "movement"
+    return movement.rank, movement.previous_rank, movement.into
+
+
+def measures_of(
+    columns: Sequence[ContentColumn], key: Collection[str], bar: str, movement: Movement | None
+) -> list[str]:
+    """Return the columns of numbers without key and ranks; that of the bars comes first.
+
+    Args:
+        columns: The columns that are shown.
+        key: The columns that tell rows apart.
+        bar: The column that is shown as bars; empty for none.
+        movement: How rows moved; None without `transforms.movement`.
+    """
+    others = {*key, *rank_columns(movement)}
+    measures = [item.name for item in columns if is_number(item.type) and item.name not in others]
+    if bar in measures:
+        measures.remove(bar)
+        measures.insert(0, bar)
+    return measures

@@ -1,145 +1,171 @@
-"""Whether a channel gets the version that is published now: decided from its receipts."""
+"""Delivery semantics: which version a channel gets, and how often.
+
+An attempt to send a message
+
+1. claims it, by a conditional write of `<number>.claim`: of two attempts, one sends;
+2. sends it;
+3. writes its receipt, `<number>.json`. If nothing was sent, it removes its claim instead.
+
+**At least once.** A claim without a receipt expires after the task's execution timeout. The next
+attempt then sends the message again, with the same number and so the same `Message-ID`.
+
+**Twice** only if the sender dies, or loses its connection, between the sending and the receipt.
+
+A version has another message only if somebody clears the task, or after a partial refusal: a retry
+sends it to the recipients that were refused temporarily, and the task names the others.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from athena_reports.delivery.channels import Channel, SlackChannel
 from athena_reports.delivery.policy import DeliveryPolicy
-from athena_reports.delivery.receipt import Receipt
+from athena_reports.delivery.receipt import Claim, History, Receipt
 from athena_reports.publication.manifest import Manifest
+
+TIME_TO_SEND = timedelta(minutes=10)
+"""The execution timeout of a task that delivers, after which its claim expires."""
 
 
 @dataclass(frozen=True)
 class Send:
-    """The version is to be sent.
+    """Send the version.
 
     Attributes:
-        number: The number of its receipt.
+        number: Number of the message.
         corrects: The receipt of the version that the channel had before; None if it had none.
-        resumed: The receipt of this sending, if a server has put off some of the recipients. Only
-            these get it now. None if nobody got it yet.
+        resumed: The receipt of a message that some recipients have; only those that were refused
+            temporarily get it now. None for a new message.
+        replaces: The expired claim of this message; None for none.
     """
 
     number: int
     corrects: Receipt | None
     resumed: Receipt | None = None
+    replaces: Claim | None = None
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Another attempt may be sending the version. `reason` says since when."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
 class Hold:
-    """The version is not sent, and somebody has to look.
-
-    Attributes:
-        reason: Why.
-    """
+    """The version is not sent until somebody clears the task. `reason` says why."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Skip:
-    """The version is not sent, as it should be.
-
-    Attributes:
-        reason: Why.
-    """
+    """There is nothing to send. `reason` says why."""
 
     reason: str
 
 
-Decision = Send | Hold | Skip
+Decision = Send | Wait | Hold | Skip
 
 
 @dataclass(frozen=True)
-class Try:
-    """The try of a task that asks.
+class Attempt:
+    """The task that asks.
 
     Attributes:
         run_id: Its run.
-        clears: How often the task was cleared in that run.
+        max_tries: Airflow's `max_tries` of it. A retry does not change it. A clear adds the tries
+            until then to the task's retries.
+        retries: The task's retries.
+        now: The time.
     """
 
     run_id: str
-    clears: int
+    max_tries: int
+    retries: int
+    now: datetime
+
+    @property
+    def is_cleared(self) -> bool:
+        """Whether somebody has cleared the task in this run."""
+        return self.max_tries > self.retries
 
 
 def decide(
     channel_name: str,
     manifest: Manifest,
-    receipts: Sequence[Receipt],
+    history: History,
     policy: DeliveryPolicy,
-    asking: Try,
+    attempt: Attempt,
 ) -> Decision:
     """Decide whether a channel gets the current version of a period.
 
-    A task that somebody has cleared sends once more, whatever was sent before and however old the
-    period is: to clear it is how one asks for that. A retry sends nothing twice.
+    A clear sends the version again, whatever was sent before and however old the period is.
 
     Args:
         channel_name: Name of the channel.
         manifest: The manifest of the period.
-        receipts: The receipts of the channel in this period, in the order of their sending.
+        history: What the channel got of the period.
         policy: When versions are delivered.
-        asking: The try that asks.
+        attempt: The task that asks.
     """
+    receipts = history.receipts
     last = receipts[-1] if receipts else None
-    was_cleared = asking.clears > 0
+    corrects = last
+    resumed = None
     if last is not None and last.version == manifest.version:
-        own = _own_receipt(receipts, manifest.version, asking)
+        own = _own_receipt(receipts, manifest.version, attempt)
         if own is not None and own.put_off:
-            return Send(
-                number=own.number,
-                corrects=_receipt_of(own.corrects, receipts),
-                resumed=own,
-            )
-        if own is not None or not was_cleared:
+            resumed = own
+        elif own is not None or not attempt.is_cleared:
             since = f"{last.sent_at:%F %T} UTC"
             return Skip(f"{channel_name} has version {manifest.version} since {since}")
         corrects = _receipt_of(last.corrects, receipts)
-        return Send(number=_next_number(receipts, manifest.version), corrects=corrects)
-    if not was_cleared:
+    elif not attempt.is_cleared:
         refusal = _refusal(channel_name, manifest, last, policy)
         if refusal is not None:
             return refusal
-    return Send(number=_next_number(receipts, manifest.version), corrects=last)
+    claim = history.claims.get(manifest.version)
+    if claim is None:
+        return Send(_next_number(receipts, manifest.version), corrects, resumed)
+    expires_at = claim.claimed_at + TIME_TO_SEND
+    if attempt.now < expires_at:
+        return Wait(
+            f"another attempt claimed version {manifest.version} at {claim.claimed_at:%F %T} UTC."
+            f" The claim expires at {expires_at:%F %T} UTC"
+        )
+    return Send(claim.number, corrects, resumed, replaces=claim)
 
 
 def thread_of(channel: Channel, receipts: Sequence[Receipt], decision: Send) -> str:
     """Return the id of the message that a new one replies to; empty for none.
 
-    It is the first one of the channel about the period. A channel can have changed its kind since,
-    and a thread of Slack is of one channel there.
+    It is the channel's first message about the period. The channel can have changed its kind since,
+    or its channel in Slack, to which a thread belongs.
 
     Args:
         channel: The channel.
         receipts: Its receipts in this period, in the order of their sending.
-        decision: How the new one is sent.
+        decision: How the new message is sent.
     """
     for receipt in receipts:
         if receipt.kind != channel.kind or not receipt.message_id:
             continue
-        if _is_of_another_slack_channel(receipt, channel):
+        if isinstance(channel, SlackChannel) and receipt.recipients != (channel.channel,):
             continue
         if decision.resumed is not None and receipt.message_id == decision.resumed.message_id:
-            return ""  # it is this message, sent to the rest
+            return ""  # it is this message
         return receipt.message_id
     return ""
 
 
-def _is_of_another_slack_channel(receipt: Receipt, channel: Channel) -> bool:
-    match channel:
-        case SlackChannel(channel=name_in_slack):
-            return receipt.recipients != (name_in_slack,)
-        case _:
-            return False
-
-
-def _own_receipt(receipts: Sequence[Receipt], version: str, asking: Try) -> Receipt | None:
-    """Return the receipt that this try, or an earlier one since the last clear, has written."""
-    for receipt in receipts:
-        is_of_run = receipt.run_id == asking.run_id
-        is_of_clear = receipt.clears == asking.clears
-        if is_of_run and is_of_clear and receipt.version == version:
+def _own_receipt(receipts: Sequence[Receipt], version: str, attempt: Attempt) -> Receipt | None:
+    """Return the last receipt that the task has written since it was cleared last."""
+    for receipt in reversed(receipts):
+        written_by = (receipt.version, receipt.run_id, receipt.max_tries)
+        if written_by == (version, attempt.run_id, attempt.max_tries):
             return receipt
     return None
 
@@ -163,7 +189,7 @@ def _refusal(
     last: Receipt | None,
     policy: DeliveryPolicy,
 ) -> Hold | Skip | None:
-    """Return why a version is not sent by itself; None if it is."""
+    """Return why a version is not sent unless the task is cleared; None if it is sent."""
     planned = manifest.delivery
     if planned is None or channel_name not in planned.channels:
         return Skip(f"version {manifest.version} is older than the channel {channel_name}")
@@ -177,5 +203,5 @@ def _refusal(
         return Skip("partitions of its input are missing")
     warned = [check.name for check in manifest.checks if not check.passed]
     if warned:
-        return Hold(f"a check warns of version {manifest.version}: {', '.join(warned)}")
+        return Hold(f"checks of version {manifest.version} warn: {', '.join(warned)}")
     return None

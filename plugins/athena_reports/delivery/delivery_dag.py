@@ -21,20 +21,19 @@ from athena_reports.settings import Settings
 _RETRIES = RetryPolicy(
     retries=12, first_pause=timedelta(minutes=1), factor=2.0, longest_pause=timedelta(minutes=30)
 )
-_ACTIVE_RUNS = 16  # periods whose deliveries wait for a server that is down
+_ACTIVE_RUNS = 16  # a channel that fails for hours holds up no other
 _DOC = """\
-Delivers each version of `{dag_id}` once to each channel: {channels}.
+Delivers each version of `{dag_id}` to each channel: {channels}.
 
 **Schedule.** By the event of a publication within `deliver_within`, or within `correct_within` if
 the period was delivered before. The partition key of a run is the id of the period.
 
 **Input.** What is published of the period when the task runs, and the receipts beside it.
 
-**Rerun.** A task that is cleared sends again. A retry does not, unless its try was killed between
-the sending and the receipt.
+**Rerun.** A task that is cleared sends again. A retry sends what is not delivered yet.
 
-**Permissions.** Read the report bucket, write `receipts/` and `tries/` of its periods; the Airflow
-connections of the channels.
+**Permissions.** Read the report bucket, write and delete below `receipts/` of its periods; the
+Airflow connections of the channels.
 """
 
 
@@ -50,9 +49,8 @@ def build_delivery_dag(
 ) -> None:
     """Build the DAG `<report>_<cadence>_deliver`, with a task for each channel.
 
-    A channel gets one version at a time: two tries at once would both find that it has not got one
-    yet. So a channel that fails for hours holds up no other. Airflow registers the DAG as it is
-    made, so it is not returned.
+    A channel gets one version at a time, so that a correction follows what it corrects. Airflow
+    registers the DAG as it is made, so it is not returned.
 
     Args:
         dag: The report's DAG.

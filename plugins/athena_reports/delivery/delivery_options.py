@@ -38,22 +38,22 @@ def require_deliveries(
         expected = "give a list of channels, such as [mail('sales', to=['sales@example.com'])]."
         report.refuse("deliver", f"{channels!r} is not valid: {expected}")
     if not HAS_KEYED_EVENTS:
-        report.refuse("deliver", "it needs Airflow 3.3 or later. Leave it out, or upgrade.")
+        report.refuse("deliver", "requires Airflow 3.3 or later. Upgrade, or leave it out.")
     if not report.has_table:
-        report.refuse("deliver", "it reads Parquet. Add 'parquet' to outputs.")
+        report.refuse("deliver", "requires Parquet. Add 'parquet' to outputs.")
     if report.columns and all(column.private for column in report.columns.values()):
         report.refuse("deliver", "all columns are private, so there is nothing to deliver.")
     names = [channel.name for channel in channels]
     for name in names:
         if names.count(name) > 1:
-            report.refuse("deliver", f"two channels have the name {name!r}. Rename one of them.")
+            report.refuse("deliver", f"two channels are named {name!r}. Rename one of them.")
     waits = [source.wait for source in report.inputs if source.wait is not None]
     earliest = max([delay, *waits])
     if policy.when == "final":
         earliest = max(earliest, report.late_by)
     if policy.within <= earliest:
-        problem = f"{policy.within} is over before the first version can be sent, {earliest} after"
-        report.refuse("deliver_within", f"{problem} the end of the period. Give more time.")
+        problem = f"{policy.within} is not longer than {earliest}, when the first version can exist"
+        report.refuse("deliver_within", f"{problem}. Increase it.")
     for channel in channels:
         _require_channel(report, channel)
     return tuple(channels)
@@ -62,37 +62,29 @@ def require_deliveries(
 def _require_channel(report: Report, channel: Channel) -> None:
     """Raise ReportError if a channel does not fit the report or the deployment."""
     if isinstance(channel, NotifierChannel) and not isinstance(channel.notifier, BaseNotifier):
-        problem = f"channel {channel.name!r}: {channel.notifier!r} is no notifier of Airflow."
+        problem = f"channel {channel.name!r}: {channel.notifier!r} is not a notifier of Airflow."
         report.refuse("deliver", f"{problem} Give one, such as SnsNotifier(...).")
-    if channel.bar and report.columns:
-        problem = _problem_of_bar(report, channel.bar)
-        if problem:
-            report.refuse("deliver", f"channel {channel.name!r}, bar: {problem}")
-    if isinstance(channel, MailChannel) and report.columns:
-        public = {name.lower() for name, column in report.columns.items() if not column.private}
-        for name in channel.columns:
-            if name.lower() not in public:
-                problem = f"columns: there is no public column {name!r}."
-                choice = f"Choose among {', '.join(sorted(public))}."
-                report.refuse("deliver", f"channel {channel.name!r}, {problem} {choice}")
+    if report.columns:
+        public = {name: column for name, column in report.columns.items() if not column.private}
+        numbers = [name for name, column in public.items() if is_number(duckdb_type(column.type))]
+        if channel.bar and not _is_among(channel.bar, numbers):
+            problem = f"bar: {channel.bar!r} is not a public column of numbers."
+            report.refuse("deliver", f"channel {channel.name!r}, {problem} {_choose(numbers)}")
+        if isinstance(channel, MailChannel):
+            for name in channel.columns:
+                if not _is_among(name, list(public)):
+                    problem = f"columns: {name!r} is not a public column."
+                    advice = _choose(list(public))
+                    report.refuse("deliver", f"channel {channel.name!r}, {problem} {advice}")
     problem = problem_of_recipients(channel, settings())
     if problem:
         report.refuse("deliver", f"channel {channel.name!r}: {problem}")
 
 
-def _problem_of_bar(report: Report, name: str) -> str:
-    """Say why a column cannot be shown as bars; empty if it can."""
-    numbers = []
-    for column_name, column in report.columns.items():
-        if is_number(duckdb_type(column.type)) and not column.private:
-            numbers.append(column_name)
-    by_lower_name = {column_name.lower(): column_name for column_name in report.columns}
-    name = by_lower_name.get(name.lower(), name)  # as the rows are read
-    if name in numbers:
-        return ""
-    choice = f"Choose among {', '.join(numbers)}." if numbers else "Leave it out."
-    if name not in report.columns:
-        return f"there is no column {name!r}. {choice}"
-    if report.columns[name].private:
-        return f"{name} is private. {choice}"
-    return f"{name} is no number. {choice}"
+def _is_among(name: str, columns: Sequence[str]) -> bool:
+    """Whether a column is among others, in any case of its letters."""
+    return name.lower() in {column.lower() for column in columns}
+
+
+def _choose(columns: Sequence[str]) -> str:
+    return f"Choose among {', '.join(columns)}." if columns else "Leave it out."

@@ -96,11 +96,6 @@ def _final_errors(manifest: Manifest, reader: VersionReader) -> Iterator[None]:
 
 
 def _corrects_nothing(content: Content) -> bool:
-    """Whether the channel has the same rows already.
-
-    A damaged version is replaced by the same rows, and a restatement can change only what is
-    private.
-    """
     return content.correction is not None and content.correction.is_empty
 
 
@@ -121,13 +116,13 @@ def _send_mail(
     if _corrects_nothing(content):
         return Sent()
     recipients = channel.to
+    message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{sender.domain}>"
     if decision.resumed is not None:
         put_off = decision.resumed.put_off
-        # An author may have dropped somebody since.
         recipients = tuple(address for address in channel.to if address in put_off)
-        if not recipients:
-            return Sent(message_id=decision.resumed.message_id)
-    message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{sender.domain}>"
+        message_id = decision.resumed.message_id
+        if not recipients:  # the author has removed them since
+            return Sent(message_id=message_id)
     with _final_errors(manifest, reader):
         columns = TableColumns.of(channel, content)
         content, attachment = with_attachment(content, channel, manifest, reader)

@@ -34,14 +34,6 @@ _VALUES_IN_EXAMPLE = 6
 
 
 @dataclass(frozen=True)
-class Notice:
-    """What a reader has to know before the numbers."""
-
-    kind: Literal["preview", "correction", "provisional", "partial", "warned"]
-    text: str
-
-
-@dataclass(frozen=True)
 class Link:
     """An address, and what to call it."""
 
@@ -65,7 +57,7 @@ class Sentences:
         links: Where to look further.
     """
 
-    notices: tuple[Notice, ...]
+    notices: tuple[str, ...]
     headline: str
     figures: tuple[str, ...]
     differences: tuple[str, ...]
@@ -124,30 +116,33 @@ def sentences(content: Content, shown: Sequence[str], language: Language) -> Sen
     )
 
 
-def _notices(content: Content, language: Language) -> tuple[Notice, ...]:
+def _notices(content: Content, language: Language) -> tuple[str, ...]:
     notices = []
     if content.is_preview:
-        notices.append(Notice("preview", phrase(language, "preview")))
+        notices.append(phrase(language, "preview"))
     if content.correction is not None:
-        text = _correction(content.correction, content, language)
-        notices.append(Notice("correction", text))
+        notices.append(_correction(content.correction, content, language))
     if content.provisional:
         when = _instant(content.settles_at, content, language)
-        notices.append(Notice("provisional", phrase(language, "provisional", when=when)))
+        notices.append(phrase(language, "provisional", when=when))
     if content.partial:
-        notices.append(Notice("partial", _partial(content, language)))
+        notices.append(_partial(content, language))
     if content.warned_checks:
-        notices.append(Notice("warned", _warned(content, language)))
+        notices.append(_warned(content, language))
     return tuple(notices)
 
 
 def _correction(correction: Correction, content: Content, language: Language) -> str:
     when = _instant(correction.published_at, content, language)
-    if not correction.rows_kept:
+    found = correction.differences
+    if found is None:
         return phrase(language, "correction_without_rows", when=when)
     counts = []
-    for kind in ("added", "removed", "changed"):
-        count = getattr(correction, kind)
+    for kind, count in (
+        ("added", found.added),
+        ("removed", found.removed),
+        ("changed", found.changed),
+    ):
         if count:
             counts.append(phrase(language, kind, count=number_in_words(count)))
     if not counts:
@@ -235,25 +230,25 @@ def _decimal(number: Number) -> Decimal:
 
 
 def _differences(content: Content, language: Language) -> tuple[str, ...]:
-    correction = content.correction
-    if correction is None:
+    if content.correction is None or content.correction.differences is None:
         return ()
+    found = content.correction.differences
     texts = []
-    if correction.columns:
+    if found.columns:
         columns = []
-        for name, rows in correction.columns.items():
+        for name, rows in found.columns.items():
             count = number_in_words(rows)
             column = phrase(language, "changed_column", column=one_line(name), count=count)
             columns.append(column)
         texts.append(phrase(language, "changed_columns", columns=_listed(columns, language)))
     for kind, names in (
-        ("columns_added", correction.columns_added),
-        ("columns_removed", correction.columns_removed),
+        ("columns_added", found.columns_added),
+        ("columns_removed", found.columns_removed),
     ):
         if names:
             listed = _listed([one_line(name) for name in names], language)
             texts.append(phrase(language, kind, columns=listed))
-    examples = [_example(change, correction.names, language) for change in correction.examples]
+    examples = [_example(change, found.paired_by, language) for change in found.examples]
     return (*texts, *examples)
 
 

@@ -94,7 +94,7 @@ def _message(
     """Return the message with the first rows of a table."""
     shown = [column.name for column in table]
     said = sentences(replace(content, rows=content.rows[:rows]), shown, language)
-    blocks: list[Block | None] = [_context(notice.text) for notice in said.notices]
+    blocks: list[Block | None] = [_context(notice) for notice in said.notices]
     blocks.append(HeaderBlock(text=_plain([said.headline], _LONGEST_HEADER)))
     blocks.append(_section([*said.figures, *said.differences, said.empty]))
     if rows:
@@ -104,8 +104,7 @@ def _message(
         links = "  ".join(_link(link) for link in said.links)
         blocks.append(SectionBlock(text=MarkdownTextObject(text=links, verbatim=True)))
     blocks.append(_context(" ".join(said.origin)))
-    notices = [notice.text for notice in said.notices]
-    text = " ".join([subject(content, language), *notices, *said.figures[:1]])
+    text = " ".join([subject(content, language), *said.notices, *said.figures[:1]])
     sent = [block.to_dict() for block in blocks if block is not None]
     return SlackMessage(_escaped(text, _LONGEST_NOTIFICATION), sent)
 

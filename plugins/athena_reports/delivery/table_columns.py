@@ -1,12 +1,11 @@
 """Which columns a table shows that has no room for all of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from athena_reports.delivery.channels import MailChannel
-from athena_reports.delivery.content import Content
+from athena_reports.delivery.content import Content, measures_of, rank_columns
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.rows.columns import is_number
 
 _MOST_MEASURES = 4
 _MOST_NARROW = 4
@@ -36,7 +35,7 @@ class TableColumns(NamedTuple):
         for name in channel.columns:
             if name.lower() not in spelt:
                 raise DeliveryError(
-                    f"columns=: the rows have no column {name!r}. Choose among"
+                    f"columns: the rows have no column {name!r}. Choose among"
                     f" {', '.join(spelt.values())}."
                 )
         shown = [spelt[name.lower()] for name in channel.columns]
@@ -46,32 +45,22 @@ class TableColumns(NamedTuple):
     def usual(cls, content: Content) -> Self:
         """Return rank, key with its name, some measures, and movement; all columns without any."""
         names = [column.name for column in content.columns]
-        rank, previous_rank, movement = "rank", "previous_rank", "movement"
-        if content.movement is not None:
-            rank = content.movement.rank
-            previous_rank = content.movement.previous_rank
-            movement = content.movement.into
-        not_entries = (rank, previous_rank, movement)
-        key = [name for name in content.key if name not in not_entries]
+        ranks = rank_columns(content.movement)
+        rank, _, movement = ranks
+        key = [name for name in content.key if name not in ranks]
         if not key:
             texts = [column.name for column in content.columns if column.type == "VARCHAR"]
-            key = [name for name in texts if name not in not_entries][:1]
+            key = [name for name in texts if name not in ranks][:1]
         labels = [label_of(name, names) for name in key]
-        numbers = [column.name for column in content.columns if is_number(column.type)]
-        measures = [name for name in numbers if name not in (*not_entries, *key)]
-        if content.bar in measures:  # it is shown in any case
-            measures.remove(content.bar)
-            measures.insert(0, content.bar)
+        measures = measures_of(content.columns, key, content.bar, content.movement)
         measures = measures[:_MOST_MEASURES]
         shown = {rank, *key, *labels, *measures, movement}
         narrow = {rank, *labels, *measures[:1], movement}
         if shown.isdisjoint(names):
             return cls(names, names[:_MOST_NARROW])
-        return cls(_among(names, shown), _among(names, narrow))
-
-
-def _among(names: Sequence[str], chosen: Collection[str]) -> list[str]:
-    return [name for name in names if name in chosen]
+        return cls(
+            [name for name in names if name in shown], [name for name in names if name in narrow]
+        )
 
 
 def label_of(column: str, names: Sequence[str]) -> str:

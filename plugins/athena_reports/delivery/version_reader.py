@@ -13,6 +13,7 @@ from athena_reports.delivery.content import (
     ContentColumn,
     Correction,
     Movement,
+    measures_of,
     movement_of,
     shown_columns,
 )
@@ -94,6 +95,9 @@ class VersionReader:
         rows = self.rows(manifest, channel)
         total = total_of(rows.path, bar, self.engine) if bar else None
         before = self._period_before(bar)
+        key = tuple(name for name in manifest.key if name.lower() in names)
+        movement = self._movement(rows, columns)
+        measures = measures_of(columns, key, bar, movement)
         return Content(
             report=self.report.name,
             environment=self.environment,
@@ -108,13 +112,13 @@ class VersionReader:
             columns=columns,
             rows=rows.first(channel.rows),
             total_rows=manifest.rows,
-            key=tuple(name for name in manifest.key if name.lower() in names),
+            key=key,
             bar=bar,
             total=total,
             previous_total=before.total,
             previous_rows=before.rows,
-            movement=self._movement(rows, columns),
-            correction=self._correction(manifest, corrects),
+            movement=movement,
+            correction=self._correction(manifest, corrects, "".join(measures[:1])),
             page_url=links.page,
             query_url=links.query,
         )
@@ -169,10 +173,10 @@ class VersionReader:
         for name in numbers:
             if name.lower() == channel.bar.lower():
                 return name
-        choice = ", ".join(numbers) or "none"
+        choice = ", ".join(numbers)
         raise DeliveryError(
-            f"bar={channel.bar!r} names no column of numbers. The rows have {choice}."
-            " Correct it in the report's file."
+            f"bar: {channel.bar!r} is not a column of numbers that may be delivered. Choose among"
+            f" {choice}."
         )
 
     def _download(self, version: Version) -> Path:
@@ -203,8 +207,16 @@ class VersionReader:
                 total = None  # a cleanup tells of it
         return _Comparison(total, manifest.rows)
 
-    def _correction(self, manifest: Manifest, corrects: Receipt | None) -> Correction | None:
-        """Return what differs from the version of a receipt; None without a receipt."""
+    def _correction(
+        self, manifest: Manifest, corrects: Receipt | None, first_by: str
+    ) -> Correction | None:
+        """Return what differs from the version of a receipt; None without a receipt.
+
+        Args:
+            manifest: The manifest that names the version.
+            corrects: The receipt.
+            first_by: The column whose largest changes are the examples.
+        """
         if corrects is None:
             return None
         published_at = corrects.sent_at
@@ -217,7 +229,7 @@ class VersionReader:
         try:
             self.s3.download(self.location.parquet_uri(corrects.version), old_path)
         except MissingObjectError:
-            return Correction.without_rows(published_at)
+            return Correction(published_at, None)
         new_path = self._download(manifest)
         old_columns = self._columns_of(old_path)
         private = {name.lower() for name in manifest.private_columns}
@@ -227,16 +239,16 @@ class VersionReader:
             # What was private in it is unknown, so a column that only it has is left out.
             known = {column.name.lower() for column in manifest.columns}
             private.update({column.name.lower() for column in old_columns} - known)
-        new_columns = self._deliverable(self._columns_of(new_path), private)
         differences = find_differences(
             old_path,
             new_path,
             self._deliverable(old_columns, private),
-            new_columns,
+            self._deliverable(self._columns_of(new_path), private),
             manifest.key,
             self.engine,
+            first_by=first_by,
         )
-        return Correction.of(differences, new_columns, published_at=published_at)
+        return Correction(published_at, differences)
 
     def _deliverable(
         self, columns: Sequence[TableColumn], private: Collection[str]

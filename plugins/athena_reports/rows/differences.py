@@ -33,7 +33,8 @@ _PAIRS = """
         [{key}]::VARCHAR[] AS key,
         [{old_values}]::VARCHAR[] AS old_values,
         [{new_values}]::VARCHAR[] AS new_values,
-        [{changes}]::BOOLEAN[] AS changes
+        [{changes}]::BOOLEAN[] AS changes,
+        {size} AS size
     FROM (SELECT {columns} FROM {old_file} AS file) AS old_row
     FULL JOIN (SELECT {columns} FROM {new_file} AS file) AS new_row
     ON old_row.pair = new_row.pair AND old_row.repetition = new_row.repetition
@@ -44,6 +45,11 @@ _KEY = "coalesce(new_row.key_{place}, old_row.key_{place})::VARCHAR"
 _OLD_VALUE = "old_row.value_{place}::VARCHAR"
 _NEW_VALUE = "new_row.value_{place}::VARCHAR"
 _IS_CHANGED = "old_row.value_{place} IS DISTINCT FROM new_row.value_{place}"
+# How much a row differs in the column by which examples are ordered.
+_SIZE = """abs(
+    coalesce(try_cast(new_row.{column} AS DOUBLE), 0)
+    - coalesce(try_cast(old_row.{column} AS DOUBLE), 0)
+)"""
 _COUNTS = """
 SELECT
     count(*) FILTER (WHERE kind = 'added'),
@@ -60,13 +66,22 @@ SELECT kind, example.key, example.old_values, example.new_values
 FROM (
     SELECT
         kind,
-        unnest(min({{'key': key, 'old_values': old_values, 'new_values': new_values}}, {limit}))
-            AS example
+        unnest(
+            min(
+                {{
+                    'place': -size,
+                    'key': key,
+                    'old_values': old_values,
+                    'new_values': new_values
+                }},
+                {limit}
+            )
+        ) AS example
     FROM {pairs}
     WHERE kind IS NOT NULL
     GROUP BY kind
 )
-ORDER BY ALL
+ORDER BY kind, example
 """
 
 
@@ -74,7 +89,7 @@ class Change(BaseModel, frozen=True):
     """One row that is `added`, `removed` or `changed`."""
 
     kind: str
-    key: tuple[Value, ...]  # all values of the row if `Differences.key` is empty
+    key: tuple[Value, ...]  # its values of `Differences.paired_by`
     columns: dict[str, tuple[Value, Value]]  # of a changed row: before and after, where they differ
 
 
@@ -83,6 +98,7 @@ class Differences(BaseModel, frozen=True):
 
     # The columns that tell rows apart. If none do, a changed row is one removed and one added.
     key: tuple[str, ...]
+    paired_by: tuple[str, ...]  # the key; without one, all columns that both versions have
     added: int
     removed: int
     changed: int
@@ -109,11 +125,13 @@ def find_differences(
     engine: Engine,
     *,
     with_examples: bool = True,
+    first_by: str = "",
 ) -> Differences:
     """Compare two versions of a period's rows: their Parquet files in the engine's folder.
 
     Whole rows are compared if there is no key, if a version lacks a column of it, or if two rows of
-    a version have the same values in it. Examples take longer than the counts.
+    a version have the same values in it. Examples take longer than the counts. They are the rows
+    with the largest absolute change in the column `first_by`; without it, the first ones by key.
     """
     before = {column.name: column.type for column in old_columns}
     after = {column.name: column.type for column in new_columns}
@@ -126,10 +144,12 @@ def find_differences(
     if row_key:
         paired_by = row_key
         compared = [name for name in names if name not in row_key]
-    pairs = _pairs(old, new, paired_by, compared, retyped)
+    size = _size(first_by, paired_by, compared)
+    pairs = _pairs(old, new, paired_by, compared, retyped, size)
     added, removed, changed, changed_by_column = _count(pairs, compared, engine)
     return Differences(
         key=row_key,
+        paired_by=tuple(paired_by),
         added=added,
         removed=removed,
         changed=changed,
@@ -163,6 +183,7 @@ def _pairs(
     paired_by: Sequence[str],
     compared: Sequence[str],
     retyped: Mapping[str, tuple[str, str]],
+    size: str,
 ) -> str:
     """Return the SQL of the rows of both versions, each beside its row in the other version.
 
@@ -183,11 +204,20 @@ def _pairs(
         old_values=", ".join(_for_each(values, _OLD_VALUE)),
         new_values=", ".join(_for_each(values, _NEW_VALUE)),
         changes=", ".join(changes),
+        size=size,
         is_changed=" OR ".join(["false", *changes]),
         columns=", ".join(columns),
         old_file=read_parquet(old),
         new_file=read_parquet(new),
     )
+
+
+def _size(first_by: str, paired_by: Sequence[str], compared: Sequence[str]) -> str:
+    """Return the SQL of how much a pair of rows differs in a column; 0 without that column."""
+    for prefix, names in (("value", compared), ("key", paired_by)):
+        if first_by in names:
+            return _SIZE.format(column=f"{prefix}_{names.index(first_by)}")
+    return "0"
 
 
 def _for_each(columns: Sequence[str], template: str) -> list[str]:

@@ -121,6 +121,7 @@ def test_a_file_arrives_as_it_is(
     assert (head["Metadata"], head["ContentType"]) == ({"sha256": digest}, "text/csv")
     (listed,) = store.list(f"s3://{bucket}/ro")
     assert (listed.uri, listed.bytes, listed.modified) == (uri, size, head["LastModified"])
+    assert listed.etag == head["ETag"]
 
 
 @pytest.mark.parametrize("size", [200_000, len(BODY)], ids=["whole", "in parts"])
@@ -336,7 +337,10 @@ def test_a_listing_that_breaks_off_in_the_middle_gives_no_part_as_the_whole(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)  # botocore's pauses
     client = new_s3_client()
-    item = "<Key>1/rows</Key><LastModified>2026-11-15T00:00:00Z</LastModified><Size>1</Size>"
+    item = (
+        "<Key>1/rows</Key><LastModified>2026-11-15T00:00:00Z</LastModified><Size>1</Size>"
+        "<ETag>e</ETag>"
+    )
     page = (
         "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t"
         f"</NextContinuationToken><Contents>{item}</Contents></ListBucketResult>"

@@ -12,13 +12,14 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from athena_reports.delivery.content import Content, ContentColumn, Movement
+from athena_reports.delivery.content import Content, ContentColumn, Correction, Movement
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.mail_message import html_part, text_part
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.delivery.sentences import Sentences, sentences
 from athena_reports.delivery.table_columns import TableColumns
 from athena_reports.periods.calendar import weekly
+from athena_reports.rows.differences import Differences
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 WEEK = weekly("sunday", "Asia/Tokyo").period("2026-11-15")
@@ -69,9 +70,26 @@ def receipt(**fields: Any) -> Receipt:
         "recipients": ("a@example.com",),
         "message_id": "<1@example.com>",
         "run_id": "run-1",
-        "clears": 0,
+        "max_tries": 12,
     }
     return Receipt(**usual | fields)
+
+
+def corrected(published_at: datetime, **fields: Any) -> Correction:
+    """A correction in which nothing differs, except for some fields of its differences."""
+    usual: dict[str, Any] = {
+        "key": (),
+        "paired_by": (),
+        "added": 0,
+        "removed": 0,
+        "changed": 0,
+        "columns": {},
+        "columns_added": (),
+        "columns_removed": (),
+        "columns_retyped": {},
+        "examples": (),
+    }
+    return Correction(published_at, Differences(**usual | fields))
 
 
 def content(**fields: Any) -> Content:

@@ -2,61 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-import pytest
-
 from athena_reports import Column, transforms
 from athena_reports.delivery.content import (
-    Correction,
+    ContentColumn,
     Movement,
+    measures_of,
     movement_of,
     shown_columns,
 )
 from athena_reports.rows.columns import TableColumn, columns_of
-from athena_reports.rows.differences import Change, Differences
 from tests.support.engines import engine
-
-BEFORE = datetime(2026, 11, 22, tzinfo=UTC)
-
-
-def test_a_version_without_rows_is_told_as_such() -> None:
-    told = Correction.without_rows(BEFORE)
-    assert not told.rows_kept
-    assert told.published_at == BEFORE
-
-
-@pytest.mark.parametrize(("key", "named"), [(("score",), ("score",)), ((), ("Score", "other"))])
-def test_a_correction_names_the_values_of_its_examples(
-    key: tuple[str, ...], named: tuple[str, ...]
-) -> None:
-    """By the key, else by the columns that both versions have: the earlier one had no `email`."""
-    with engine() as shared:
-        relation = shared.connection.sql("SELECT 1 AS Score, 'x' AS email, 2 AS other")
-        later = columns_of(relation)
-    differences = Differences(
-        key=key,
-        added=1,
-        removed=2,
-        changed=3,
-        columns={"other": 3},
-        columns_added=("email",),
-        columns_removed=("name",),
-        columns_retyped={},
-        examples=(Change(kind="added", key=("1",) * len(named), columns={}),),
-    )
-    told = Correction.of(differences, later, published_at=BEFORE)
-    assert told == Correction(
-        published_at=BEFORE,
-        added=1,
-        removed=2,
-        changed=3,
-        columns={"other": 3},
-        columns_added=("email",),
-        columns_removed=("name",),
-        names=named,
-        examples=differences.examples,
-    )
 
 
 def test_columns_are_those_of_the_version_with_what_the_report_says() -> None:
@@ -93,3 +48,12 @@ def test_movement_is_known_by_its_transform_if_all_its_columns_are_shown() -> No
     assert movement_of([named], columns[:2]) is None
     assert movement_of([transforms.movement()], columns) is None
     assert movement_of([], columns) is None
+
+
+def test_measures_are_numbers_without_key_and_ranks_and_that_of_the_bars_comes_first() -> None:
+    names = ("rank", "user_id", "place", "score", "plays")
+    columns = [ContentColumn(name, "BIGINT") for name in names]
+    columns.append(ContentColumn("name", "VARCHAR"))
+    assert measures_of(columns, ["user_id"], "", None) == ["place", "score", "plays"]
+    movement = Movement("place", "before", "moved")
+    assert measures_of(columns, ["user_id"], "plays", movement) == ["plays", "rank", "score"]

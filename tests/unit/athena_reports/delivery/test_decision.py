@@ -1,4 +1,4 @@
-"""Whether a channel gets a version, by examples and in worlds of publications, kills and clears."""
+"""Delivery semantics, by examples and in worlds of publications, kills, clears and rivals."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,9 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports import mail, slack
-from athena_reports.delivery.decision import Hold, Send, Skip, Try, decide, thread_of
+from athena_reports.delivery.decision import (
+    TIME_TO_SEND,
+    Attempt,
+    Hold,
+    Send,
+    Skip,
+    Wait,
+    decide,
+    thread_of,
+)
 from athena_reports.delivery.policy import DeliveryPolicy
-from athena_reports.delivery.receipt import Receipt
+from athena_reports.delivery.receipt import Claim, History, Receipt
 from athena_reports.publication.manifest import Manifest, PlannedDelivery, Version
 from athena_reports.rows.checks import CheckResult
 from tests.support.calendars import WEEK
@@ -21,6 +30,7 @@ from tests.support.publishing import facts
 POLICY = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "published")
 FINAL = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "final")
 END = WEEK.end_utc
+RETRIES = 12
 WARNING = CheckResult(name="few rows", severity="warn", passed=False, message="1 row")
 
 
@@ -63,7 +73,7 @@ def receipt(
             **more,
         },
         run_id=run,
-        clears=clears,
+        max_tries=RETRIES + clears,
     )
 
 
@@ -73,14 +83,36 @@ def decided(
     policy: DeliveryPolicy = POLICY,
     run: str = "r1",
     clears: int = 0,
+    claim: Claim | None = None,
+    now: float = 1,
 ) -> Any:
-    return decide("sales", published, receipts, policy, Try(run, clears))
+    """Decide some hours after the end of the period."""
+    claims = {} if claim is None else {published.version: claim}
+    attempt = Attempt(run, RETRIES + clears, RETRIES, END + timedelta(hours=now))
+    return decide("sales", published, History(receipts, claims), policy, attempt)
 
 
 def test_a_version_is_sent_once() -> None:
     assert decided(manifest()) == Send(number=1, corrects=None)
     skipped = decided(manifest(), receipt(), run="another event")
     assert skipped == Skip("sales has version v1 since 2025-06-14 16:00:00 UTC")
+
+
+def test_a_claim_of_another_attempt_is_waited_for_until_it_expires() -> None:
+    claim = Claim(number=2, claimed_at=END + timedelta(hours=1), etag="e")
+    timeout = TIME_TO_SEND / timedelta(hours=1)
+    waits = decided(manifest(), claim=claim, now=1 + timeout - 0.001)
+    assert waits == Wait(
+        "another attempt claimed version v1 at 2025-06-14 16:00:00 UTC."
+        " The claim expires at 2025-06-14 16:10:00 UTC"
+    )
+    expected = Send(number=2, corrects=None, replaces=claim)
+    assert decided(manifest(), claim=claim, now=1 + timeout) == expected
+    # Somebody who clears the task waits too, and a claim of another version is none.
+    assert isinstance(decided(manifest(), claim=claim, clears=1), Wait)
+    history = History((), {"v0": claim})
+    attempt = Attempt("r1", RETRIES, RETRIES, END + timedelta(hours=1))
+    assert decide("sales", manifest(), history, POLICY, attempt) == Send(1, None)
 
 
 def test_a_later_version_corrects_the_one_that_the_channel_had_last() -> None:
@@ -126,7 +158,7 @@ def test_what_is_sent(policy: DeliveryPolicy, published: Manifest, sent: bool) -
 
 
 def test_a_version_whose_check_warns_is_held_back() -> None:
-    assert decided(manifest(checks=(WARNING,))) == Hold("a check warns of version v1: few rows")
+    assert decided(manifest(checks=(WARNING,))) == Hold("checks of version v1 warn: few rows")
     passed = WARNING.model_copy(update={"passed": True})
     assert isinstance(decided(manifest(checks=(passed,))), Send)
 
@@ -166,18 +198,17 @@ def test_a_message_replies_to_the_first_one_of_its_kind() -> None:
     assert thread_of(channel, [posted, first], sent) == "<v2.1>"
 
 
-def test_a_retry_sends_only_to_those_that_were_put_off() -> None:
+def test_a_retry_sends_only_to_those_that_were_refused_temporarily() -> None:
     refused = {"b@example.com": "451 try later", "c@example.com": "550 no such user"}
     earlier = receipt("v0", hours=0)
     partly = receipt(refused=refused, corrects="v0")
     assert partly.put_off == ("b@example.com",)
-    assert decided(manifest(), earlier, partly) == Send(number=1, corrects=earlier, resumed=partly)
-    assert decided(manifest(), partly) == Send(number=1, corrects=None, resumed=partly)
-    # Another event, another version, and a refusal for good resume nothing.
+    assert decided(manifest(), earlier, partly) == Send(number=2, corrects=earlier, resumed=partly)
+    # Another event, another version, and a permanent refusal resume nothing.
     assert isinstance(decided(manifest(), partly, run="r2"), Skip)
     assert decided(manifest("v2"), partly).resumed is None
-    for_good = receipt(refused={"c@example.com": "550 no such user"})
-    assert isinstance(decided(manifest(), for_good), Skip)
+    for_good = receipt(number=2, refused={"c@example.com": "550 no such user"})
+    assert isinstance(decided(manifest(), partly, for_good), Skip)
 
 
 # --- worlds
@@ -189,6 +220,7 @@ class World:
 
     current: Manifest = field(default_factory=manifest)
     receipts: list[Receipt] = field(default_factory=list)
+    claims: dict[str, Claim] = field(default_factory=dict)
     arrived: list[tuple[str, int]] = field(default_factory=list)  # version and number
     runs: int = 0
     clears: dict[str, int] = field(default_factory=dict)
@@ -205,29 +237,29 @@ class World:
         self.clears[run] = 0
         return run
 
-    def attempt(self, run: str, *, killed: str = "") -> None:
-        """Let a try of a run go on until it is killed `before` or `after` the sending, or ends."""
-        self.minutes += 1
-        clear = self.clears[run]
-        decision = decided(self.current, *self.receipts, run=run, clears=clear)
-        if not isinstance(decision, Send) or killed == "before":
+    def attempt(self, run: str, *, killed: str = "", minutes: int = 1) -> None:
+        """Let an attempt go on until it is killed `before` or `after` the sending, or ends."""
+        self.minutes += minutes
+        version = self.current.version
+        claim = self.claims.get(version)
+        hours = self.minutes / 60
+        clears = self.clears[run]
+        decision = decided(
+            self.current, *self.receipts, run=run, clears=clears, claim=claim, now=hours
+        )
+        if not isinstance(decision, Send):
             return
-        self.arrived.append((self.current.version, decision.number))
+        assert decision.replaces == claim
+        claimed_at = END + timedelta(minutes=self.minutes)
+        self.claims[version] = Claim(decision.number, claimed_at, "e")
+        if killed == "before":
+            return
+        self.arrived.append((version, decision.number))
         if killed == "after":
             self.kills += 1
             return
-        written = receipt(
-            self.current.version,
-            decision.number,
-            run=run,
-            clears=clear,
-            hours=self.minutes / 60,
-        )
-        assert all(
-            (kept.version, kept.number) != (written.version, written.number)
-            for kept in self.receipts
-        )
-        self.receipts.append(written)
+        del self.claims[version]
+        self.receipts.append(receipt(version, decision.number, run=run, clears=clears, hours=hours))
 
 
 STEPS = st.one_of(
@@ -238,14 +270,14 @@ STEPS = st.one_of(
 )
 
 
-@given(st.lists(STEPS, max_size=12))
+@given(st.lists(st.tuples(STEPS, st.integers(1, 12)), max_size=12))
 def test_each_channel_ends_with_the_current_version_and_gets_nothing_twice_unasked(
-    steps: list[tuple[str, str]],
+    steps: list[tuple[tuple[str, str], int]],
 ) -> None:
     world = World()
     run = world.start()
     asked_again = 0
-    for step, killed in steps:
+    for (step, killed), minutes in steps:
         if step == "publish":
             world.publish()
             continue
@@ -254,8 +286,9 @@ def test_each_channel_ends_with_the_current_version_and_gets_nothing_twice_unask
         if step == "clear":
             world.clears[run] += 1
             asked_again += 1
-        world.attempt(run, killed=killed)
-    world.attempt(world.start())  # the event of the last publication, or what stands in for it
+        world.attempt(run, killed=killed, minutes=minutes)
+    # The event of the last publication, or what stands in for it, when each claim has expired.
+    world.attempt(world.start(), minutes=10)
 
     assert world.receipts[-1].version == world.current.version
     # What arrives twice has one number, so one Message-ID, and a kill between.

@@ -13,13 +13,12 @@ from airflow.sdk import DAG
 from athena_reports import mail
 from athena_reports.aws.s3 import S3
 from athena_reports.delivery import deliver
-from athena_reports.delivery.decision import Send, Try
-from athena_reports.delivery.deliver import DeliverOperator, _Source
+from athena_reports.delivery.decision import Send
+from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.settings import Settings
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
-from tests.support.publishing import Place
 
 
 @pytest.fixture
@@ -58,33 +57,23 @@ def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
     memory_limits: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    source = task._source(WEEK, "about: ")
+    manifest: Any = SimpleNamespace(query=SimpleNamespace(id="q-1"))
+    monkeypatch.setattr(deliver, "read_manifest", lambda *_: (manifest, "etag"))
+    published = task._published(WEEK)
     assert (made_s3[0].owner, made_s3[0].encryption) == ("012345678901", deployment.encryption)
-    assert source.location.folder_uri == "s3://acme-reports/plays/weekly/2025-06-08/"
+    assert published.location.folder_uri == "s3://acme-reports/plays/weekly/2025-06-08/"
 
     def send(channel: Any, _: Any, __: Any, reader: Any, *___: Any, **named: Any) -> Any:
         assert channel is task.channel
         assert (reader.report, reader.environment) == (task.report, "stg")
-        assert (reader.period, reader.location, reader.s3) == (WEEK, source.location, source.s3)
+        assert (reader.period, reader.location, reader.s3) == (
+            WEEK,
+            published.location,
+            published.s3,
+        )
         assert named["thread"] == "<1@example.com>"
 
     monkeypatch.setattr(deliver, "send", send)
     monkeypatch.setattr(AthenaHook, "conn_partition", "aws")
-    manifest: Any = SimpleNamespace(query=SimpleNamespace(id="q-1"))
-    task._send(Send(number=1, corrects=None), manifest, source, "<1@example.com>", {})
+    task._send(Send(number=1, corrects=None), published, "<1@example.com>", {})
     assert memory_limits == ["512MB"]
-
-
-def test_a_clear_is_told_from_retries_that_another_release_has_declared(
-    task: Any, place: Place
-) -> None:
-    source = _Source(WEEK, place.location, place.s3, "about: ")
-
-    def ask(try_number: int, max_tries: int) -> Try:
-        ti = SimpleNamespace(try_number=try_number, max_tries=max_tries)
-        asking: Try = task._try(source, {"ti": ti, "run_id": "event-1"})
-        return asking
-
-    assert task.retries == 3
-    assert [ask(1, 12), ask(2, 12)] == [Try(run_id="event-1", clears=0)] * 2
-    assert [ask(3, 5), ask(4, 5)] == [Try(run_id="event-1", clears=1)] * 2

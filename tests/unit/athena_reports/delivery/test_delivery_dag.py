@@ -117,7 +117,7 @@ def test_each_setting_and_option_reaches_the_tasks(deployment: Settings, tmp_pat
 
     assert dag.is_paused_upon_creation
     assert dag.tags == {"athena-reports-maintenance", "weekly", "stg"}
-    assert "`plays_weekly` once to each channel: sales, team." in dag.doc_md
+    assert "`plays_weekly` to each channel: sales, team." in dag.doc_md
     policy = DeliveryPolicy(timedelta(days=3), timedelta(days=9), "final")
     assert (report_dag.delivery_policy, report_dag.cadence) == (policy, WEEKS)
     assert [channel.name for channel in report_dag.channels] == ["sales", "team"]
@@ -202,36 +202,26 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         (
             [SALES, mail("sales", to=["b@example.com"])],
             {},
-            "field 'deliver': two channels have the name 'sales'. Rename one of them.",
+            "field 'deliver': two channels are named 'sales'. Rename one of them.",
         ),
         (["sales@example.com"], {}, "give a list of channels, such as [mail('sales'"),
         ([Recorder("a")], {}, "give a list of channels, such as [mail('sales'"),
         (
             [notify("topic", "SnsNotifier")],
             {},
-            "channel 'topic': 'SnsNotifier' is no notifier of Airflow. Give one, such as Sns",
+            "channel 'topic': 'SnsNotifier' is not a notifier of Airflow. Give one",
         ),
-        (
-            [SALES],
-            {"deliver_within": timedelta(minutes=5)},
-            "field 'deliver_within': 0:05:00 is over before the first",
-        ),
-        (
-            [SALES],
-            {"deliver_within": timedelta(minutes=5), "deliver_when": "final"},
-            "field 'deliver_within': 0:05:00 is over before the first version can be sent, 0:05:00",
-        ),
+        ([SALES], {"deliver_within": timedelta(minutes=5)}, "field 'deliver_within': 0:05:00 is"),
         (
             [SALES],
             {"deliver_when": "final", "late_by": timedelta(days=7)},
-            "field 'deliver_within': 7 days, 0:00:00 is over before the first version can be sent,"
-            " 7 days, 0:00:00 after the end of the period. Give more time.",
+            "field 'deliver_within': 7 days, 0:00:00 is not longer than 7 days, 0:00:00, when the"
+            " first version can exist. Increase it.",
         ),
         (
             [SALES],
             {"deliver_within": timedelta(hours=6), "inputs": [EARLY_INPUT, LATE_INPUT]},
-            "field 'deliver_within': 6:00:00 is over before the first version can be sent,"
-            " 6:00:00 after",
+            "field 'deliver_within': 6:00:00 is not longer than 6:00:00",
         ),
         (
             [SALES],
@@ -241,7 +231,7 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         (
             [SALES],
             {"outputs": ["csv"]},
-            "field 'deliver': it reads Parquet. Add 'parquet' to outputs.",
+            "field 'deliver': requires Parquet. Add 'parquet' to outputs.",
         ),
     ],
 )
@@ -263,11 +253,7 @@ def test_channels_are_a_list(make_report: MakeReport, channels: Any) -> None:
         assert build_dag(make_report(), WEEKS, deliver=one).channels == (SALES,)
 
 
-def test_a_report_without_a_public_number_has_no_bars(build: Any) -> None:
-    for columns in ({"name": COLUMNS["name"]}, {**COLUMNS, "score": COLUMNS["name"]}):
-        texts = {name: column for name, column in columns.items() if name != "price"}
-        with pytest.raises(ReportError, match=r"bar: name is no number\. Leave it out\."):
-            build(mail("sales", to=["a@example.com"], bar="name"), columns=texts)
+NOT_BARS = "is not a public column of numbers."
 
 
 @pytest.mark.parametrize(
@@ -276,9 +262,9 @@ def test_a_report_without_a_public_number_has_no_bars(build: Any) -> None:
         ("score", ""),
         ("Score", ""),
         ("price", ""),
-        ("points", "bar: there is no column 'points'. Choose among score, price."),
-        ("name", "bar: name is no number. Choose among score, price."),
-        ("salary", "bar: salary is private. Choose among score, price."),
+        ("points", f"bar: 'points' {NOT_BARS} Choose among score, price."),
+        ("name", f"bar: 'name' {NOT_BARS}"),
+        ("salary", f"bar: 'salary' {NOT_BARS}"),
     ],
 )
 @pytest.mark.parametrize("make", [mail, slack], ids=["mail", "slack"])
@@ -294,12 +280,14 @@ def test_bars_are_of_a_column_of_numbers(
     with pytest.raises(ReportError) as caught:
         build(channel, columns=COLUMNS)
     assert says in str(caught.value)
+    with pytest.raises(ReportError, match=f"{NOT_BARS} Leave it out"):
+        build(channel, columns={"name": COLUMNS["name"]})
 
 
 @pytest.mark.parametrize("name", ["points", "salary"])
 def test_a_mail_shows_public_columns_of_the_report_alone(build: Any, name: str) -> None:
     channel = mail("sales", to=["sales@example.com"], columns=["SCORE", name])
-    with pytest.raises(ReportError, match=f"there is no public column '{name}'"):
+    with pytest.raises(ReportError, match=f"'{name}' is not a public column"):
         build(channel, columns=COLUMNS)
 
 
@@ -309,7 +297,7 @@ def test_a_recipient_that_the_deployment_does_not_name_is_refused(
     monkeypatch.setenv("ATHENA_REPORTS_RECIPIENTS", "example.org,#sales")
     settings.cache_clear()
     build(TEAM)
-    with pytest.raises(ReportError, match=r"channel 'sales': .*does not allow example.com"):
+    with pytest.raises(ReportError, match=r"channel 'sales': .*does not include example.com"):
         build(TEAM, SALES)
 
 
@@ -318,5 +306,5 @@ def test_an_airflow_without_keyed_events_is_refused(
 ) -> None:
     monkeypatch.setattr(delivery_options, "HAS_KEYED_EVENTS", False)
     build()
-    with pytest.raises(ReportError, match=r"field 'deliver': it needs Airflow 3\.3 or later"):
+    with pytest.raises(ReportError, match=r"field 'deliver': requires Airflow 3\.3 or later"):
         build(SALES)

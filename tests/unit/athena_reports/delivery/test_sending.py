@@ -15,7 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 from athena_reports import mail, notify, slack
 from athena_reports.aws.s3 import S3Error
 from athena_reports.delivery import send_mail, send_slack
-from athena_reports.delivery.content import Content, Correction
+from athena_reports.delivery.content import Content
 from athena_reports.delivery.decision import Send
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.receipt import Receipt
@@ -25,7 +25,7 @@ from athena_reports.errors import AthenaReportsError
 from athena_reports.rows.engine import Engine
 from tests.support.engines import engine
 from tests.support.notifiers import Broken, Recorder
-from tests.unit.athena_reports.delivery.contents import content, receipt
+from tests.unit.athena_reports.delivery.contents import content, corrected, receipt
 
 SENDER = Address(addr_spec="reports@example.com")
 
@@ -72,7 +72,7 @@ def test_a_notifier_is_asked_for_its_own_words_each_time() -> None:
 def test_nobody_is_told_of_a_correction_in_which_nothing_differs(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    correction = Correction(published_at=datetime(2026, 11, 23, tzinfo=UTC), is_empty=True)
+    correction = corrected(datetime(2026, 11, 23, tzinfo=UTC))
     channels: dict[str, Any] = {
         "notifier": notify("topic", Recorder()),
         "Slack": slack("topic", channel="C0123ABC"),

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from athena_reports.delivery import slack_message as module
-from athena_reports.delivery.content import Content, ContentColumn, Correction
+from athena_reports.delivery.content import Content, ContentColumn
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.sentences import subject
 from athena_reports.delivery.shown_table import shown_table
@@ -26,6 +26,7 @@ from tests.unit.athena_reports.delivery.contents import (
     QUERY_URL,
     all_columns,
     content,
+    corrected,
     spoken,
     tables,
 )
@@ -125,10 +126,10 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
         provisional=True,
         partial=True,
         warned_checks=("expression(score >= plays)",),
-        correction=Correction(
+        correction=corrected(
             datetime(2026, 11, 22, tzinfo=UTC),
             changed=1,
-            names=("user_id",),
+            paired_by=("user_id",),
             examples=(Change(kind="changed", key=("u1",), columns={"score": ("1", "<2>")}),),
         ),
     )
@@ -141,7 +142,7 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
         for line in text["text"].split("\n")
     ]
     assert plain == [
-        *[notice.text for notice in said.notices],
+        *said.notices,
         said.headline,
         *said.figures,
         *said.differences,
@@ -149,8 +150,9 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
         *said.movement,
         " ".join(said.origin),
     ]
-    notices = [notice.text for notice in said.notices]
-    assert unescape(message.text) == " ".join([subject(made, language), *notices, said.figures[0]])
+    assert unescape(message.text) == " ".join(
+        [subject(made, language), *said.notices, said.figures[0]]
+    )
 
 
 @pytest.mark.ci
@@ -172,11 +174,11 @@ def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int
         bar="",
         movement=None,
         warned_checks=(long,),
-        correction=Correction(
+        correction=corrected(
             datetime(2026, 11, 22, tzinfo=UTC),
             added=1,
             columns={long: 1},
-            names=("c0",) * 9,
+            paired_by=("c0",) * 9,
             examples=(Change(kind="added", key=(long,) * 9, columns={}),) * 9,
         ),
     )

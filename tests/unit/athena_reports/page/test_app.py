@@ -1030,7 +1030,7 @@ def put_receipt(account: Account, channel: str, version: str, minutes: int, **mo
         recipients=("a@example.com", "b@example.com"),
         message_id="<1@example.com>",
         run_id="event",
-        clears=0,
+        max_tries=12,
         **more,
     )
     receipt.write(PeriodLocation.of(account.bucket, "sent", WEEK), S3(account.s3))

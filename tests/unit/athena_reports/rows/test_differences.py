@@ -50,14 +50,14 @@ COLUMNS = st.lists(NAMES, min_size=2, max_size=5, unique_by=str.casefold)
 VALUES = st.sampled_from([1, 2, None])
 
 
-def differences(old: pa.Table, new: pa.Table, *key: str) -> Differences:
+def differences(old: pa.Table, new: pa.Table, *key: str, first_by: str = "") -> Differences:
     with engine() as shared:
         paths: list[Path] = []
         for number, table in enumerate((old, new)):
             paths.append(shared.folder / f"{number}.parquet")
             pq.write_table(table, paths[-1])
         columns: Any = [columns_of(shared.connection.from_parquet(str(path))) for path in paths]
-        return find_differences(*paths, *columns, key, shared)
+        return find_differences(*paths, *columns, key, shared, first_by=first_by)
 
 
 def compared(old: list[Row], new: list[Row], *key: str) -> Differences:
@@ -190,6 +190,35 @@ def test_each_kind_of_change_has_examples() -> None:
     changes = {example.key: example.columns for example in found.examples}
     assert changes["both",] == {"value": ("1", "2")}
     assert changes["none",] == {"value": (None, "1")}
+
+
+CHANGES = st.lists(
+    st.tuples(st.integers(-9, 9) | st.none(), st.integers(-9, 9) | st.none()), min_size=1
+)
+
+
+@given(CHANGES, st.booleans())
+def test_the_examples_are_the_largest_changes(
+    changes: list[tuple[int | None, int | None]], is_keyed: bool
+) -> None:
+    """NULL counts as 0, also that of a row which only one version has."""
+    names = [f"{number:03}" for number in range(len(changes))]
+    before, after = (pa.array(side, pa.int64()) for side in zip(*changes, strict=True))
+    old = pa.table({"name": names, "score": before})
+    new = pa.table({"name": names, "score": after})
+    found = differences(old, new, *(["name"] if is_keyed else []), first_by="score")
+
+    differing = {
+        name: pair for name, pair in zip(names, changes, strict=True) if pair[0] != pair[1]
+    }
+    sizes = {
+        "added": {name: abs(new or 0) for name, (_, new) in differing.items()},
+        "removed": {name: abs(old or 0) for name, (old, _) in differing.items()},
+        "changed": {name: abs((new or 0) - (old or 0)) for name, (old, new) in differing.items()},
+    }
+    for kind in ["changed"] if is_keyed else ["added", "removed"]:
+        expected = sorted(differing, key=lambda name: (-sizes[kind][name], name))[:3]
+        assert [item.key[0] for item in found.examples if item.kind == kind] == expected
 
 
 def test_a_key_that_a_version_has_not_is_none() -> None:
