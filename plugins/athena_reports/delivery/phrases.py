@@ -96,7 +96,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         # Around
         "published": "Published on {when}.",
         "origin": "Version {version}, environment {environment}.",
-        "page_link": "Open the Reports page",
+        "page_link": "Open this period on the Reports page",
         "query_link": "Open the query in Athena",
     },
     "ja": {
@@ -171,7 +171,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "too_large_without_address": "ファイルが大きすぎるため添付していません。",
         "published": "公開: {when}",
         "origin": "版: {version}、環境: {environment}",
-        "page_link": "レポートページを開く",
+        "page_link": "この期間をレポートページで開く",
         "query_link": "Athenaでクエリを開く",
     },
 }

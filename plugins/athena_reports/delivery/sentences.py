@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from athena_reports.delivery.content import Content, Correction, Movement
+from athena_reports.delivery.content import Content, Correction, rank_columns
 from athena_reports.delivery.language import (
     NULL,
     Language,
@@ -23,6 +23,7 @@ from athena_reports.delivery.language import (
     value_in_words,
 )
 from athena_reports.delivery.phrases import phrase
+from athena_reports.delivery.table_columns import label_of
 from athena_reports.rows.differences import Change, Value
 
 _WEB_ADDRESS = re.compile(r"https?://[!-~]+")
@@ -295,7 +296,7 @@ def _movement(content: Content, language: Language) -> tuple[str, ...]:
     if new_rows and len(new_rows) == len(content.rows):
         texts.append(phrase(language, "all_new"))
     elif new_rows:
-        new = [_name_of(row, content, movement, language) for row in new_rows]
+        new = [_name_of(row, content, language) for row in new_rows]
         texts.append(phrase(language, "new", names=_first_names(new, language)))
     for kind, rows in (("rises", movement.rises), ("falls", movement.falls)):
         if not rows:
@@ -305,7 +306,7 @@ def _movement(content: Content, language: Language) -> tuple[str, ...]:
             place = phrase(
                 language,
                 "moved",
-                name=_name_of(row, content, movement, language),
+                name=_name_of(row, content, language),
                 before=number_in_words(row[previous_place]),
                 after=number_in_words(row[rank_place]),
             )
@@ -314,24 +315,23 @@ def _movement(content: Content, language: Language) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _name_of(row: Sequence[Any], content: Content, movement: Movement, language: Language) -> str:
-    """Return what a sentence calls a row by: its key, else the first column but the ranks."""
-    ranks = (movement.rank, movement.previous_rank, movement.into)
-    in_key = []
-    others = []
-    for column, value in zip(content.columns, row, strict=True):
-        if column.name in ranks:
-            continue
-        text = NULL
-        if value is not None:
-            text = shortened(one_line(value_in_words(value, language)), _LONGEST_NAME)
-        if column.name in content.key:
-            in_key.append(text)
-        else:
-            others.append(text)
-    if in_key:
-        return " ".join(in_key)
-    return others[0] if others else NULL
+def _name_of(row: Sequence[Any], content: Content, language: Language) -> str:
+    """Return what a sentence calls a row by: its key, with the names of what the key identifies.
+
+    Without a key, it is the first value that is not a rank.
+    """
+    names = [column.name for column in content.columns]
+    values = dict(zip(names, row, strict=True))
+    ranks = rank_columns(content.movement)
+    key = content.key or [name for name in names if name not in ranks][:1]
+    texts = []
+    for name in key:
+        value = values[label_of(name, names)]
+        if value is None:
+            value = values[name]
+        text = NULL if value is None else one_line(value_in_words(value, language))
+        texts.append(shortened(text, _LONGEST_NAME))
+    return " ".join(texts) or NULL
 
 
 def _first_names(names: Sequence[str], language: Language) -> str:

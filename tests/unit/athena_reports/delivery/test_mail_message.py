@@ -127,10 +127,10 @@ rank  user_id  user_name  score (points)  previous_rank  movement
 
 97 more rows are not shown.
 New among the rows shown: u2.
-Biggest rises: u1 (from 3 to 1).
-Biggest falls: u3 (from 1 to 3).
+Biggest rises: Aiko (from 3 to 1).
+Biggest falls: 千葉 (from 1 to 3).
 
-Open the Reports page: https://airflow.example.com/reports/#ranking_weekly/2026-11-15
+Open this period on the Reports page: https://airflow.example.com/reports/#ranking_weekly/2026-11-15
 Open the query in Athena: https://console.aws.amazon.com/athena/home?region=eu-west-1#/history/0f
 
 Published on 22 November 2026, 00:07 (Asia/Tokyo). Version 20261121T150712Z-3f9a, environment prd.

@@ -127,13 +127,13 @@ Added: user_id u1
 Removed: user_id u2
 Changed: user_id u3: score 1 → –
 New among the rows shown: u2.
-Biggest rises: u1 (from 3 to 1).
-Biggest falls: u3 (from 1 to 3).
+Biggest rises: Aiko (from 3 to 1).
+Biggest falls: 千葉 (from 1 to 3).
 97 more rows are not shown.
 The file is too large to be attached.
 Published on 22 November 2026, 00:07 (Asia/Tokyo).
 Version 20261121T150712Z-3f9a, environment prd.
-Open the Reports page
+Open this period on the Reports page
 Open the query in Athena""",
     "ja": """\
 これはプレビューです。ほかの人には送られていません。
@@ -153,13 +153,13 @@ scoreの合計: 1,000,000 points、前週より200,000 points増（+25.0%）
 削除: user_id u2
 変更: user_id u3: score 1 → –
 表示した行のうち新規: u2
-大きく上昇: u1（3→1）
-大きく下降: u3（1→3）
+大きく上昇: Aiko（3→1）
+大きく下降: 千葉（1→3）
 ほかに97行あります。
 ファイルが大きすぎるため添付していません。
 公開: 2026年11月22日 00:07（Asia/Tokyo）
 版: 20261121T150712Z-3f9a、環境: prd
-レポートページを開く
+この期間をレポートページで開く
 Athenaでクエリを開く""",
 }
 
@@ -347,11 +347,11 @@ def moved(rises: Sequence[Any] = (), falls: Sequence[Any] = ()) -> Movement:
 
 
 def test_movement_names_who_is_new_among_the_rows_shown_and_who_of_all_moved_most() -> None:
-    rows = [(place, f"u{place}", "name", 10, None, "new") for place in range(1, 5)]
-    same = (5, "u5", "name", 10, 5, "same")
+    rows = [(place, f"u{place}", None, 10, None, "new") for place in range(1, 5)]
+    same = (5, "u5", None, 10, 5, "same")
     movement = moved(
-        rises=[(70, "u70", "name", 10, 300, "up"), (20, "u20", "name", 10, 90, "up")],
-        falls=[(1_200, "u9", "name", 10, 3, "down")],
+        rises=[(70, "u70", None, 10, 300, "up"), (20, "u20", None, 10, 90, "up")],
+        falls=[(1_200, "u9", None, 10, 3, "down")],
     )
     said = spoken(content(rows=(*rows, same), movement=movement), "en").movement
     assert said == (
@@ -365,7 +365,7 @@ def test_movement_names_who_is_new_among_the_rows_shown_and_who_of_all_moved_mos
 
 def test_a_long_name_is_cut() -> None:
     movement = moved(
-        rises=[(1, "u" * 40, "name", 10, 2, "text")], falls=[(2, "u" * 41, "name", 10, 1, "text")]
+        rises=[(1, "u" * 40, None, 10, 2, "text")], falls=[(2, "u" * 41, None, 10, 1, "text")]
     )
     assert spoken(content(rows=(), movement=movement), "en").movement == (
         f"Biggest rises: {'u' * 40} (from 2 to 1).",
@@ -377,23 +377,23 @@ def test_a_long_name_is_cut() -> None:
 def test_a_row_is_called_by_its_key_as_the_language_writes_it(
     language: Language, name: str
 ) -> None:
-    rows = ((1, date(2026, 11, 15), "x", 10, None, "new"), (2, "b", "y", 10, 2, "same"))
+    rows = ((1, date(2026, 11, 15), None, 10, None, "new"), (2, "b", "y", 10, 2, "same"))
     (new,) = spoken(content(rows=rows, movement=moved()), language).movement
     assert new.rstrip(".").endswith(f": {name}")
 
 
-def test_a_row_is_called_by_all_parts_of_its_key() -> None:
-    movement = moved(rises=[(1, "b", "x", 10, 2, "text"), (4, "d", None, 10, 5, "text")])
-    made = content(rows=(), movement=movement, key=("user_name", "user_id"))
-    assert spoken(made, "en").movement == ("Biggest rises: b x (from 2 to 1), d – (from 5 to 4).",)
+def test_a_row_is_called_by_all_parts_of_its_key_and_by_its_name_if_there_is_one() -> None:
+    movement = moved(rises=[(1, "b", None, 10, 2, "text"), (4, None, None, 7, 5, "text")])
+    made = content(rows=(), movement=movement, key=("user_id", "score"))
+    assert spoken(made, "en").movement == ("Biggest rises: b 10 (from 2 to 1), – 7 (from 5 to 4).",)
 
 
 def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> None:
     """Where the key is private, and so not shown, too."""
     assert spoken(content(key=()), "en").movement == (
         "New among the rows shown: u2.",
-        "Biggest rises: u1 (from 3 to 1).",
-        "Biggest falls: u3 (from 1 to 3).",
+        "Biggest rises: Aiko (from 3 to 1).",
+        "Biggest falls: 千葉 (from 1 to 3).",
     )
     columns = content().columns
     of_ranks = (columns[0], columns[4], columns[5])
