@@ -54,7 +54,7 @@ def workbook(parquet: str) -> Mapping[str, float]:
 
         def write() -> None:
             names = [column.name for column in columns]
-            rows = PublishedRows.of(path, names, engine, zone=cadence.zone, ordered=True)
+            rows = PublishedRows(path, names, engine, zone=cadence.zone, ordered=True)
             content = Content(
                 report="plays",
                 environment="dev",

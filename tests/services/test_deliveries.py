@@ -28,7 +28,6 @@ from athena_reports.aws.s3 import S3, S3Error, split_uri
 from athena_reports.delivery import attachment
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.receipt import Receipt
-from athena_reports.delivery.version_reader import VersionReader
 from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
@@ -474,12 +473,11 @@ def test_nothing_is_sent_where_nothing_can_be_claimed(
 
 
 @pytest.mark.parametrize("channel", ["sales", "team"])
-def test_without_a_connection_nothing_is_read_or_sent(
+def test_without_a_connection_nothing_is_sent(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch, channel: str
 ) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_SMTP_DEFAULT")
     monkeypatch.delenv("AIRFLOW_CONN_SLACK_API_DEFAULT")
-    monkeypatch.setattr(VersionReader, "content", None)
     with raises_retried("There is no Airflow connection"):
         deliveries.deliver(channel)
     assert deliveries.mails.arrived == deliveries.slack.arrived == []

@@ -153,18 +153,22 @@ def warning_callback(
     report: Report, cadence: Cadence, notifiers: Notifiers
 ) -> list[Callable[..., None]] | None:
     """Return the `on_success_callback` of a report's DAG; None without notifiers."""
-    if not notifiers:
-        return None
-    return [partial(_tell_published_warnings, report=report, cadence=cadence, notifiers=notifiers)]
+    return (
+        [partial(_tell_published_warnings, report=report, cadence=cadence, notifiers=notifiers)]
+        if notifiers
+        else None
+    )
 
 
 def failed_delivery_callback(
     report: Report, cadence: Cadence, notifiers: Notifiers
 ) -> list[Callable[..., None]] | None:
     """Return the `on_failure_callback` of the tasks of a delivering DAG; None without notifiers."""
-    if not notifiers:
-        return None
-    return [partial(_tell_failed_delivery, report=report, cadence=cadence, notifiers=notifiers)]
+    return (
+        [partial(_tell_failed_delivery, report=report, cadence=cadence, notifiers=notifiers)]
+        if notifiers
+        else None
+    )
 
 
 def reason_callback(report: Report) -> Callable[[_Context], None]:
@@ -236,9 +240,7 @@ def _period_of_callback(context: _Context, cadence: Cadence, *, param: str = "")
 
 
 def _id_of_period(period: Period | None) -> str:
-    if period is None:
-        return _UNKNOWN_PERIOD
-    return period.id
+    return period.id if period is not None else _UNKNOWN_PERIOD
 
 
 def _reason_of_failure(context: _Context) -> str:
@@ -250,11 +252,7 @@ def _reason_of_failure(context: _Context) -> str:
     ti = context.get("ti")
     if ti is None:
         return reason or "a task failed"
-    if reason is None:
-        reason = _own_kept_reason(ti)
-    if not reason:
-        reason = "it failed"
-    return f"{ti.task_id}: {reason}"
+    return f"{ti.task_id}: {reason or _own_kept_reason(ti) or 'it failed'}"
 
 
 def _own_kept_reason(ti: Any) -> str | None:

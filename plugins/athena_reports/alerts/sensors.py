@@ -85,10 +85,8 @@ class _PeriodSensor(BaseSensorOperator):
     def _late_from(self, period: Period, context: Context) -> datetime:
         """Return the time from which on the period is late."""
         run: Any = context["dag_run"]
-        check_started = run.start_date
-        was_started_by_somebody = run.run_type != "scheduled" or bool(run.clear_number)
-        if was_started_by_somebody:  # who wants to know now
-            check_started = None
+        is_by_schedule = run.run_type == "scheduled" and not run.clear_number
+        check_started = run.start_date if is_by_schedule else None
         return deadline(period.end_utc, self.alert_policy.due, check_started)
 
     def _has_found_no_rows(self, run: ReportRun | None) -> bool:

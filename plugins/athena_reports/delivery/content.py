@@ -26,13 +26,11 @@ class ContentColumn:
     Attributes:
         name: Its name.
         type: Its type as DuckDB calls it, such as `DECIMAL(10,2)`.
-        description: What it means; empty if the report does not say.
         unit: What it is counted in, such as `points`; empty for none.
     """
 
     name: str
     type: str
-    description: str = ""
     unit: str = ""
 
 
@@ -150,17 +148,11 @@ def shown_columns(
     known = {name.lower(): column for name, column in declared.items()}
     shown = []
     for column in columns:
-        if column.private or (known and column.name.lower() not in known):
+        declaration = known.get(column.name.lower())
+        if column.private or (known and (declaration is None or declaration.private)):
             continue
-        description = ""
-        unit = ""
-        if known:
-            declaration = known[column.name.lower()]
-            if declaration.private:
-                continue
-            description = declaration.description
-            unit = declaration.unit
-        shown.append(ContentColumn(column.name, column.type, description, unit))
+        unit = declaration.unit if declaration is not None else ""
+        shown.append(ContentColumn(column.name, column.type, unit))
     return tuple(shown)
 
 

@@ -163,19 +163,18 @@ def thread_of(channel: Channel, receipts: Sequence[Receipt], decision: Send) -> 
 
 def _own_receipt(receipts: Sequence[Receipt], version: str, attempt: Attempt) -> Receipt | None:
     """Return the last receipt that the task has written since it was cleared last."""
-    for receipt in reversed(receipts):
-        written_by = (receipt.version, receipt.run_id, receipt.max_tries)
-        if written_by == (version, attempt.run_id, attempt.max_tries):
-            return receipt
-    return None
+    written = [
+        receipt
+        for receipt in receipts
+        if (receipt.run_id, receipt.max_tries) == (attempt.run_id, attempt.max_tries)
+    ]
+    return _receipt_of(version, written)
 
 
 def _receipt_of(version: str, receipts: Sequence[Receipt]) -> Receipt | None:
     """Return the last receipt of a version; None if there is none."""
-    for receipt in reversed(receipts):
-        if receipt.version == version:
-            return receipt
-    return None
+    of_version = [receipt for receipt in receipts if receipt.version == version]
+    return of_version[-1] if of_version else None
 
 
 def _next_number(receipts: Sequence[Receipt], version: str) -> int:

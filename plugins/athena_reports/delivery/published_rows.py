@@ -7,22 +7,19 @@ NULL. What has parts, such as a list, is JSON text; bytes are hexadecimal text.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from athena_reports.delivery.errors import DeliveryError
 from athena_reports.rows.columns import (
     children,
     columns_of,
     is_number,
     read_parquet,
-    resolve_names,
 )
 from athena_reports.rows.formats import json_text
 from athena_reports.sql.names import quoted
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
     from athena_reports.delivery.language import Number
-    from athena_reports.rows.columns import TableColumn
     from athena_reports.rows.engine import Engine
 
 Rows = tuple[tuple[Any, ...], ...]
@@ -79,11 +75,12 @@ class PublishedRows:
 
     Attributes:
         path: Its Parquet file, in the engine's folder.
-        names: The columns that are read, as the file spells them, in order.
+        names: The columns to read, as the file spells them, in order.
         engine: The engine that reads.
         zone: The time zone in which instants are given.
         ordered: Whether the rows of the version have an order.
-        first_by: The column whose greatest values come first if they have none; empty for none.
+        first_by: Which of the columns has its greatest values first if they have none; empty for
+            none.
     """
 
     path: Path
@@ -92,38 +89,6 @@ class PublishedRows:
     zone: ZoneInfo
     ordered: bool
     first_by: str = ""
-
-    @classmethod
-    def of(
-        cls,
-        path: Path,
-        columns: Sequence[str],
-        engine: Engine,
-        *,
-        zone: ZoneInfo,
-        ordered: bool,
-        first_by: str = "",
-    ) -> PublishedRows:
-        """Return the rows of a file.
-
-        Args:
-            path: The Parquet file of the version, in the engine's folder.
-            columns: The columns to read, in any case of their letters.
-            engine: The engine that reads.
-            zone: The time zone in which instants are given.
-            ordered: Whether the version's rows have an order: `Version.ordered`.
-            first_by: The column whose greatest values come first if they have none. It is one of
-                the columns; empty for none.
-
-        Raises:
-            DeliveryError: The file has no such column.
-        """
-        present = columns_of(engine.connection.sql(f"FROM {read_parquet(path)}"))
-        names = _names(columns, present, engine)
-        first_name = ""
-        if first_by:
-            first_name = _names([first_by], present, engine)[0]
-        return cls(path, names, engine, zone, ordered, first_name)
 
     def first(self, number: int) -> Rows:
         """Return the first rows: in the order of the version, if it has one.
@@ -249,7 +214,7 @@ def _in_zone(instant: datetime, zone: ZoneInfo) -> datetime | str:
 def total_of(path: Path, column: str, engine: Engine) -> Number | None:
     """Return the total of a column; None if the file has no such column of numbers, or no number.
 
-    That of integers and decimals is exact.
+    That of integers and decimals is exact, with up to 38 digits.
 
     Args:
         path: A Parquet file, in the engine's folder.
@@ -257,44 +222,19 @@ def total_of(path: Path, column: str, engine: Engine) -> Number | None:
         engine: The engine that reads.
     """
     source = read_parquet(path)
-    present = columns_of(engine.connection.sql(f"FROM {source}"))
-    names = resolve_names([column], present)
-    if not names:
-        return None
-    types = {item.name: item.type for item in present}
-    kind = types[names[0]]
+    types = {}
+    for item in columns_of(engine.connection.sql(f"FROM {source}")):
+        types[item.name.lower()] = item.type
+    kind = types.get(column.lower(), "")
     if not is_number(kind):
         return None
-    value = quoted(names[0])
+    total_sql = "sum({value})"
     if kind in ("FLOAT", "DOUBLE"):
         # With compensation for what each addition rounds; by the text of a FLOAT as in `_value`.
-        sql = f"SELECT fsum({value}::VARCHAR::DOUBLE) FROM {source}"
-        total = engine.connection.execute(sql).fetchall()[0][0]
-        return total if total is not None and math.isfinite(total) else None
-    import duckdb
-
-    sql = f"SELECT sum({value}) FROM {source}"
-    try:
-        exact: int | Decimal | None = engine.connection.execute(sql).fetchall()[0][0]
-    except duckdb.OutOfRangeException:  # it has more than 38 digits
-        return None
-    return exact
-
-
-def _names(
-    columns: Sequence[str], present: Sequence[TableColumn], engine: Engine
-) -> tuple[str, ...]:
-    names = []
-    for column in columns:
-        spelt = resolve_names([column], present)
-        if not spelt:
-            known = ", ".join(item.name for item in present)
-            raise DeliveryError(
-                f"{engine.about}: there is no column {column!r} in the published rows."
-                f" They have {known}."
-            )
-        names.append(spelt[0])
-    return tuple(names)
+        total_sql = "fsum({value}::VARCHAR::DOUBLE)"
+    sql = f"SELECT {total_sql.format(value=quoted(column))} FROM {source}"
+    total: Number | None = engine.connection.execute(sql).fetchall()[0][0]
+    return total if total is not None and math.isfinite(total) else None
 
 
 def _value(name: str, kind: DuckDBPyType) -> str:

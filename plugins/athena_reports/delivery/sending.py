@@ -64,13 +64,17 @@ def send(
         MissingPackageError: A package that the channel needs is not installed.
         S3Error: S3 refused a call, or did not serve it.
     """
+    with _final_errors(manifest, reader):
+        content = reader.content(manifest, channel, decision.corrects, links)
+    if content.correction is not None and content.correction.is_empty:
+        return Sent()
     match channel:
         case MailChannel():
-            return _send_mail(channel, manifest, decision, reader, links, thread)
+            return _send_mail(channel, content, manifest, decision, reader, thread)
         case SlackChannel():
-            return _post_to_slack(channel, manifest, decision, reader, links, thread)
+            return _post_to_slack(channel, content, manifest, reader, thread)
         case NotifierChannel():
-            return _call_notifier(channel, manifest, decision, reader, links, context)
+            return _call_notifier(channel, content, manifest, reader, context)
         case _:
             assert_never(channel)
 
@@ -95,26 +99,18 @@ def _final_errors(manifest: Manifest, reader: VersionReader) -> Iterator[None]:
         raise reader.engine.explain(error) or unknown from error
 
 
-def _corrects_nothing(content: Content) -> bool:
-    return content.correction is not None and content.correction.is_empty
-
-
 def _send_mail(
     channel: MailChannel,
+    content: Content,
     manifest: Manifest,
     decision: Send,
     reader: VersionReader,
-    links: Links,
     thread: str,
 ) -> Sent:
     # Only what sends mail needs the provider.
     from athena_reports.delivery.send_mail import send_mail, sender_address
 
-    sender = sender_address(channel.conn_id)  # before anything is read
-    with _final_errors(manifest, reader):
-        content = reader.content(manifest, channel, decision.corrects, links)
-    if _corrects_nothing(content):
-        return Sent()
+    sender = sender_address(channel.conn_id)
     recipients = channel.to
     message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{sender.domain}>"
     if decision.resumed is not None:
@@ -142,45 +138,37 @@ def _send_mail(
 
 
 def _post_to_slack(
-    slack: SlackChannel,
+    channel: SlackChannel,
+    content: Content,
     manifest: Manifest,
-    decision: Send,
     reader: VersionReader,
-    links: Links,
     thread: str,
 ) -> Sent:
     from athena_reports.delivery.send_slack import open_client, post_message
 
-    client = open_client(slack.conn_id)  # before anything is read
+    client = open_client(channel.conn_id)
     from athena_reports.delivery.slack_message import slack_message  # it needs slack_sdk too
 
     with _final_errors(manifest, reader):
-        content = reader.content(manifest, slack, decision.corrects, links)
-        message = slack_message(content, slack.language)
-    if _corrects_nothing(content):
-        return Sent()
-    message_id = post_message(client, slack.channel, message.text, message.blocks, thread=thread)
-    return Sent(message_id=message_id, recipients=(slack.channel,))
+        message = slack_message(content, channel.language)
+    message_id = post_message(client, channel.channel, message.text, message.blocks, thread=thread)
+    return Sent(message_id=message_id, recipients=(channel.channel,))
 
 
 def _call_notifier(
     channel: NotifierChannel,
+    content: Content,
     manifest: Manifest,
-    decision: Send,
     reader: VersionReader,
-    links: Links,
     context: Context,
 ) -> Sent:
     """Call a notifier. Its templates have `delivery.subject` and `delivery.text`."""
+    # Airflow renders a notifier's templates in place, and adds its fields to the context.
+    own_context = dict(context)
     with _final_errors(manifest, reader):
-        content = reader.content(manifest, channel, decision.corrects, links)
-        delivery = {
+        own_context["delivery"] = {
             "subject": subject(content, channel.language),
             "text": text_part(content, TableColumns.usual(content), channel.language),
         }
-    if not _corrects_nothing(content):
-        # Airflow renders a notifier's templates in place, and adds its fields to the context.
-        own_context = dict(context)
-        own_context["delivery"] = delivery
-        copy(channel.notifier)(own_context)
+    copy(channel.notifier)(own_context)
     return Sent()

@@ -45,13 +45,6 @@ class Links(NamedTuple):
     query: str
 
 
-class _Comparison(NamedTuple):
-    """What the period before is known to have; None for what is not known."""
-
-    total: Number | None
-    rows: int | None
-
-
 @dataclass(frozen=True)
 class VersionReader:
     """Reads the published versions of a period, in an open engine.
@@ -94,7 +87,7 @@ class VersionReader:
         bar = self._column_of_bars(manifest, channel)
         rows = self.rows(manifest, channel)
         total = total_of(rows.path, bar, self.engine) if bar else None
-        before = self._period_before(bar)
+        previous_total, previous_rows = self._period_before(bar)
         key = tuple(name for name in manifest.key if name.lower() in names)
         movement = self._movement(rows, columns)
         measures = measures_of(columns, key, bar, movement)
@@ -115,8 +108,8 @@ class VersionReader:
             key=key,
             bar=bar,
             total=total,
-            previous_total=before.total,
-            previous_rows=before.rows,
+            previous_total=previous_total,
+            previous_rows=previous_rows,
             movement=movement,
             correction=self._correction(manifest, corrects, "".join(measures[:1])),
             page_url=links.page,
@@ -133,9 +126,9 @@ class VersionReader:
 
     def rows(self, manifest: Manifest, channel: Channel) -> PublishedRows:
         """Return the rows of a version, without private columns."""
-        return PublishedRows.of(
+        return PublishedRows(
             self._download(manifest),
-            [column.name for column in self._shown(manifest)],
+            tuple(column.name for column in self._shown(manifest)),
             self.engine,
             zone=self.period.cadence.zone,
             ordered=manifest.ordered,
@@ -191,12 +184,12 @@ class VersionReader:
             self.s3.download(self.location.uri(version.parquet_key), path)
         return path
 
-    def _period_before(self, bar: str) -> _Comparison:
-        """Return what to compare with; nothing if the period before is not published."""
+    def _period_before(self, bar: str) -> tuple[Number | None, int | None]:
+        """Return total and number of rows of the period before; None for what is not known."""
         before = self.location.report.period_folder(self.period.previous.id)
         manifest, _ = read_manifest(before, self.s3)
         if manifest is None:
-            return _Comparison(None, None)
+            return None, None
         total: Number | None = None
         shown = shown_columns(manifest.columns, self.report.columns)
         is_shown = bar.lower() in {column.name.lower() for column in shown}
@@ -205,7 +198,7 @@ class VersionReader:
                 total = total_of(self._download(manifest), bar, self.engine)
             except MissingObjectError:
                 total = None  # a cleanup tells of it
-        return _Comparison(total, manifest.rows)
+        return total, manifest.rows
 
     def _correction(
         self, manifest: Manifest, corrects: Receipt | None, first_by: str

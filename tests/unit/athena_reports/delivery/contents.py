@@ -112,9 +112,9 @@ def content(**fields: Any) -> Content:
         warned_checks=(),
         columns=(
             ContentColumn("rank", "BIGINT"),
-            ContentColumn("user_id", "VARCHAR", "the user"),
+            ContentColumn("user_id", "VARCHAR"),
             ContentColumn("user_name", "VARCHAR"),
-            ContentColumn("score", "BIGINT", "sum of the scores", "points"),
+            ContentColumn("score", "BIGINT", "points"),
             ContentColumn("previous_rank", "BIGINT"),
             ContentColumn("movement", "VARCHAR"),
         ),
@@ -239,7 +239,7 @@ def tables(draw: st.DrawFn) -> Content:
     for number, name in enumerate(kinds):
         title = f"{number} " + draw(st.sampled_from(HOSTILE))
         unit = draw(st.sampled_from(["", "points", "<b>"]))
-        columns.append(ContentColumn(title, KINDS[name].type, "described", unit))
+        columns.append(ContentColumn(title, KINDS[name].type, unit))
     values = [st.none() | KINDS[name].values for name in kinds]
     rows = draw(st.lists(st.tuples(*values), max_size=5))
     bar = draw(st.sampled_from(["", *[column.name for column in columns]]))

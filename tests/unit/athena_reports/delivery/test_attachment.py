@@ -24,7 +24,7 @@ def attached(text: str) -> tuple[Content, Attachment | None]:
     with engine() as shared:
         path = shared.folder / "rows.parquet"
         pq.write_table(pa.table({"t": [text]}), path)
-        rows = PublishedRows.of(path, ["t"], shared, zone=TOKYO, ordered=True)
+        rows = PublishedRows(path, ("t",), shared, zone=TOKYO, ordered=True)
         reader: Any = SimpleNamespace(
             engine=shared, rows=lambda *_: rows, file_uri=lambda _: "s3://reports/a.parquet"
         )

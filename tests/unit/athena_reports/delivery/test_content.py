@@ -23,8 +23,7 @@ def test_columns_are_those_of_the_version_with_what_the_report_says() -> None:
         "Email": Column("varchar", "address", private=True),
     }
     (column,) = shown_columns(published, declared)
-    assert (column.name, column.type) == ("Score", "BIGINT")
-    assert (column.description, column.unit) == ("sum", "points")
+    assert column == ContentColumn("Score", "BIGINT", "points")
 
 
 def test_a_report_that_declares_no_columns_delivers_those_that_were_not_private() -> None:
@@ -33,7 +32,7 @@ def test_a_report_that_declares_no_columns_delivers_those_that_were_not_private(
         TableColumn(name="email", type="VARCHAR", glue="string", private=True),
     )
     (column,) = shown_columns(published, {})
-    assert (column.name, column.description, column.unit) == ("Score", "", "")
+    assert column == ContentColumn("Score", "BIGINT")
 
 
 def test_movement_is_known_by_its_transform_if_all_its_columns_are_shown() -> None:

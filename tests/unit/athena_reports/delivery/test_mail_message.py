@@ -168,7 +168,7 @@ def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None
         report=hostile or "ranking",
         environment=hostile or "prd",
         version=hostile,
-        columns=(ContentColumn(hostile, "VARCHAR", hostile, hostile),),
+        columns=(ContentColumn(hostile, "VARCHAR", hostile),),
         rows=((hostile,),),
         key=(),
         bar="",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.published_rows import PublishedRows, total_of
 from athena_reports.rows.engine import Engine
 from tests.support.engines import engine
@@ -62,7 +61,7 @@ def parquet(shared: Engine, **columns: pa.Array) -> Path:
 def published(
     shared: Engine, path: Path, *names: str, ordered: bool = True, first_by: str = ""
 ) -> PublishedRows:
-    return PublishedRows.of(path, names, shared, zone=TOKYO, ordered=ordered, first_by=first_by)
+    return PublishedRows(path, names, shared, zone=TOKYO, ordered=ordered, first_by=first_by)
 
 
 def table(shared: Engine, rows: Sequence[tuple[Any, ...]]) -> Path:
@@ -103,15 +102,12 @@ def test_rows_come_in_batches() -> None:
     assert [row for batch in batches for row in batch] == [(n,) for n in range(10_000)]
 
 
-def test_only_the_columns_that_are_asked_for_are_read_in_any_case_of_their_letters() -> None:
+def test_only_the_columns_that_are_asked_for_are_read() -> None:
     with engine() as shared:
         path = parquet(shared, A=pa.array([1]), secret=pa.array(["s"]), b=pa.array([2]))
-        reader = published(shared, path, "B", "a")
-        assert reader.names == ("b", "A")
+        reader = published(shared, path, "b", "A")
         assert reader.first(5) == ((2, 1),)
         assert "secret" not in reader.source
-        with pytest.raises(DeliveryError, match=r"no column 'c'.*They have A, secret, b"):
-            published(shared, path, "c")
 
 
 @pytest.mark.parametrize("type_of_score", [pa.float32(), pa.float64()])
@@ -132,7 +128,7 @@ def test_rows_without_an_order_are_by_the_bar_and_then_by_all_columns(
             name=pa.array([row[1] for row in rows], pa.string()),
             score=pa.array([row[0] for row in rows], type_of_score),
         )
-        reader = published(shared, path, "name", "score", ordered=False, first_by="SCORE")
+        reader = published(shared, path, "name", "score", ordered=False, first_by="score")
         read = reader.first(20)
         batches = [row for batch in reader.batches() for row in batch]
         reversed_path = parquet(
@@ -167,7 +163,7 @@ def test_an_instant_is_in_the_zone_of_the_period() -> None:
     instants = [datetime(2026, 11, 1, hour, 30, tzinfo=UTC) for hour in (5, 6)]
     with engine() as shared:
         path = parquet(shared, at=pa.array([*instants, None], pa.timestamp("us", tz="UTC")))
-        reader = PublishedRows.of(path, ["at"], shared, zone=zone, ordered=True)
+        reader = PublishedRows(path, ("at",), shared, zone=zone, ordered=True)
         read = [value for (value,) in reader.first(3)]
     assert read[2] is None
     assert [value.astimezone(UTC) for value in read[:2]] == instants
@@ -194,7 +190,7 @@ def test_an_instant_that_the_zone_of_the_period_cannot_show_is_in_utc(
     with engine() as shared:
         path = shared.folder / "rows.parquet"
         shared.connection.execute(f"COPY (SELECT '{instant}'::TIMESTAMPTZ AS at) TO '{path}'")
-        reader = PublishedRows.of(path, ["at"], shared, zone=ZoneInfo(zone), ordered=True)
+        reader = PublishedRows(path, ("at",), shared, zone=ZoneInfo(zone), ordered=True)
         ((value,),) = reader.first(1)
         assert list(reader.batches()) == [[(value,)]]
     assert (value.isoformat() if isinstance(value, datetime) else value) == shown
@@ -225,17 +221,14 @@ def test_other_types_are_texts() -> None:
     assert read == (("00ff", 0.1, "3 days", "00000000-0000-0000-0000-000000000007"),)
 
 
-@given(st.lists(st.none() | st.integers(-(10**38) + 1, 10**38 - 1), min_size=1, max_size=9))
-def test_a_total_of_decimals_is_exact_or_missing(numbers: list[int | None]) -> None:
-    """DuckDB adds up to 38 digits."""
+@given(st.lists(st.none() | st.integers(-(10**36), 10**36), min_size=1, max_size=9))
+def test_a_total_of_decimals_is_exact(numbers: list[int | None]) -> None:
     known = [number for number in numbers if number is not None]
     with engine() as shared:
         values = [None if number is None else Decimal(number) for number in numbers]
         path = parquet(shared, n=pa.array(values, pa.decimal128(38, 0)))
         total = total_of(path, "N", shared)
-    assert total in ((sum(known), None) if known else (None,))
-    if all(abs(sum(known[:number])) < 10**38 for number in range(len(known) + 1)):
-        assert total is not None or not known
+    assert total == (sum(known) if known else None)
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
@@ -273,14 +266,6 @@ def test_what_is_no_number_has_no_total() -> None:
             assert total_of(path, name, shared) is None, name
 
 
-def test_values_are_of_pythons_types() -> None:
-    row = (1, Decimal("1.50"), 0.5, "x", True, date(2026, 1, 2), None, time(1, 2, 3, 4))
-    with engine() as shared:
-        (read,) = published(shared, table(shared, [row]), *TYPES).first(1)
-    assert [type(value) for value in read] == [type(value) for value in row]
-    assert read == row
-
-
 def test_no_number_and_no_moment_becomes_a_text() -> None:
     kinds = ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
     values = [f"{number}::{kind} AS n{number}" for number, kind in enumerate(kinds)]
@@ -302,7 +287,7 @@ def test_rows_of_equal_bars_are_by_all_columns_and_those_without_a_bar_come_last
             n=pa.array([5, 5, None, 7]),
             z=pa.array(["b", "a"] * 2),
         )
-        rows = published(shared, path, "z", "n", ordered=False, first_by="N").first(4)
+        rows = published(shared, path, "z", "n", ordered=False, first_by="n").first(4)
         assert rows == (("a", 7), ("a", 5), ("b", 5), ("b", None))
         in_order = published(shared, path, "a", "n", first_by="n").first(4)
         assert [row[0] for row in in_order] == [3, 2, 1, 0]

@@ -294,7 +294,7 @@ def test_a_correction_of_columns_alone_says_that_no_row_differs() -> None:
             ),
         ),
         (
-            {"columns": (ContentColumn("score", "BIGINT", "", "po\nints"),), "movement": None},
+            {"columns": (ContentColumn("score", "BIGINT", "po\nints"),), "movement": None},
             (
                 "Total of score: 1,000,000 po ints, 200,000 po ints more than the week before"
                 " (+25.0%).",

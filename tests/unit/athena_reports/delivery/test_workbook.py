@@ -245,7 +245,7 @@ def test_temporary_files_are_beside_the_workbook(
 def test_a_header_names_unit_and_zone_and_stays_in_sight() -> None:
     made = content(
         columns=(
-            ContentColumn("score", "BIGINT", "", "points"),
+            ContentColumn("score", "BIGINT", "points"),
             ContentColumn("seen", "TIMESTAMP WITH TIME ZONE"),
         ),
         rows=((12_345, datetime(2026, 11, 21, 15, tzinfo=UTC).astimezone(TOKYO)),),
@@ -264,7 +264,7 @@ def test_a_header_names_unit_and_zone_and_stays_in_sight() -> None:
 
 
 def test_a_name_of_two_lines_stands_on_one() -> None:
-    columns = (ContentColumn("a\nb", "BIGINT", "", "c\nd"),)
+    columns = (ContentColumn("a\nb", "BIGINT", "c\nd"),)
     shown = content(columns=columns, rows=(), movement=None)
     assert opened(written(shown, rows=[])).worksheets[0]["A1"].value == "a b (c d)"
 
@@ -307,8 +307,8 @@ def test_a_csv_is_for_spreadsheets_and_has_no_other_column(tmp_path: Path) -> No
             }
         )
         pq.write_table(table, path)
-        rows = PublishedRows.of(
-            path, ["=name", "score", "tags", "raw"], shared, zone=TOKYO, ordered=True
+        rows = PublishedRows(
+            path, ("=name", "score", "tags", "raw"), shared, zone=TOKYO, ordered=True
         )
         file = shared.folder / "rows.csv"
         write_csv(rows, file)
@@ -326,9 +326,7 @@ def test_a_csv_of_rows_without_an_order_begins_with_the_greatest(tmp_path: Path)
         path = shared.folder / "rows.parquet"
         scores = [(7 * number) % 10_007 for number in range(10_007)]
         pq.write_table(pa.table({"score": scores, "number": range(10_007)}), path)
-        rows = PublishedRows.of(
-            path, ["score"], shared, zone=TOKYO, ordered=False, first_by="score"
-        )
+        rows = PublishedRows(path, ("score",), shared, zone=TOKYO, ordered=False, first_by="score")
         file = shared.folder / "rows.csv"
         write_csv(rows, file)
         lines = file.read_text().splitlines()
