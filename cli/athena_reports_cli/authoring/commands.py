@@ -778,7 +778,7 @@ def costs(
 ) -> None:
     """Show what queries scanned and cost.
 
-    The totals are by report, by owner and by month, the largest scan first.
+    The totals are by report, by owner and by month, the most expensive first.
     """
     _use_published()
     from athena_reports_cli.authoring import costs as cost_totals

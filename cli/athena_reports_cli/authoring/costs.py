@@ -28,7 +28,7 @@ is that of the bytes per query. Months are UTC's.
 class Costs(BaseModel, frozen=True):
     """Costs by the ids of DAGs, by their owners, and by month.
 
-    DAGs and owners that scanned the most come first.
+    DAGs and owners come with the most expensive first, then with what scanned the most.
     """
 
     reports: dict[str, CostSummary]
@@ -59,8 +59,8 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
             by_month[month] = summary(total, [month])
 
     return Costs(
-        reports=_largest_first(by_report, recent_months),
-        owners=_largest_first(by_owner, recent_months),
+        reports=_most_expensive_first(by_report, recent_months),
+        owners=_most_expensive_first(by_owner, recent_months),
         months=by_month,
     )
 
@@ -80,10 +80,17 @@ def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
     return merged(ledgers)
 
 
-def _largest_first(ledgers: Mapping[str, Ledger], months: Sequence[str]) -> dict[str, CostSummary]:
-    summaries = {name: summary(ledger, months) for name, ledger in ledgers.items()}
-    names = sorted(summaries, key=lambda name: summaries[name].scanned_bytes, reverse=True)
-    return {name: summaries[name] for name in names}
+def _most_expensive_first(
+    ledgers: Mapping[str, Ledger], months: Sequence[str]
+) -> dict[str, CostSummary]:
+    summaries = [(name, summary(ledger, months)) for name, ledger in ledgers.items()]
+    summaries.sort(key=_weight, reverse=True)
+    return dict(summaries)
+
+
+def _weight(named_summary: tuple[str, CostSummary]) -> tuple[float, int]:
+    _, total = named_summary
+    return (total.price_usd or 0.0, total.scanned_bytes)
 
 
 def show(result: Costs, console: Console) -> None:

@@ -178,7 +178,7 @@ def test_docs_describe_every_dag_of_a_report_without_aws(shop: Project) -> None:
     assert done.lines[:3] == [
         "# items",
         "",
-        "Owner: a\\|b and c. Formats: parquet, csv. Key of the rows: item. Events may land 36 hours"
+        "Owner: a\\|b and c. Formats: parquet, csv. Key of the rows: item. Events may land 36 h"
         " late; until then a period is provisional.",
     ]
     row = "| items_{0} | {1}, Asia/Tokyo, +5 min | 2025-06-02 | 2025-06-29 | report_shop.items_{0}"
@@ -237,7 +237,7 @@ def test_status_counts_every_state_and_names_what_needs_something_done(shop: Pro
     assert (done.code, done.err, done.changed_nothing) == (0, "", True)
     weekly, monthly = done.lines
     assert weekly.startswith("items_weekly, logic v3:")
-    assert weekly.endswith(": 4 periods, 3 published, 1 missing; of these 1 partial")
+    assert weekly.endswith(": 4 periods, 1 missing, 1 partial, 3 published")
     # No month begins between its first and its last date.
     assert monthly.startswith("items_monthly, logic v3:")
     assert monthly.endswith(": no periods")
@@ -247,7 +247,7 @@ def test_status_counts_every_state_and_names_what_needs_something_done(shop: Pro
     done = shop.run("status", "items")
     assert done.code == 0
     counts, outdated, _ = done.lines
-    assert counts.endswith(": 4 periods, 3 published, 1 missing; of these 3 outdated, 1 partial")
+    assert counts.endswith(": 4 periods, 1 missing, 3 outdated, 1 partial, 3 published")
     assert outdated == f"outdated: {', '.join(WEEKS)}"
 
 
@@ -265,9 +265,7 @@ def test_status_of_a_broken_period_names_it(shop: Project) -> None:
         glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
     assert done.code == 0
     counts, outdated, named_broken, _ = done.lines
-    assert counts.endswith(
-        ": 4 periods, 2 published, 1 missing, 1 broken; of these 3 outdated, 1 partial"
-    )
+    assert counts.endswith(": 4 periods, 1 missing, 1 broken, 3 outdated, 1 partial, 2 published")
     assert outdated == f"outdated: {', '.join(WEEKS)}"
     assert named_broken == f"broken: {week}"
 

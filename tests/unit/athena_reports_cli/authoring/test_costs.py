@@ -158,20 +158,26 @@ def test_costs_are_three_tables_and_what_they_count() -> None:
     assert notes.endswith("Growth is that of the bytes per query. Months are UTC's.")
 
 
-def test_what_scanned_the_most_comes_first_and_each_query_is_counted_once(
+def test_the_most_expensive_comes_first_and_each_query_is_counted_once(
     make_report: MakeReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a report, its owner and the months."""
-    scanned = {"large": (20, 20), "grows": (10, 20), "small": (10, 10), "unused": ()}
+    paid = {
+        # Bytes and price of a query, in October and in November.
+        "dear": ((10, 0.5), (10, 0.5)),
+        "wide": ((20, 0.25), (20, 0.25)),
+        "small": ((10, 0.25), (10, 0.25)),
+        "unused": (),
+    }
     ledgers = {}
     dags = []
-    for name, bytes_of_months in reversed(scanned.items()):
-        months = zip(("2025-10", "2025-11"), bytes_of_months, strict=False)
+    for name, queries in reversed(paid.items()):
+        months = zip(("2025-10", "2025-11"), queries, strict=False)
         ledgers[f"{name}_daily"] = {
-            month: Cost(queries=1, scanned_bytes=scanned_bytes, price_usd=0.25)
-            for month, scanned_bytes in months
+            month: Cost(queries=1, scanned_bytes=scanned_bytes, price_usd=price_usd)
+            for month, (scanned_bytes, price_usd) in months
         }
-        owner = "two" if name in ("grows", "small") else name
+        owner = "two" if name in ("wide", "small") else name
         dags.append(DeclaredReport(build_dag(make_report(name=name, owner=owner), daily())))
     monkeypatch.setattr(view, "_ledger", lambda declared, **_: ledgers[declared.dag.dag_id])
     services: Any = None
@@ -180,12 +186,12 @@ def test_what_scanned_the_most_comes_first_and_each_query_is_counted_once(
     with time_machine.travel(of_auckland):
         found = view.costs(dags, 2, services)
         of_november = view.costs(dags, 1, services)
-    assert list(found.reports) == [f"{name}_daily" for name in scanned]
-    assert list(found.owners) == ["two", "large", "unused"]
+    assert list(found.reports) == [f"{name}_daily" for name in paid]
+    assert list(found.owners) == ["two", "dear", "unused"]
     assert (found.owners["two"].queries, found.owners["two"].price_usd) == (4, 1.0)
     assert {month: total.queries for month, total in found.months.items()} == {
         "2025-10": 3,
         "2025-11": 3,
     }
     assert list(of_november.months) == ["2025-11"]
-    assert of_november.reports["large_daily"].price_usd == 0.25
+    assert of_november.reports["dear_daily"].price_usd == 0.5
