@@ -24,11 +24,11 @@ def states(status: dict[str, Any]) -> dict[str, list[str]]:
     return {period["period"]: period["states"] for period in status["periods"]}
 
 
-def test_what_is_published_is_told_apart_from_what_is_missing(flown: Flown) -> None:
-    done = flown.run("status", "flown")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{DAG_ID}, logic ")
-    assert done.stdout.endswith(": 4 periods, 1 missing, 3 published\n")
+def test_what_is_published_is_told_apart_from_what_is_missing(shell: Shell, flown: Flown) -> None:
+    code, printed = shell("status", "flown")
+    assert code == 0
+    assert printed.startswith(f"{DAG_ID}, logic ")
+    assert printed.endswith(": 4 periods, 1 missing, 3 published\n")
 
 
 def test_as_json_each_period_has_its_states_and_its_version(shell: Shell, flown: Flown) -> None:
