@@ -221,8 +221,6 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(
     SCREENSHOTS.take(page, "page-period", "light")
 
 
-
-
 def test_what_comes_from_data_is_text(enter: Enter, airflow: LiveAirflow) -> None:
     page = enter("admin")
     open_page(page, airflow, f"#{DAG_ID}/{WEEK[-7].id}")

@@ -142,7 +142,9 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
     policy = RetentionPolicy(abandoned_after_days=1)
     young = [stored("a", 30), stored("a", 0.9, format="csv")]
     assert removed(young, manifest("b"), policy) == set()
-    sql = StoredObject(uri=LOCATION.sql_uri(named("a"), "0" * 64), bytes=10, etag="", modified=ago(30))
+    sql = StoredObject(
+        uri=LOCATION.sql_uri(named("a"), "0" * 64), bytes=10, etag="", modified=ago(30)
+    )
     whole = [
         stored("a", 30),
         stored("a", 29, format="csv"),
