@@ -28,13 +28,14 @@ _SHORT_NAMES = {"environment": "ENV", "report_bucket": "BUCKET"}
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 # A domain, or a channel of Slack by its name or its id, in lower case.
 _RECIPIENT = r"([a-z0-9-]+\.)+[a-z0-9-]+|#[^\s,#@]+|[cgd][a-z0-9]{6,}"
+_TWO_LAYERS = "aws:kms:dsse"  # DSSE-KMS
 _KMS_KEY = r"^(|arn:\S+|alias/\S+|[0-9a-f-]{36}|mrk-[0-9a-f]{32})$"  # ARN, alias or id
 
 
 class Encryption(BaseModel, frozen=True):
-    """How written objects are encrypted: with SSE-S3, or with a KMS key."""
+    """How written objects are encrypted: with SSE-S3, or with a KMS key in one or two layers."""
 
-    algorithm: Literal["AES256", "aws:kms"]
+    algorithm: Literal["AES256", "aws:kms", "aws:kms:dsse"]
     kms_key: str = Field(default="", pattern=_KMS_KEY)
 
     @classmethod
@@ -42,6 +43,8 @@ class Encryption(BaseModel, frozen=True):
         """Return the encryption that `AES256`, or a KMS key, stands for."""
         if text == "AES256":
             return cls(algorithm="AES256")
+        if text.startswith(_TWO_LAYERS):
+            return cls(algorithm="aws:kms:dsse", kms_key=text.removeprefix(_TWO_LAYERS).lstrip(":"))
         return cls(algorithm="aws:kms", kms_key=text)
 
     @property
@@ -130,11 +133,12 @@ class Settings(
     encryption: Annotated[
         Encryption | None,
         BeforeValidator(Encryption.from_text),
-        Field(title="AES256, or the ARN, id or alias of a KMS key"),
+        Field(title="AES256, the ARN, id or alias of a KMS key, or aws:kms:dsse:<key>"),
     ] = None
     """How published objects and query results are encrypted.
 
-    The default is the bucket's own setting, such as DSSE-KMS, which Athena cannot request.
+    The default is the bucket's own setting. Athena has no DSSE-KMS: with it, query results are
+    encrypted as their bucket is.
     """
     pool: Annotated[
         str,
@@ -177,7 +181,8 @@ class Settings(
 def settings() -> Settings:
     """Return the settings of this process.
 
-    SettingsError if a variable is missing, wrong or unknown.
+    Raises:
+        SettingsError: A variable is missing, wrong or unknown.
     """
     return read_settings(os.environ)
 
@@ -185,7 +190,8 @@ def settings() -> Settings:
 def read_settings(variables: Mapping[str, str]) -> Settings:
     """Read the settings from environment variables. An empty one counts as not set.
 
-    SettingsError has a line for each variable that is missing, wrong or unknown.
+    Raises:
+        SettingsError: Variables are missing, wrong or unknown. The message has a line for each.
     """
     endpoint_url = variables.get("AWS_ENDPOINT_URL", "")
     if endpoint_url and not re.match("https?://[^/]", endpoint_url):
@@ -193,7 +199,9 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
             f"AWS_ENDPOINT_URL is {endpoint_url!r}. Set it to a URL, such as http://127.0.0.1:4566."
         )
     values = defaults(variables)
-    values |= {name: text for name, text in variables.items() if name.startswith(_PREFIX) and text}
+    for name, text in variables.items():
+        if name.startswith(_PREFIX) and text:
+            values[name] = text
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 SUBMITTED_XCOM = "submitted"
 
-# Athena's names of the ways to encrypt, by S3's.
+# Athena's names of the ways to encrypt, by S3's. It has none for DSSE-KMS.
 _ENCRYPTION_OPTIONS = {"AES256": "SSE_S3", "aws:kms": "SSE_KMS"}
 
 

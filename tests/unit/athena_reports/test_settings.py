@@ -25,7 +25,7 @@ EXPECTED = {
     "BUCKET": "a bucket's name, such as my-company-reports-prd",
     "REPORT_DATABASE": NAME,
     "BUCKET_OWNER": "an account id of 12 digits",
-    "ENCRYPTION": "AES256, or the ARN, id or alias of a KMS key",
+    "ENCRYPTION": "AES256, the ARN, id or alias of a KMS key, or aws:kms:dsse:<key>",
     "POOL": "the name of an Airflow pool",
     "MEMORY_LIMIT": "an amount of memory, such as 256MB",
     "RECIPIENTS": "domains of mail and Slack channels, such as example.com,#sales",
@@ -239,6 +239,8 @@ KEY = "arn:aws:kms:eu-west-1:012345678901:key/1"
     [
         ("AES256", {"ServerSideEncryption": "AES256"}),
         (KEY, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KEY}),
+        ("aws:kms:dsse", {"ServerSideEncryption": "aws:kms:dsse"}),
+        (f"aws:kms:dsse:{KEY}", {"ServerSideEncryption": "aws:kms:dsse", "SSEKMSKeyId": KEY}),
         *(
             (key, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key})
             for key in (

@@ -177,6 +177,7 @@ ENCRYPTIONS = [
         Encryption.from_text("alias/reports"),
         {"EncryptionOption": "SSE_KMS", "KmsKey": "alias/reports"},
     ),
+    (Encryption.from_text("aws:kms:dsse:alias/reports"), {}),
 ]
 
 
