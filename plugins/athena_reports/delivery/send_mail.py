@@ -47,7 +47,7 @@ def sender_address(conn_id: str) -> Address:
         return Address(display_name=name, addr_spec=address)
     except (IndexError, MessageError, ValueError) as error:  # IndexError in Python 3.11
         raise DeliveryError(
-            f'The Airflow connection {conn_id!r} has no sender address. Set "from_email" in its'
+            f'Airflow connection {conn_id!r} has no sender address. Set "from_email" in its'
             " extra, such as reports@example.com."
         ) from error
 
@@ -80,8 +80,8 @@ def _connection(hook: SmtpHook) -> Any:
         return hook.get_connection(hook.smtp_conn_id)
     except AirflowException as error:
         raise DeliveryError(
-            f"There is no Airflow connection {hook.smtp_conn_id!r}. Create it with the type smtp.",
-            # A secrets backend that does not answer gives the same error.
+            f"Airflow connection {hook.smtp_conn_id!r} does not exist. Create it with the type smtp.",
+            # The same error as for a secrets backend that does not respond.
             retryable=True,
         ) from error
 
@@ -89,7 +89,7 @@ def _connection(hook: SmtpHook) -> Any:
 @contextmanager
 def _explained(conn_id: str) -> Iterator[None]:
     """Raise a DeliveryError in the place of an error of SMTP."""
-    problem = f"The SMTP server of the Airflow connection {conn_id!r}"
+    server = f"the SMTP server of the Airflow connection {conn_id!r}"
     try:
         yield
     except smtplib.SMTPRecipientsRefused as error:
@@ -97,18 +97,18 @@ def _explained(conn_id: str) -> Iterator[None]:
         told = "; ".join(f"{address}: {answer}" for address, answer in answers.items())
         is_put_off = any(answer.startswith("4") for answer in answers.values())
         raise DeliveryError(
-            f"{problem} refuses all recipients: {told}.", retryable=is_put_off
+            f"{server} refused all recipients: {told}.", retryable=is_put_off
         ) from error
     except smtplib.SMTPResponseException as error:
         answer = _answer(error.smtp_code, error.smtp_error)
         raise DeliveryError(
-            f"{problem} refuses the mail: {answer}.", retryable=answer.startswith("4")
+            f"{server} refused the mail: {answer}.", retryable=answer.startswith("4")
         ) from error
     except (smtplib.SMTPNotSupportedError, ValueError, RuntimeError) as error:
         # A certificate that is not trusted is a ValueError, an unknown `ssl_context` a RuntimeError
-        raise DeliveryError(f"{problem} cannot be used: {error}.") from error
+        raise DeliveryError(f"could not use {server}: {error}.") from error
     except (OSError, AirflowException) as error:  # other errors of smtplib are of the first kind
-        raise DeliveryError(f"{problem} does not serve: {error}.", retryable=True) from error
+        raise DeliveryError(f"could not reach {server}: {error}.", retryable=True) from error
 
 
 def _answer(code: int, text: bytes | str) -> str:

@@ -70,12 +70,12 @@ def post_message(
     except SlackApiError as error:
         code = str(error.response.get("error", "")) or f"status {error.response.status_code}"
         is_passing = code in _PASSING or error.response.status_code >= 429
-        problem = f"Slack refuses the message to {channel}: {code}."
+        problem = f"Slack refused the message to {channel}: {code}."
         if code in _ADVICE:
             problem = f"{problem} {_ADVICE[code]}"
         raise DeliveryError(problem, retryable=is_passing) from error
     except (SlackClientError, OSError, HTTPException) as error:
-        raise DeliveryError(f"Slack does not serve: {error}.", retryable=True) from error
+        raise DeliveryError(f"could not reach Slack: {error}.", retryable=True) from error
     return str(response["ts"])
 
 
@@ -90,20 +90,19 @@ def open_client(conn_id: str) -> "WebClient":
         from slack_sdk import WebClient
     except ImportError as error:
         raise MissingPackageError(
-            f"slack_sdk cannot be imported here: {error}. Slack needs it: install"
-            " athena-reports[delivery], or slack-sdk."
+            f"could not import slack_sdk: {error}. Install athena-reports[delivery], or slack-sdk."
         ) from error
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowException as error:
         raise DeliveryError(
-            f"There is no Airflow connection {conn_id!r}. Create it with the type slack.",
-            # A secrets backend that does not answer gives the same error.
+            f"Airflow connection {conn_id!r} does not exist. Create it with the type slack.",
+            # The same error as for a secrets backend that does not respond.
             retryable=True,
         ) from error
     if not connection.password:
         raise DeliveryError(
-            f"The Airflow connection {conn_id!r} has no token. Set it as its password."
+            f"Airflow connection {conn_id!r} has no token. Set its password to the token."
         )
     extra = connection.extra_dejson
     return WebClient(

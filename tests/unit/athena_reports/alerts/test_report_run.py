@@ -12,7 +12,6 @@ from athena_reports.alerts.report_run import ReportRun, cause_of_lateness, find_
 from tests.support.calendars import WEEK
 from tests.support.memory_athena import MemoryAthena
 from tests.support.neighbour import RUN_ID, Airflow
-from tests.support.virtual_clock import VirtualClock
 
 
 @pytest.fixture
@@ -124,20 +123,6 @@ def test_what_to_do_is_told_for_each_reason(find: Any, airflow: Airflow, next_st
     assert next_step in cause_of_lateness(find(airflow), airflow, "plays_weekly").next_step
 
 
-def test_of_a_query_that_has_ended_it_is_told_that_nobody_went_on(
-    find: Any, athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    id_ = athena.start_query_execution(
-        QueryString="SELECT 1", WorkGroup="dev", QueryExecutionContext={}
-    )["QueryExecutionId"]
-    clock.sleep(3600)
-    tasks = {"run_query": "success", "wait_for_query": "deferred"}
-    airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
-    cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
-    assert cause.reason == f"its query {id_} is SUCCEEDED, and wait_for_query has not gone on"
-    assert "If it makes no progress, clear run_query." in cause.next_step
-
-
 def test_of_a_query_that_was_stopped_it_is_told_in_the_deployment_that_asks(
     find: Any, athena: MemoryAthena, connections: list[str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +135,7 @@ def test_of_a_query_that_was_stopped_it_is_told_in_the_deployment_that_asks(
     airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
     cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
     assert cause.reason == f"its query {id_} is CANCELLED, and wait_for_query has not gone on"
+    assert "If it makes no progress, clear run_query." in cause.next_step
     assert connections == ["aws_reports"]
 
 

@@ -317,11 +317,3 @@ def test_bars_of_negative_numbers_end_where_the_others_begin() -> None:
     assert html.count(f'<tr>{down}<td style="border: 0"></td></tr>') == 1
     assert html.count('<td class="bar"') == 3  # the last one is empty
     assert html.count("&nbsp;") == 2
-
-
-def test_bars_are_cells_with_a_width() -> None:
-    html = html_of(content(), "en")
-    assert html.count('<td class="bar"') == 3
-    for width in (100, 50, 33):
-        assert f'<td width="{width}%" height="12" class="up"' in html
-    assert '<td class="bar"' not in html_of(content(bar=""), "en")

@@ -279,20 +279,6 @@ def test_no_number_and_no_moment_becomes_a_text() -> None:
     assert row == (*range(len(kinds)), *[datetime(2026, 1, 2, 3, 4, 5)] * 3)  # noqa: DTZ001
 
 
-def test_rows_of_equal_bars_are_by_all_columns_and_those_without_a_bar_come_last() -> None:
-    with engine() as shared:
-        path = parquet(
-            shared,
-            a=pa.array([3, 2, 1, 0]),
-            n=pa.array([5, 5, None, 7]),
-            z=pa.array(["b", "a"] * 2),
-        )
-        rows = published(shared, path, "z", "n", ordered=False, first_by="n").first(4)
-        assert rows == (("a", 7), ("a", 5), ("b", 5), ("b", None))
-        in_order = published(shared, path, "a", "n", first_by="n").first(4)
-        assert [row[0] for row in in_order] == [3, 2, 1, 0]
-
-
 def test_the_biggest_moves_are_those_of_all_rows_in_any_order_of_the_file() -> None:
     ranks = [3, 1, 2, 10, 4, 9, None, 5]
     before = [1, 3, None, 40, 3, 1, 7, 5]
@@ -324,13 +310,6 @@ def test_equal_moves_are_by_the_rank_and_then_by_all_columns() -> None:
         )
     assert [name for name, *_ in rises] == ["c", "a", "b"]
     assert [name for name, *_ in falls] == ["d"]
-
-
-def test_a_move_between_the_least_and_the_greatest_rank_is_one() -> None:
-    with engine() as shared:
-        path = parquet(shared, rank=pa.array([-(2**63)]), before=pa.array([2**63 - 1]))
-        reader = published(shared, path, "rank", "before")
-        assert reader.biggest_moves("rank", "before", 3) == (((-(2**63), 2**63 - 1),), ())
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.float64(), pa.bool_()])

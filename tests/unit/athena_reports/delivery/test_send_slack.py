@@ -43,11 +43,11 @@ def test_a_message_arrives_and_the_next_one_in_its_thread(server: SlackServer) -
         (200, "invalid_auth", False, "Correct the token"),
         (200, "missing_scope", False, "missing_scope. Give the app the scope chat:write."),
         (200, "invalid_blocks", False, "invalid_blocks"),
-        (200, "service_unavailable", True, "refuses the message to #sales: service_unavailable."),
+        (200, "service_unavailable", True, "refused the message to #sales: service_unavailable."),
         (400, "bad_request", False, "bad_request"),
         (429, "ratelimited", True, "ratelimited"),
-        (428, "", False, "Slack refuses the message to #sales: status 428."),
-        (429, "", True, "Slack refuses the message to #sales: status 429."),
+        (428, "", False, "Slack refused the message to #sales: status 428."),
+        (429, "", True, "Slack refused the message to #sales: status 429."),
         (503, "", True, "503"),
     ],
 )
@@ -87,7 +87,7 @@ def test_a_slack_that_is_not_reached_is_asked_again_by_the_next_try(
 ) -> None:
     uri = "slack://:xoxb-local@/?base_url=http%3A%2F%2F127.0.0.1%3A1%2Fapi%2F"
     monkeypatch.setenv("AIRFLOW_CONN_SLACK", uri)
-    with pytest.raises(DeliveryError, match="Slack does not serve") as caught:
+    with pytest.raises(DeliveryError, match="could not reach Slack") as caught:
         post()
     assert caught.value.retryable
 
@@ -96,7 +96,7 @@ def test_an_answer_that_breaks_off_may_pass_though_the_message_was_taken(
     server: SlackServer,
 ) -> None:
     server.breaks_off = True
-    with pytest.raises(DeliveryError, match="Slack does not serve: Incomplete") as caught:
+    with pytest.raises(DeliveryError, match="could not reach Slack: Incomplete") as caught:
         post()
     assert caught.value.retryable
     assert (server.asked, len(server.arrived)) == (1, 1)
@@ -105,8 +105,8 @@ def test_an_answer_that_breaks_off_may_pass_though_the_message_was_taken(
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
-        (None, "There is no Airflow connection 'slack'. Create it with the type slack."),
-        ("slack://", "The Airflow connection 'slack' has no token. Set it as its password."),
+        (None, "Airflow connection 'slack' does not exist. Create it with the type slack."),
+        ("slack://", "Airflow connection 'slack' has no token. Set its password to the token."),
     ],
 )
 def test_a_connection_that_cannot_be_used_is_told(
@@ -122,5 +122,5 @@ def test_a_connection_that_cannot_be_used_is_told(
 
 def test_without_slack_sdk_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "slack_sdk", None)
-    with pytest.raises(MissingPackageError, match=r"install athena-reports\[delivery\], or slack-"):
+    with pytest.raises(MissingPackageError, match=r"Install athena-reports\[delivery\], or slack-"):
         post()

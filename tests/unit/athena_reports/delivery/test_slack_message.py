@@ -232,11 +232,6 @@ def test_a_table_has_20_columns_at_most() -> None:
     assert "2 more columns are not shown: c20, c21." in plain
 
 
-def test_a_value_has_40_characters_at_most() -> None:
-    message = slack_message(table_of("x" * 41, ["y" * 41]), "en")
-    assert cells(message) == [["y" * 39 + "…"], ["x" * 39 + "…"]]
-
-
 def test_a_headline_of_150_characters_is_whole_and_a_longer_one_is_cut() -> None:
     room = 150 - len(spoken(content(report=""), "en").headline)
     for length, end in ((room, ")"), (room + 1, "…")):

@@ -1154,7 +1154,7 @@ def test_receipts_that_cannot_be_read_hide_no_failure(
     else:
         key = f"sent/weekly/{WEEK.id}/receipts/v3/sales/1.json"
         account.s3.put_object(Bucket=account.bucket, Key=key, Body=b'{"hello": 1}')
-        told = "is no receipt of this release"
+        told = "is not a receipt of this release"
     response = beside_airflow.get(SENT_PATH)
     assert response.status_code == 200
     answer = response.json()
