@@ -117,7 +117,7 @@ def decide(
     resumed = None
     if last is not None and last.version == manifest.version:
         own = _own_receipt(receipts, manifest.version, attempt)
-        if own is not None and own.put_off:
+        if own is not None and own.refused_temporarily:
             resumed = own
         elif own is not None or not attempt.is_cleared:
             since = f"{last.sent_at:%F %T} UTC"

@@ -236,7 +236,7 @@ def _require_all_reached(receipt: Receipt) -> None:
         return
     answers = "; ".join(f"{address}: {answer}" for address, answer in receipt.refused.items())
     problem = f"sent, but the SMTP server refused {answers}."
-    if receipt.put_off:
-        recipients = ", ".join(receipt.put_off)
+    if receipt.refused_temporarily:
+        recipients = ", ".join(receipt.refused_temporarily)
         raise DeliveryError(f"{problem} Will retry for {recipients}.", retryable=True)
     raise DeliveryError(f"{problem} Correct the addresses in the report's file.")

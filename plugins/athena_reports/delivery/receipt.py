@@ -55,16 +55,17 @@ class Receipt(BaseModel, frozen=True):
     refused: Mapping[str, str] = Field(default_factory=dict)
 
     @property
-    def put_off(self) -> tuple[str, ...]:
+    def refused_temporarily(self) -> tuple[str, ...]:
         """Recipients that were refused temporarily: the answer begins with 4 (RFC 5321, 4.2.1)."""
         return tuple(address for address, answer in self.refused.items() if answer.startswith("4"))
 
     @property
     def refused_permanently(self) -> Mapping[str, str]:
         """The other refused recipients, with the answers."""
-        put_off = self.put_off
         return {
-            address: self.refused[address] for address in self.refused if address not in put_off
+            address: answer
+            for address, answer in self.refused.items()
+            if address not in self.refused_temporarily
         }
 
     def write(self, location: PeriodLocation, s3: S3) -> None:

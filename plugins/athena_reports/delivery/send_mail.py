@@ -80,7 +80,8 @@ def _connection(hook: SmtpHook) -> Any:
         return hook.get_connection(hook.smtp_conn_id)
     except AirflowException as error:
         raise DeliveryError(
-            f"Airflow connection {hook.smtp_conn_id!r} does not exist. Create it with the type smtp.",
+            f"Airflow connection {hook.smtp_conn_id!r} does not exist. Create it with the type"
+            " smtp.",
             # The same error as for a secrets backend that does not respond.
             retryable=True,
         ) from error
@@ -95,9 +96,9 @@ def _explained(conn_id: str) -> Iterator[None]:
     except smtplib.SMTPRecipientsRefused as error:
         answers = {address: _answer(*answer) for address, answer in error.recipients.items()}
         told = "; ".join(f"{address}: {answer}" for address, answer in answers.items())
-        is_put_off = any(answer.startswith("4") for answer in answers.values())
+        is_temporary = any(answer.startswith("4") for answer in answers.values())
         raise DeliveryError(
-            f"{server} refused all recipients: {told}.", retryable=is_put_off
+            f"{server} refused all recipients: {told}.", retryable=is_temporary
         ) from error
     except smtplib.SMTPResponseException as error:
         answer = _answer(error.smtp_code, error.smtp_error)

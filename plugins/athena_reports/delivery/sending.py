@@ -114,8 +114,8 @@ def _send_mail(
     recipients = channel.to
     message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{sender.domain}>"
     if decision.resumed is not None:
-        put_off = decision.resumed.put_off
-        recipients = tuple(address for address in channel.to if address in put_off)
+        again = decision.resumed.refused_temporarily
+        recipients = tuple(address for address in channel.to if address in again)
         message_id = decision.resumed.message_id
         if not recipients:  # the author has removed them since
             return Sent(message_id=message_id)

@@ -202,7 +202,7 @@ def test_a_retry_sends_only_to_those_that_were_refused_temporarily() -> None:
     refused = {"b@example.com": "451 try later", "c@example.com": "550 no such user"}
     earlier = receipt("v0", hours=0)
     partly = receipt(refused=refused, corrects="v0")
-    assert partly.put_off == ("b@example.com",)
+    assert partly.refused_temporarily == ("b@example.com",)
     assert decided(manifest(), earlier, partly) == Send(number=2, corrects=earlier, resumed=partly)
     # Another event, another version, and a permanent refusal resume nothing.
     assert isinstance(decided(manifest(), partly, run="r2"), Skip)
