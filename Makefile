@@ -77,13 +77,14 @@ types: $(READY) ## Check types
 	@$(VENV)/bin/mypy
 
 # The slowest folders come first, and xdist keeps the order (--no-loadscope-reorder). Of other folders, only the files that
-# have a test marked `ci` are collected.
+# have a test marked `ci`, or one whose lake of flights or plays marks it so (tests/conftest.py), are collected.
 SERVICES_TESTS := tests/services tests/compatibility
 # Those of them that need no packages of Debian.
 WITHOUT_DEBIAN := $(SERVICES_TESTS) tests/reports tests/world tests/unit/athena_reports/reports \
-	tests/unit/athena_reports/workflows tests/unit/athena_reports/steps
+	tests/unit/athena_reports/workflows tests/unit/athena_reports/steps tests/unit/athena_reports_cli/authoring \
+	tests/unit/athena_reports_cli/mwaa/test_report_periods.py tests/repository/test_docs.py
 CI_FILES = tests/airflow \
-	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b\|ROUNDS' tests/reports tests/repository tests/unit tests/world)) \
+	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b\|ROUNDS\|flights_lake\|plays_lake\|: Flown' tests/reports tests/repository tests/unit tests/world)) \
 	$(SERVICES_TESTS)
 
 # Three workers on two cores: the tests wait for processes, but more of these at once take longer, since they poll one

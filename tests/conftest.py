@@ -120,12 +120,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # All tests of these folders are marked `ci`: they run against the local services as a process.
 _FOLDERS_OF_CI = {REPOSITORY / "tests" / name for name in ("services", "compatibility")}
+# So are those of these fixtures: each process of a run fills a lake of its own, in half a minute.
+_LAKES = {"flights_lake", "plays_lake"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if not _FOLDERS_OF_CI.isdisjoint(item.path.parents):
+        is_in_folder = not _FOLDERS_OF_CI.isdisjoint(item.path.parents)
+        if is_in_folder or not _LAKES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("ci")
 
 

@@ -118,12 +118,20 @@ def test_the_commands_are_those_of_the_wheel(author: Author) -> None:
     assert str(ROOT) not in done.stdout
 
 
+def test_airflow_finds_the_plugin_by_its_entry_point(author: Author) -> None:
+    done = author.run("airflow", "plugins", "--output", "json")
+    assert done.returncode == 0, done.stderr
+    assert "athena-reports==" in done.stdout
+    assert "athena_reports.scheduling.timetable.PeriodTimetable" in done.stdout
+
+
 def test_init_has_no_finding_and_its_readme_has_dates_with_data(author: Author) -> None:
     assert "No finding in 2 DAG files, 2 report DAGs" in author.told
     example = "athena-reports backfill best_users --from 2025-01-01 --to 2025-01-31 "
     assert example in (author.project / "README.md").read_text()
 
 
+@pytest.mark.full  # the author has installed the same requirements
 def test_a_colleague_installs_what_it_requires_from_the_wheels_that_it_keeps(
     author: Author,
 ) -> None:

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import athena_reports
-from tests.repository.installed import REPOSITORY_URL, Installed, index_variables
+from tests.repository.installed import REPOSITORY_URL, index_variables
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL
 
@@ -104,12 +104,12 @@ def test_a_wheel_needs_what_the_files_of_requirements_say(wheels: Path) -> None:
     assert described.get_all("Provides-Extra") == ["lineage", "delivery"]
 
 
-@pytest.mark.parametrize("name", PACKAGES)
 def test_an_older_python_is_refused_with_the_versions_that_are_possible(
-    name: str, wheels: Path, tmp_path: Path
+    wheels: Path, tmp_path: Path
 ) -> None:
-    path = wheel(wheels, name)
-    assert "3.10" not in SpecifierSet(str(metadata(path)["Requires-Python"]))
+    for name in PACKAGES:
+        path = wheel(wheels, name)
+        assert "3.10" not in SpecifierSet(str(metadata(path)["Requires-Python"]))
     packages = tmp_path / "packages"
     command = [sys.executable, "-m", "pip", "install", "--python-version=3.10"]
     command += ["--only-binary=:all:", "--no-deps", f"--target={packages}", str(path)]
@@ -118,31 +118,3 @@ def test_an_older_python_is_refused_with_the_versions_that_are_possible(
     assert done.returncode == 1
     assert re.search(r"requires a different Python: 3\.10\S* not in '<3\.14,>=3\.11'", done.stderr)
     assert not packages.exists()
-
-
-@pytest.fixture(scope="module")
-def deployed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """What a deployment has: the wheel without extras."""
-    environment = Installed(tmp_path_factory.mktemp("deployed"))
-    environment.install(str(wheel(wheels, "athena_reports")))
-    return environment
-
-
-def test_airflow_finds_the_plugin_by_its_entry_point(deployed: Installed) -> None:
-    # Nothing else imports Airflow there, so its bytecode is not written.
-    once = {"PYTHONDONTWRITEBYTECODE": "1"}
-    done = deployed.run("airflow", "plugins", "--output", "json", **once)
-    assert done.returncode == 0, done.stderr
-    assert "athena-reports==" in done.stdout
-    assert "athena_reports.scheduling.timetable.PeriodTimetable" in done.stdout
-
-
-def test_only_the_package_lands_in_site_packages(deployed: Installed) -> None:
-    (packages,) = deployed.folder.glob("venv/lib/python3*/site-packages")
-    ours = {path.name for path in packages.glob("*athena_reports*")}
-    assert {re.sub(r"-.*\.dist-info", "", name) for name in ours} == {
-        "athena_reports",
-        "athena_reports_plugin.py",  # for plugins.zip of Amazon MWAA; Airflow does not look here
-    }
-    for name in ("deploy", "demo", "report_rules", "local_athena", "bench", "tests"):
-        assert not list(packages.glob(f"{name}*")), name

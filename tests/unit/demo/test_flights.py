@@ -18,6 +18,7 @@ def table() -> pa.Table:
     return flights.read_flights()
 
 
+@pytest.mark.ci
 def test_values_are_those_in_the_csv(table: pa.Table) -> None:
     """Every value of every eleventh flight, by Python's own reader."""
     with zipfile.ZipFile(flights.archive_path()) as archive:
@@ -55,6 +56,7 @@ def test_time_hour_is_the_scheduled_departure_in_utc(table: pa.Table) -> None:
     }
 
 
+@pytest.mark.ci
 def test_partitions_tile_the_flights_by_utc_date_in_the_order_of_the_csv(table: pa.Table) -> None:
     numbered = table.append_column("line", pa.array(range(table.num_rows)))
     parts = list(flights.partitions(numbered))

@@ -242,6 +242,7 @@ def beside_airflow(
         yield TestClient(app)
 
 
+@pytest.mark.ci
 def test_the_page_shows_and_fills_what_airflow_has_of_the_runs(
     beside_airflow: TestClient, account: Account, session: Session
 ) -> None:

@@ -223,6 +223,7 @@ def test_a_period_that_cannot_be_read_hides_no_other(
     assert "is not a document of this report" in damaged_manifest
 
 
+@pytest.mark.ci
 def test_history_has_the_twelve_periods_up_to_one_and_no_later_one(
     account: Account, publisher: Publisher
 ) -> None:

@@ -235,6 +235,7 @@ def test_an_account_without_the_stack_is_refused(script: Script) -> None:
     assert script.stored() == {}
 
 
+@pytest.mark.ci
 def test_what_is_unchanged_keeps_the_version_that_airflow_runs(deployed: Script) -> None:
     before = deployed.stored()
     deployed.deploy("stg", "--no-check")

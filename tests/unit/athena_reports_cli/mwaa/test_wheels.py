@@ -89,6 +89,7 @@ def names_of(text: str) -> set[str]:
     return {canonicalize_name(Requirement(line.partition(" --hash")[0]).name) for line in lines}
 
 
+@pytest.mark.ci
 def test_what_is_carried_is_what_is_tested_and_all_that_an_image_lacks() -> None:
     carried = (ROOT / LIST).read_text()
     assert pins_of(carried) == pins_of(CONSTRAINTS.read_text())
