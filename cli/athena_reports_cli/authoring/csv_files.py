@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
 _DELIMITERS = ",;\t|"
-_LONGEST_ROW = 2_000_000  # bytes that DuckDB reads
 _READ = """
 COPY (FROM read_csv(
     {file}, auto_detect = false, columns = {{{columns}}}, header = false, skip = {header_end},

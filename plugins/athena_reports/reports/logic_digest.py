@@ -38,11 +38,6 @@ def is_outdated(published: str, today: str) -> bool:
     return are_known and published != today
 
 
-def is_same(published: str, today: str) -> bool:
-    """Return whether two digests are known and equal."""
-    return published not in ("", UNKNOWN) and published == today
-
-
 def logic_digest(query_logic: str, transforms_logic: str) -> str:
     """Return the digest of the logic that made some rows: `KIND`, a colon, 16 hexadecimal digits.
 

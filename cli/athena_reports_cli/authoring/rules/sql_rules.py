@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlglot
+from jinja2 import TemplateSyntaxError, nodes
 from sqlglot import exp
 
 from athena_reports.errors import PeriodError, SqlTemplateError
@@ -289,6 +290,23 @@ def _with_declared_filters(repository: Repository) -> list[Snapshot]:
     ]
 
 
+def params_of_all_branches_are_declared(repository: Repository) -> list[str]:
+    """The first run that takes the branch would fail."""
+    findings = []
+    # The DAGs of a report share its template.
+    by_report = {declared.report.name: declared for declared in repository.reports.values()}
+    for declared in by_report.values():
+        report = declared.report
+        template = nodes.Template([])
+        with suppress(TemplateSyntaxError):  # the dry run says what is wrong
+            template = declared.template_environment.parse(report.sql_text)
+        for read in template.find_all(nodes.Getattr):
+            is_param = isinstance(read.node, nodes.Name) and read.node.name == "params"
+            if is_param and read.attr not in report.params:
+                findings.append(f"{report.sql}, line {read.lineno}: no param {read.attr!r}.")
+    return findings
+
+
 RULES: list[Rule] = [
     sql_is_the_golden_one,
     reports_pass_a_dry_run,
@@ -296,4 +314,5 @@ RULES: list[Rule] = [
     sql_asks_no_clock,
     sql_filters_the_partitions_of_its_inputs,
     inputs_have_the_periods_that_the_sql_reads,
+    params_of_all_branches_are_declared,
 ]

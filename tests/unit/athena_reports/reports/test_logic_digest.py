@@ -25,7 +25,6 @@ from athena_reports.errors import ReportError
 from athena_reports.reports.canonical import UnreadableError
 from athena_reports.reports.logic_digest import (
     is_outdated,
-    is_same,
     logic_digest,
     transforms_digest,
 )
@@ -313,14 +312,6 @@ def test_only_digests_of_one_kind_are_compared(
     published: str, today: str, is_known_to_be_other: bool
 ) -> None:
     assert is_outdated(published, today) == is_known_to_be_other
-
-
-@pytest.mark.parametrize(
-    ("published", "today", "same"),
-    [("v3:a", "v3:a", True), ("v3:a", "v3:b", False), ("", "", False), ("unknown",) * 2 + (False,)],
-)
-def test_only_known_digests_are_the_same(published: str, today: str, same: bool) -> None:
-    assert is_same(published, today) is same
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,12 @@ def test_events_of_a_period_whose_partitions_the_input_leaves_out_are_found(
     assert sql_rules.inputs_have_the_periods_that_the_sql_reads(repository) == []
 
 
+def test_a_param_of_a_branch_that_no_period_takes_has_to_be_declared(make: Make) -> None:
+    sql = "SELECT 1 AS a\n{% if period.id > '2030' %}, {{ params.lost }} AS b{% endif %}"
+    found = sql_rules.params_of_all_branches_are_declared(make(sql=sql))
+    assert found == ["plays.sql, line 2: no param 'lost'."]
+
+
 INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "day"])], """
 
 
