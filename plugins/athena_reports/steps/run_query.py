@@ -249,7 +249,7 @@ def result_configuration(deployment: Settings) -> dict[str, Any]:
     if deployment.bucket_owner:
         configuration["ExpectedBucketOwner"] = deployment.bucket_owner
     encryption = deployment.encryption
-    if encryption is not None:
+    if encryption is not None and encryption.algorithm in _ENCRYPTION_OPTIONS:
         configuration["EncryptionConfiguration"] = {
             "EncryptionOption": _ENCRYPTION_OPTIONS[encryption.algorithm]
         }
