@@ -128,9 +128,10 @@ class PublishedExample:
         return self.manifest["bucket"], f"{self.name}/weekly/{WEEK.id}/receipts/"
 
     def forget_deliveries(self) -> None:
-        """Remove all claims and receipts."""
+        """Remove all claims and receipts, and what tasks have noted of their tries."""
         bucket, folder = self.receipts
-        boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=folder).delete()
+        for prefix in (folder, folder.replace("/receipts/", "/tries/")):
+            boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=prefix).delete()
 
 
 @pytest.fixture(scope="module")

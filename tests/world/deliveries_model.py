@@ -180,7 +180,6 @@ class Deliveries:
                 delivery_policy=_POLICY,
                 deployment=SimpleNamespace(report_bucket=BUCKET, bucket_owner="", encryption=None),
             )
-            operator.retries = RETRIES
             context: Any = {"dag_run": run, "run_id": run.run_id, "ti": ti}
             deliver = partial(process.execute, partial(self._execute, operator, context), *_ERRORS)
             world.spawn(f"{run.run_id} {name} {ti.try_number}", deliver, attempt=process)

@@ -37,7 +37,6 @@ from athena_reports.steps.wait_for_query import AthenaWaitSensor
 from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 from tests.support.airflow_run import TaskInstance
 from tests.support.memory_athena import MemoryAthena
-from tests.world.deliveries_model import RETRIES
 from tests.world.world import World
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -224,7 +223,7 @@ def a_receipt_is_written_before_the_sending(patch: pytest.MonkeyPatch) -> None:
     claim = DeliverOperator._claim
 
     def claim_and_note(operator: DeliverOperator, message: Send, published: Any) -> str:
-        attempt = Attempt("event-1", RETRIES, RETRIES, datetime.now(UTC))
+        attempt = Attempt("event-1", 0, datetime.now(UTC))
         receipt = operator._receipt(Sent(), message, published.manifest, attempt)
         receipt.write(published.location, published.s3)
         return claim(operator, message, published)

@@ -76,21 +76,18 @@ class Attempt:
 
     Attributes:
         run_id: Its run.
-        max_tries: Airflow's `max_tries` of it. A retry does not change it. A clear adds the tries
-            until then to the task's retries.
-        retries: The task's retries.
+        clears: How often somebody has cleared the task in this run.
         now: The time.
     """
 
     run_id: str
-    max_tries: int
-    retries: int
+    clears: int
     now: datetime
 
     @property
     def is_cleared(self) -> bool:
         """Whether somebody has cleared the task in this run."""
-        return self.max_tries > self.retries
+        return self.clears > 0
 
 
 def decide(
@@ -166,7 +163,7 @@ def _own_receipt(receipts: Sequence[Receipt], version: str, attempt: Attempt) ->
     written = [
         receipt
         for receipt in receipts
-        if (receipt.run_id, receipt.max_tries) == (attempt.run_id, attempt.max_tries)
+        if (receipt.run_id, receipt.clears) == (attempt.run_id, attempt.clears)
     ]
     return _receipt_of(version, written)
 

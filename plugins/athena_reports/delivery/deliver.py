@@ -14,6 +14,7 @@ from airflow.sdk import Context
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3, ConditionError, S3Error
 from athena_reports.delivery.channels import Channel
+from athena_reports.delivery.clears import note_try
 from athena_reports.delivery.decision import (
     TIME_TO_SEND,
     Attempt,
@@ -102,7 +103,7 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
                 raise AirflowSkipException(f"{about}it is not published.")
             manifest = published.manifest
             history = history_of(published.location, published.s3, self.channel.name)
-            attempt = self._attempt(context)
+            attempt = self._attempt(published, context)
             decision = decide(self.channel.name, manifest, history, self.delivery_policy, attempt)
             if isinstance(decision, Skip):
                 raise AirflowSkipException(f"{about}not sent: {decision.reason}.")
@@ -131,14 +132,18 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             return None
         return _Published(period, location, s3, manifest)
 
-    def _attempt(self, context: Context) -> Attempt:
+    def _attempt(self, published: _Published, context: Context) -> Attempt:
         ti: Any = context["ti"]
-        return Attempt(
-            run_id=context["run_id"],
+        run_id = context["run_id"]
+        clears = note_try(
+            published.location,
+            published.s3,
+            channel=self.channel.name,
+            run_id=run_id,
+            try_number=ti.try_number,
             max_tries=ti.max_tries,
-            retries=self.retries or 0,
-            now=datetime.now(UTC),
         )
+        return Attempt(run_id=run_id, clears=clears, now=datetime.now(UTC))
 
     def _claim(self, message: Send, published: _Published) -> str:
         """Claim a message, and return the address of the claim."""
@@ -199,7 +204,7 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             message_id=sent.message_id,
             corrects=message.corrects.version if message.corrects is not None else "",
             run_id=attempt.run_id,
-            max_tries=attempt.max_tries,
+            clears=attempt.clears,
             refused={**earlier, **sent.refused},
         )
 

@@ -37,7 +37,7 @@ class Receipt(BaseModel, frozen=True):
         message_id: The Message-ID of a mail, or the `ts` of a message in Slack; empty for none.
         corrects: Name of the version that the channel had before; empty for none.
         run_id: The run of the delivering DAG.
-        max_tries: Airflow's `max_tries` of its task, which changes at each clear.
+        clears: How often its task had been cleared in that run.
         refused: Recipients that were refused, with the answer of their server.
     """
 
@@ -51,7 +51,7 @@ class Receipt(BaseModel, frozen=True):
     message_id: str
     corrects: str = ""
     run_id: str
-    max_tries: int
+    clears: int
     refused: Mapping[str, str] = Field(default_factory=dict)
 
     @property

@@ -70,7 +70,7 @@ def receipt(**fields: Any) -> Receipt:
         "recipients": ("a@example.com",),
         "message_id": "<1@example.com>",
         "run_id": "run-1",
-        "max_tries": 12,
+        "clears": 0,
     }
     return Receipt(**usual | fields)
 

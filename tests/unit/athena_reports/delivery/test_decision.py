@@ -30,7 +30,6 @@ from tests.support.publishing import facts
 POLICY = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "published")
 FINAL = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "final")
 END = WEEK.end_utc
-RETRIES = 12
 WARNING = CheckResult(name="few rows", severity="warn", passed=False, message="1 row")
 
 
@@ -73,7 +72,7 @@ def receipt(
             **more,
         },
         run_id=run,
-        max_tries=RETRIES + clears,
+        clears=clears,
     )
 
 
@@ -88,7 +87,7 @@ def decided(
 ) -> Any:
     """Decide some hours after the end of the period."""
     claims = {} if claim is None else {published.version: claim}
-    attempt = Attempt(run, RETRIES + clears, RETRIES, END + timedelta(hours=now))
+    attempt = Attempt(run, clears, END + timedelta(hours=now))
     return decide("sales", published, History(receipts, claims), policy, attempt)
 
 
@@ -111,7 +110,7 @@ def test_a_claim_of_another_attempt_is_waited_for_until_it_expires() -> None:
     # Somebody who clears the task waits too, and a claim of another version is none.
     assert isinstance(decided(manifest(), claim=claim, clears=1), Wait)
     history = History((), {"v0": claim})
-    attempt = Attempt("r1", RETRIES, RETRIES, END + timedelta(hours=1))
+    attempt = Attempt("r1", 0, END + timedelta(hours=1))
     assert decide("sales", manifest(), history, POLICY, attempt) == Send(1, None)
 
 

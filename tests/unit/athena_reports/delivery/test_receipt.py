@@ -36,7 +36,7 @@ def receipt(channel: str, version: str, number: int, minutes: int, **more: Any) 
         recipients=("a@example.com",),
         message_id="<1@example.com>",
         run_id="run-1",
-        max_tries=12,
+        clears=0,
         **more,
     )
 

@@ -72,7 +72,7 @@ def deliver(place: Place, manifest: Manifest, channel: str) -> None:
         recipients=(),
         message_id="",
         run_id="run-1",
-        max_tries=12,
+        clears=0,
     )
     receipt.write(place.at(manifest.period.id).location, place.s3)
 

@@ -259,7 +259,7 @@ def receipt(channel: str, version: str = "v1", **changes: Any) -> Receipt:
         recipients=(f"{channel}@example.com",),
         message_id="<1@example.com>",
         run_id="asset triggered/1",
-        max_tries=12,
+        clears=0,
     )
     return made.model_copy(update=changes)
 

@@ -1031,7 +1031,7 @@ def put_receipt(account: Account, channel: str, version: str, minutes: int, **mo
         recipients=("a@example.com", "b@example.com"),
         message_id="<1@example.com>",
         run_id="event",
-        max_tries=12,
+        clears=0,
         **more,
     )
     receipt.write(PeriodLocation.of(account.bucket, "sent", WEEK), S3(account.s3))
