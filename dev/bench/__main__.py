@@ -15,6 +15,7 @@ from bench import (
     check,
     command_help,
     delivery,
+    growth,
     page,
     parse,
     partitions,
@@ -37,6 +38,7 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "tasks": tasks.measure,
     "delivery": delivery.measure,
     "partitions": partitions.measure,
+    "growth": growth.measure,
 }
 
 
