@@ -23,7 +23,8 @@ from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.errors import AthenaReportsError
-from athena_reports.publication.manifest import Version
+from athena_reports.maintenance.undelivered import PublishedDelivery
+from athena_reports.publication.manifest import PlannedDelivery, Version
 from athena_reports.queries.execution import QueryExecution
 from athena_reports.settings import settings
 from athena_reports.steps.prepared_version import PreparedVersion
@@ -38,6 +39,16 @@ PREPARED = PreparedVersion(
     version=Version(version="v", ordered=True, rows=0, columns=(), objects=()),
     checks=(),
 )
+PLANNED = PublishedDelivery(
+    folder_uri="s3://reports/plays/weekly/",
+    period_id=WEEK.id,
+    version="v",
+    submitted_at=QUERY.submitted_at,
+    published_at=QUERY.submitted_at,
+    delivery=PlannedDelivery(
+        channels=("topic",), until=QUERY.submitted_at, correct_until=QUERY.submitted_at
+    ),
+)
 SUBMITTED = pushed_by_run_query("q-1")
 GIVEN: dict[str, dict[str, Any]] = {
     "wait_for_inputs": {},
@@ -47,7 +58,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "publish": {"prepared": PREPARED.model_dump(), "submitted": SUBMITTED},
     "clean_up": {},
     "find": {},
-    "deliver": {},
+    "deliver": {"planned": [PLANNED.model_dump()]},
     "topic": {},
 }
 

@@ -109,6 +109,6 @@ def test_differs_a_connection_that_is_missing_is_no_other_one(
 ) -> None:
     """The provider's operator goes on with whatever credentials there are."""
     monkeypatch.delenv("AIRFLOW_CONN_AWS_GAMES")
-    with raises_retried("no Airflow connection 'aws_games'"):
+    with raises_retried("Airflow connection 'aws_games' does not exist"):
         build(AthenaSubmitOperator).execute(context())
     assert not athena.queries

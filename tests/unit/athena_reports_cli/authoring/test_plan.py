@@ -33,6 +33,7 @@ PUBLISHED = ["2025-06-01", "2025-06-08", "2025-06-22"]
 WITHOUT_PARQUET = "2025-06-29"
 NO_CHANGES = Differences(
     key=("user_id",),
+    paired_by=("user_id",),
     added=0,
     removed=0,
     changed=0,
