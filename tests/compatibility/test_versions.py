@@ -161,7 +161,9 @@ def test_what_airflow_has_stored_of_a_dag_is_read(kept: KeptVersion) -> None:
         stored[file.stem] = DagSerialization.from_dict(json.loads(file.read_text()))
     for dag_id, dag in stored.items():
         assert dag.dag_id == dag_id
-    for dag_id in stored.keys() & CADENCES.keys():
+    stored_of_reports = stored.keys() & CADENCES.keys()
+    assert stored_of_reports
+    for dag_id in stored_of_reports:
         timetable = stored[dag_id].timetable
         assert isinstance(timetable, PeriodTimetable)
         assert timetable.cadence == CADENCES[dag_id]

@@ -430,16 +430,19 @@ def test_a_cleared_task_sends_again(deliveries: Deliveries) -> None:
 def test_a_receipt_that_cannot_be_written_is_told_and_its_claim_is_kept(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+
     def refuse(*_: Any) -> None:
-        raise S3Error("AccessDenied", retryable=True)
+        raise S3Error("SlowDown", retryable=True)
 
     monkeypatch.setattr(Receipt, "write", refuse)
     with pytest.raises(AirflowFailException) as caught:
         deliveries.deliver("sales")
     assert str(caught.value).endswith(
-        "sent, but could not write the receipt: AccessDenied Clear this task only if the channel"
-        " may get the version again."
+        "sent, but could not write the receipt: SlowDown The channel may get the version again."
     )
+    assert pauses == [1, 10, 60]
     with raises_retried("another attempt claimed version"):
         deliveries.deliver("sales", clears=1)
     assert len(deliveries.mails.arrived) == 1

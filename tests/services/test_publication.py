@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSkipException,
 )
+from botocore.client import BaseClient
 
 from athena_reports import Column, Input, Report, build_dag, checks, monthly, transforms
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
@@ -58,6 +59,28 @@ def run_report(services: Services, sql_folder: Path) -> RunReport:
 
 def by_carrier(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(row["carrier"]))
+
+
+def test_a_small_report_takes_few_calls(
+    run_report: RunReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To S3 and Glue, by all tasks, of a period that a check compares with the one before."""
+    fields = {
+        "unload": False,
+        "checks": [checks.unique("carrier"), checks.change("rows", within=0.5)],
+    }
+    run_report(ORDERED, "2013-02", **fields)
+    calls: list[str] = []
+    call = BaseClient._make_api_call
+
+    def counted(client: Any, operation: str, parameters: Any) -> Any:
+        if client.meta.service_model.service_name in ("s3", "glue"):
+            calls.append(operation)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
+    run_report(ORDERED, "2013-03", **fields)
+    assert 8 < len(calls) <= 16, calls
 
 
 def test_an_unload_publishes_the_rows_of_a_csv(services: Services, run_report: RunReport) -> None:

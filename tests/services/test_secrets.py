@@ -106,7 +106,7 @@ def test_a_connection_that_is_nowhere_is_named_before_a_query_is_paid(
     before = services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"]
 
     with pytest.raises(
-        AirflowException, match=r"no Airflow connection 'aws_misspelt'.*AWS_CONN_ID"
+        AirflowException, match=r"connection 'aws_misspelt' does not exist.*AWS_CONN_ID"
     ):
         report(dags_folder)
 

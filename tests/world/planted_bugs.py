@@ -43,8 +43,9 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def no_condition_on_writes(patch: pytest.MonkeyPatch) -> None:
-    def write(self: S3, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> None:
-        self.client.put_object(**self._object(uri), Body=body, ContentType=content_type)
+    def write(self: S3, uri: str, body: bytes, content_type: str, *, replacing: str | None) -> str:
+        written = self.client.put_object(**self._object(uri), Body=body, ContentType=content_type)
+        return written["ETag"]
 
     patch.setattr(S3, "write", write)
 

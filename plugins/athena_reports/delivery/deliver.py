@@ -10,9 +10,10 @@ from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import Context
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_chain, wait_fixed
 
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3, ConditionError, S3Error
+from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
 from athena_reports.delivery.channels import Channel
 from athena_reports.delivery.clears import note_try
 from athena_reports.delivery.decision import (
@@ -98,12 +99,14 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             period = period_of_delivery(self.cadence, context["dag_run"])
         about = f"{self.dag_id}, period {period.id}, channel {self.channel.name}: "
         with report_errors(about):
-            published = self._published(period)
-            if published is None:
+            location = PeriodLocation.of(self.deployment.report_bucket, self.report.name, period)
+            s3 = self._s3()
+            attempt = self._attempt(location, s3, context)  # before anything can end this try
+            manifest, _ = read_manifest(location, s3)
+            if manifest is None:
                 raise AirflowSkipException(f"{about}it is not published.")
-            manifest = published.manifest
-            history = history_of(published.location, published.s3, self.channel.name)
-            attempt = self._attempt(published, context)
+            published = _Published(period, location, s3, manifest)
+            history = history_of(location, s3, self.channel.name)
             decision = decide(self.channel.name, manifest, history, self.delivery_policy, attempt)
             if isinstance(decision, Skip):
                 raise AirflowSkipException(f"{about}not sent: {decision.reason}.")
@@ -122,22 +125,16 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             _require_all_reached(receipt)
         return receipt.model_dump(mode="json")
 
-    def _published(self, period: Period) -> _Published | None:
-        """Return what is published of a period; None if nothing is."""
+    def _s3(self) -> S3:
         deployment = self.deployment
-        location = PeriodLocation.of(deployment.report_bucket, self.report.name, period)
-        s3 = S3(self.hook.client("s3"), deployment.bucket_owner, deployment.encryption)
-        manifest, _ = read_manifest(location, s3)
-        if manifest is None:
-            return None
-        return _Published(period, location, s3, manifest)
+        return S3(self.hook.client("s3"), deployment.bucket_owner, deployment.encryption)
 
-    def _attempt(self, published: _Published, context: Context) -> Attempt:
+    def _attempt(self, location: PeriodLocation, s3: S3, context: Context) -> Attempt:
         ti: Any = context["ti"]
         run_id = context["run_id"]
         clears = note_try(
-            published.location,
-            published.s3,
+            location,
+            s3,
             channel=self.channel.name,
             run_id=run_id,
             try_number=ti.try_number,
@@ -157,7 +154,7 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
                 number=message.number,
                 replacing=message.replaces.etag if message.replaces is not None else None,
             )
-        except ConditionError as error:
+        except (ConditionError, MissingObjectError) as error:
             raise DeliveryError(
                 f"another attempt has just claimed version {version}; will retry.", retryable=True
             ) from error
@@ -227,12 +224,21 @@ def _require_send(decision: Send | Wait | Hold) -> Send:
 
 def _write(receipt: Receipt, published: _Published) -> None:
     try:
-        receipt.write(published.location, published.s3)
+        _write_if_served(receipt, published)
     except S3Error as error:
         raise DeliveryError(
-            f"sent, but could not write the receipt: {error} Clear this task only if the channel"
-            " may get the version again."
+            f"sent, but could not write the receipt: {error} The channel may get the version again."
         ) from error
+
+
+@retry(
+    retry=retry_if_exception(lambda error: isinstance(error, S3Error) and error.retryable),
+    stop=stop_after_attempt(4),
+    wait=wait_chain(wait_fixed(1), wait_fixed(10), wait_fixed(60)),
+    reraise=True,
+)
+def _write_if_served(receipt: Receipt, published: _Published) -> None:
+    receipt.write(published.location, published.s3)
 
 
 def _require_all_reached(receipt: Receipt) -> None:

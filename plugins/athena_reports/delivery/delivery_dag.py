@@ -32,8 +32,8 @@ the period was delivered before. The partition key of a run is the id of the per
 
 **Rerun.** A task that is cleared sends again. A retry sends what is not delivered yet.
 
-**Permissions.** Read the report bucket, write and delete below `receipts/` of its periods; the
-Airflow connections of the channels.
+**Permissions.** Read the report bucket, write below `receipts/` and `tries/` of its
+periods, and delete below `receipts/`; the Airflow connections of the channels.
 """
 
 

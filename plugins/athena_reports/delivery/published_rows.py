@@ -233,7 +233,12 @@ def total_of(path: Path, column: str, engine: Engine) -> Number | None:
         # With compensation for what each addition rounds; by the text of a FLOAT as in `_value`.
         total_sql = "fsum({value}::VARCHAR::DOUBLE)"
     sql = f"SELECT {total_sql.format(value=quoted(column))} FROM {source}"
-    total: Number | None = engine.connection.execute(sql).fetchall()[0][0]
+    import duckdb
+
+    try:
+        total: Number | None = engine.connection.execute(sql).fetchall()[0][0]
+    except duckdb.OutOfRangeException:  # it has more than 38 digits
+        return None
     return total if total is not None and math.isfinite(total) else None
 
 

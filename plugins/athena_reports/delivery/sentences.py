@@ -323,7 +323,8 @@ def _name_of(row: Sequence[Any], content: Content, language: Language) -> str:
     names = [column.name for column in content.columns]
     values = dict(zip(names, row, strict=True))
     ranks = rank_columns(content.movement)
-    key = content.key or [name for name in names if name not in ranks][:1]
+    key = [name for name in content.key if name not in ranks]
+    key = key or [name for name in names if name not in ranks][:1]
     texts = []
     for name in key:
         value = values[label_of(name, names)]

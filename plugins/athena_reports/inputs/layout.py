@@ -18,6 +18,7 @@ _DATE_FORMATS = {"string": "%Y-%m-%d", "date": "%Y-%m-%d", "integer": "%Y%m%d"}
 _FORMATS_OF_PARTS = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
 _PARTS = "YmdH"  # of a time, as letters of directives
 _DIRECTIVE = re.compile(r"%-?.?", re.DOTALL)
+_AMBIGUOUS = re.compile(r"%-(.)[%0-9]")  # `%Y%-m%-d` writes 11 January and 1 November alike
 _SUPPORTED = ("%Y", "%m", "%d", "%H", "%-m", "%-d", "%-H")  # directives of `strftime`
 
 
@@ -152,6 +153,10 @@ def _require_format(key: PartitionKey) -> None:
                 " %-m, %-d and %-H without leading zeros. To read a table by weeks, leave the Input"
                 " out and filter by period.contains alone"
             )
+    ambiguous = _AMBIGUOUS.search(key.format)
+    if ambiguous is not None:
+        directive = ambiguous[1]
+        raise ValueError(f"%-{directive} of the key {key.name} is ambiguous. Write %{directive}")
     digits = _DIRECTIVE.sub("", key.format)
     if key.kind == "integer" and digits and not digits.isdecimal():
         raise ValueError(f"the key {key.name} is an integer. Write digits alone, such as %Y%m%d")

@@ -12,12 +12,15 @@ from zoneinfo import ZoneInfo
 from athena_reports.errors import PeriodError
 
 _INSTANT = timedelta(microseconds=1)  # the least difference of two datetimes
+_NOT_PORTABLE = ("localtime", "posixrules", "posix/", "right/")  # differ from machine to machine
 
 
 def zone_of(name: str) -> ZoneInfo:
-    """Return the time zone of an IANA name; PeriodError if it is unknown."""
+    """Return the time zone of an IANA name; PeriodError if it is not the same on every machine."""
     with suppress(KeyError, TypeError, ValueError, OSError):  # unknown; malformed; a folder
-        return ZoneInfo(name)
+        zone = ZoneInfo(name)
+        if not name.startswith(_NOT_PORTABLE):
+            return zone
     raise PeriodError(
         f"timezone {name!r} is not an IANA time zone. Use a name such as Asia/Tokyo or UTC"
     )

@@ -263,14 +263,12 @@ class PublicationFacts(PeriodFacts, frozen=True):
         checks: The result of each check.
         code_version: The version of this package.
         bundle_version: The version of the DAG bundle, such as a commit; empty without one.
-        transforms_logic: The digest of the transforms alone, as `logic`.
     """
 
     missing_partitions: tuple[str, ...]
     checks: tuple[CheckResult, ...]
     code_version: str
     bundle_version: str = ""
-    transforms_logic: str = ""
 
 
 class PartitionFacts(PeriodFacts, frozen=True, from_attributes=True):

@@ -76,9 +76,7 @@ def query_digest(
 def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: str) -> str:
     """Return the digest of the transforms, or of the `logic_version` if that is not empty.
 
-    The other part of the logic is in the rendered SQL. If this one is the same, that SQL with
-    today's transforms gives the rows of the logic of then. UnreadableError if a transform does not
-    look the same in every process.
+    UnreadableError if a transform does not look the same in every process.
     """
     if logic_version:
         return _digest(_PART_KIND, {"logic_version": logic_version})
@@ -86,8 +84,10 @@ def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: s
     for number, transform in enumerate(transforms, start=1):
         try:
             texts.append(canonical(transform))
-        except (UnreadableError, RecursionError) as error:  # a closure may contain itself
-            raise UnreadableError(f"{transform_label(transforms, number)}: {error}") from error
+        except (UnreadableError, RecursionError) as error:
+            is_endless = isinstance(error, RecursionError)
+            problem = "its values contain themselves" if is_endless else error
+            raise UnreadableError(f"{transform_label(transforms, number)}: {problem}") from error
     return _digest(_PART_KIND, {"transforms": texts})
 
 

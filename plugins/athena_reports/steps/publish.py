@@ -244,7 +244,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             code_version=__version__,
             bundle_version=(bundle and bundle.version) or "",
             logic=logic_digest(submission.query_logic, prepared.transforms_logic),
-            transforms_logic=prepared.transforms_logic,
             delivery=delivery,
             # By the DAG of each report that was read, which is the name of its table too.
             parts={each.dag_id: each.versions for each in submission.inputs if each.versions},
@@ -264,5 +263,8 @@ def _is_to_be_delivered(manifest: "Manifest", location: PeriodLocation, s3: S3) 
     planned = manifest.delivery
     if planned is None:
         return False
-    is_correction = next(s3.list(location.receipts_uri), None) is not None
-    return planned.is_in_time(manifest.published_at, is_correction=is_correction)
+    if planned.is_in_time(manifest.published_at, is_correction=False):
+        return True  # some channel may have none yet
+    if not planned.is_in_time(manifest.published_at, is_correction=True):
+        return False
+    return any(stored.uri.endswith(".json") for stored in s3.list(location.receipts_uri))

@@ -11,6 +11,7 @@ from pathlib import Path
 from airflow.configuration import conf
 from airflow.sdk import get_parsing_context
 
+from athena_reports.declaration import author_file
 from athena_reports.reports.report import Report
 from athena_reports.workflows.dag_files import dag_files
 
@@ -19,7 +20,7 @@ def refuse_second_declaration(report: Report) -> None:
     """Raise ReportError if a DAG file that sorts before this one declares the report too."""
     folder = Path(conf.get_mandatory_value("core", "dags_folder")).resolve()
     is_for_a_task = get_parsing_context().task_id is not None
-    file = report.declared_in.resolve()
+    file = author_file()
     if is_for_a_task or not file.is_relative_to(folder):
         return  # the DAG processor has parsed a task's file before, and accepted it
     files = _declaring_files(report.name, folder)

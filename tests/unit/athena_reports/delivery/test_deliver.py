@@ -16,9 +16,11 @@ from athena_reports.delivery import deliver
 from athena_reports.delivery.decision import Send
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.policy import DeliveryPolicy
+from athena_reports.publication.location import PeriodLocation
 from athena_reports.settings import Settings
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
+from tests.support.publishing import Place
 
 
 @pytest.fixture
@@ -58,10 +60,9 @@ def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     manifest: Any = SimpleNamespace(query=SimpleNamespace(id="q-1"))
-    monkeypatch.setattr(deliver, "read_manifest", lambda *_: (manifest, "etag"))
-    published = task._published(WEEK)
+    location, store = PeriodLocation.of("acme-reports", "plays", WEEK), task._s3()
+    published = deliver._Published(WEEK, location, store, manifest)
     assert (made_s3[0].owner, made_s3[0].encryption) == ("012345678901", deployment.encryption)
-    assert published.location.folder_uri == "s3://acme-reports/plays/weekly/2025-06-08/"
 
     def send(channel: Any, _: Any, __: Any, reader: Any, *___: Any, **named: Any) -> Any:
         assert channel is task.channel
@@ -77,3 +78,15 @@ def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
     monkeypatch.setattr(AthenaHook, "conn_partition", "aws")
     task._send(Send(number=1, corrects=None), published, "<1@example.com>", {})
     assert memory_limits == ["512MB"]
+
+
+def test_a_clear_is_told_from_retries_that_another_release_has_declared(
+    task: Any, place: Place
+) -> None:
+    def clears(try_number: int, max_tries: int) -> int:
+        ti = SimpleNamespace(try_number=try_number, max_tries=max_tries)
+        attempt = task._attempt(place.location, place.s3, {"ti": ti, "run_id": "event-1"})
+        return int(attempt.clears)
+
+    assert task.retries == 3
+    assert [clears(1, 12), clears(2, 12), clears(3, 5), clears(4, 5)] == [0, 0, 1, 1]

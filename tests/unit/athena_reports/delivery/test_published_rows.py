@@ -221,14 +221,17 @@ def test_other_types_are_texts() -> None:
     assert read == (("00ff", 0.1, "3 days", "00000000-0000-0000-0000-000000000007"),)
 
 
-@given(st.lists(st.none() | st.integers(-(10**36), 10**36), min_size=1, max_size=9))
-def test_a_total_of_decimals_is_exact(numbers: list[int | None]) -> None:
+@given(st.lists(st.none() | st.integers(-(10**38) + 1, 10**38 - 1), min_size=1, max_size=9))
+def test_a_total_of_decimals_is_exact_or_missing(numbers: list[int | None]) -> None:
+    """DuckDB adds up to 38 digits."""
     known = [number for number in numbers if number is not None]
     with engine() as shared:
         values = [None if number is None else Decimal(number) for number in numbers]
         path = parquet(shared, n=pa.array(values, pa.decimal128(38, 0)))
         total = total_of(path, "N", shared)
-    assert total == (sum(known) if known else None)
+    assert total in ((sum(known), None) if known else (None,))
+    if all(abs(sum(known[:number])) < 10**38 for number in range(len(known) + 1)):
+        assert total is not None or not known
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))

@@ -388,9 +388,12 @@ def test_a_row_is_called_by_all_parts_of_its_key_and_by_its_name_if_there_is_one
     assert spoken(made, "en").movement == ("Biggest rises: b 10 (from 2 to 1), – 7 (from 5 to 4).",)
 
 
-def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks() -> None:
+@pytest.mark.parametrize("key", [(), ("rank",)])
+def test_without_a_key_a_row_is_called_by_its_first_value_but_the_ranks(
+    key: tuple[str, ...],
+) -> None:
     """Where the key is private, and so not shown, too."""
-    assert spoken(content(key=()), "en").movement == (
+    assert spoken(content(key=key), "en").movement == (
         "New among the rows shown: u2.",
         "Biggest rises: Aiko (from 3 to 1).",
         "Biggest falls: 千葉 (from 1 to 3).",

@@ -94,6 +94,8 @@ NO_TIME = (
     ("fields", "field", "problem"),
     [
         ({"format": "%G-W%V"}, "format", f"'%G'{NOT_SUPPORTED}"),
+        ({"format": "%Y%-m%-d"}, "format", "%-m of the key dt is ambiguous. Write %m."),
+        ({"format": "%-d2%m-%Y"}, "format", "%-d of the key dt is ambiguous"),
         ({"format": "%Y/%m/%d/%H/%M"}, "format", "'%M' of the key dt is not supported"),
         *(
             ({"format": format}, "format", "of the key dt is not supported")

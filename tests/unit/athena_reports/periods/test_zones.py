@@ -132,7 +132,13 @@ def test_every_zone_makes_a_cadence() -> None:
     assert [daily(name).timezone for name in NAMES] == NAMES
 
 
-@pytest.mark.parametrize("name", ["JST", "GMT+9", "Asia", "", "/etc/passwd", "../UTC", "UTC\0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("JST", "GMT+9", "Asia", "", "/etc/passwd", "../UTC", "UTC\0"),
+        *("localtime", "posixrules", "posix/Asia/Tokyo", "right/Asia/Tokyo"),
+    ],
+)
 def test_a_zone_that_is_no_iana_name_is_rejected(name: str) -> None:
     with pytest.raises(PeriodError) as error:
         daily(name)

@@ -87,7 +87,6 @@ MANIFEST_JSON = IN_BOTH | {
     ],
     "code_version": "0.1.0",
     "bundle_version": "",
-    "transforms_logic": "v2:fedcba9876543210",
     "ordered": True,
     "columns": [
         {

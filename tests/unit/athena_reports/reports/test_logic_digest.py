@@ -273,7 +273,7 @@ def test_the_transform_that_cannot_be_read_is_named() -> None:
 def test_a_value_that_contains_itself_cannot_be_read() -> None:
     endless: list[Any] = [1]
     endless.append(endless)
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnreadableError, match="its values contain themselves"):
         transforms_digest([scaled(endless)], "")
 
 

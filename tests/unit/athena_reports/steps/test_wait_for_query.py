@@ -344,6 +344,18 @@ def test_the_log_says_what_becomes_of_the_query(
     assert logged() == [f"info: Query q-2 is SUCCEEDED: {so_far}"]
 
 
+def test_the_trigger_logs_each_state_of_the_query(
+    athena: MemoryAthena, clock: VirtualClock, logged: Logged
+) -> None:
+    fate(athena, Plan(states=(("QUEUED", 5), ("RUNNING", 60))))
+    with pytest.raises(TaskDeferred) as deferred:
+        wait_task().execute(context())
+    logged()
+    clock.run(first_event(through_the_database(deferred.value.trigger)))
+    states = [line.partition(": queued")[0] for line in logged()]
+    assert states == ["info: Query q-1 is QUEUED", "info: Query q-1 is RUNNING"]
+
+
 def test_a_wait_whose_trigger_could_not_ask_is_tried_again(athena: MemoryAthena) -> None:
     """The paid query goes on."""
     event = {"error": "Could not get the status"}
