@@ -427,7 +427,7 @@ def test_a_failed_period_leads_to_its_run(enter: Enter, airflow: LiveAirflow) ->
     ("period", "says"),
     [
         (WEEK[-3], "is not a document of this report"),
-        (WEEK[-4], "its manifest was deleted. Clear the run of the period"),
+        (WEEK[-4], "its manifest was deleted. Clear the period's run"),
     ],
 )
 def test_a_manifest_that_cannot_be_used_is_explained(
