@@ -250,7 +250,7 @@ class Alerts:
             world.pause(ends_at - world.clock.seconds)  # until then, or until the thread has ended
         if not outcome.done():
             self._left_behind.append(thread)
-            raise TimeoutError(f"it took longer than {limit.total_seconds():g} s")
+            raise TimeoutError(f"timed out after {limit.total_seconds():g} s")
         return outcome.result()
 
     # --- the callback of the report's DAG

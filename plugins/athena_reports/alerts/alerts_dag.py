@@ -62,14 +62,15 @@ _MEANING_OF_AIRFLOW_REASON = {
     "all_tasks_deadlocked": "no task could run",
 }
 _DOC_OF_ALERTS = """\
-Tells the notifiers what they have to know of each period of `{dag_id}`.
+Sends the alerts of `{dag_id}`.
 
-**Schedule.** Once for each period of the report, {due} after its end. It tells of a failed run, of
-warnings and of a late period, and when a late period is published.
+**Schedule.** Once for each period of the report, {due} after its end. It reports a failed run,
+warnings and a late period, and later that the period is published.
 
-**Input.** The manifest of the period, its run, and who was told before.
+**Input.** The manifest of the period, its run, and the records of alerts.
 
-**Rerun.** At any time: it tells again if the period is still late. A backfill is refused.
+**Rerun.** At any time: alerts that were sent are not repeated, except that of a period that is
+still late. A backfill is refused.
 
 **Permissions.** Read the report bucket, write below `_alerts/`; what the notifiers need.
 """
@@ -211,7 +212,7 @@ def _tell_published_warnings(
     param = _param_of_run(context.get("dag_run"))
     period = _period_of_callback(context, cadence, param=param)
     if period is None:
-        _log.warning("Airflow did not say which run has succeeded. The DAG beside it will look.")
+        _log.warning("Airflow did not pass the run to the callback. The alerts DAG will check it.")
         return
     manifest = call_within(_MANIFEST_LIMIT, partial(published_manifest, report, period))
     if manifest is None or not warnings_of(manifest):
@@ -262,7 +263,7 @@ def _own_kept_reason(ti: Any) -> str | None:
             task_ids=ti.task_id, key=REASON_XCOM, map_indexes=ti.map_index
         )
     except Exception:  # an alert without the reason is better than none
-        _log.exception("The reason of %s is not known.", ti.task_id)
+        _log.exception("Could not find out why %s failed.", ti.task_id)
         return None
     return reason
 
@@ -289,8 +290,8 @@ def _tell_failed_delivery(
         with suppress(AthenaReportsError):  # it may have failed for this very reason
             period_id = period_of_delivery(cadence, run).id
     next_step = (
-        f"Correct that, and clear only the task {task_id}: the run's other channels would get it"
-        " once more."
+        f"Fix the cause, then clear only the task {task_id}. A clear of the run would send to the"
+        " other channels again."
     )
     _tell_failed_task(context, report, notifiers, period_id, next_step=next_step)
 
@@ -308,7 +309,7 @@ def _tell_failed_task(
     Nobody is told twice: Airflow calls this once for each failed task.
     """
     ti = context["ti"]
-    reason = "it was killed"
+    reason = "the process was killed"
     exception = context.get("exception")
     if exception is not None:
         reason = error_text(exception, has_private_columns=report.has_private_columns)

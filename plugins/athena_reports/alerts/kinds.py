@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from athena_reports.alerts.alert import Alert
 from athena_reports.alerts.record import AlertRecord
-from athena_reports.alerts.report_run import Cause
+from athena_reports.alerts.report_run import STEP_AFTER_FAILURE, Cause
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.aws.s3 import S3
 from athena_reports.periods.calendar import Cadence, Period
@@ -21,10 +21,6 @@ from athena_reports.publication.manifest import Manifest
 from athena_reports.reports.report import Report
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
-
-_STEP_AFTER_FAILURE = (
-    "See the reason or the log of the task, correct that, and clear the run from there."
-)
 
 
 def failure_alert(
@@ -44,7 +40,7 @@ def failure_alert(
         period_id,
         problem="failed",
         reason=reason,
-        next_step=next_step or _STEP_AFTER_FAILURE,
+        next_step=next_step or STEP_AFTER_FAILURE,
         path=f"/dags/{dag_id}/runs/{quote(run_id)}",
     )
 
@@ -73,7 +69,7 @@ def all_clear_alert(dag_id: str, period: Period, manifest: Manifest | None) -> A
         manifest: Its manifest; None if its run found no rows, so that it is not published.
     """
     if manifest is None:
-        reason = "its run has found no rows, and such a period is not published"
+        reason = 'its run found no rows, so it is skipped (empty="skip")'
     else:
         published_at = datetime.fromisoformat(manifest.published_at)
         reason = f"it was published at {_local(published_at, period.cadence)}"
@@ -99,7 +95,7 @@ def warning_alert(report: Report, period: Period, manifest: Manifest) -> Alert:
     return _alert(
         dag_id,
         period.id,
-        problem="is published with warnings",
+        problem="was published with warnings",
         reason="; ".join(findings),
         next_step=next_step,
         path=f"/dags/{dag_id}/runs/{quote(manifest.run.run_id)}",

@@ -87,7 +87,7 @@ def tell(
 
 
 def _problem_of_record(record: AlertRecord, error: Exception) -> str:
-    problem = f"Could not read or write who was told in {record.folder_uri}: {error}"
+    problem = f"Could not read or write the alert records in {record.folder_uri}: {error}"
     _log.error(problem, exc_info=error)
     return problem
 
@@ -133,7 +133,7 @@ def call_within(limit: timedelta, function: Callable[[], _Result]) -> _Result:
     seconds = limit.total_seconds()
     ended, _ = wait([outcome], timeout=seconds)
     if not ended:
-        raise TimeoutError(f"it took longer than {seconds:g} s")
+        raise TimeoutError(f"timed out after {seconds:g} s")
     return outcome.result()
 
 

@@ -17,6 +17,9 @@ from athena_reports.queries.execution import get_query_execution
 from athena_reports.settings import settings
 
 REASON_XCOM = "reason"  # where a failed task leaves its error
+STEP_AFTER_FAILURE = (
+    "Fix the cause (see the task log), then clear the failed task and its downstream tasks."
+)
 _QUERY_TASK = "run_query"
 _WAIT_TASK = "wait_for_query"
 _ACTIVE_STATES = ("running", "queued", "scheduled", "restarting")
@@ -101,41 +104,42 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
     """
     if run is not None and run.state == "failed":
         reason = f"its run failed ({failure_of(run, ti)})"
-        return Cause(reason, "Correct that, and clear the run from there.")
+        return Cause(reason, STEP_AFTER_FAILURE)
     if run is not None and run.state == "success":
         return Cause(
             "its run succeeded without publishing it",
-            "See the log of the run, and clear it from the first task that was marked or skipped.",
+            "Clear the first task that was skipped or marked as success, and its downstream tasks.",
         )
     if ti.get_dag(dag_id).is_paused:
         return Cause("the DAG is paused", "Unpause the DAG.")
     if run is None:
         return Cause(
             "it was never started",
-            "See whether the scheduler runs and how many runs are active, or trigger a run.",
+            "Check that the scheduler is running and that max_active_runs is not reached,"
+            " or trigger a run.",
         )
     if run.state == "queued":
         return Cause(
             "its run is queued",
-            "See how many runs of the DAG are active, and whether the scheduler runs.",
+            "Check that the scheduler is running and that max_active_runs is not reached.",
         )
     retried_task = _first_task_in(run, "up_for_retry")
     if retried_task is not None:
-        reason = _kept_reason(ti, retried_task, run) or "its last try failed"
+        reason = _kept_reason(ti, retried_task, run) or "its last attempt failed"
         return Cause(
-            f"{retried_task} waits for its next try ({reason})",
-            "See whether the reason passes by itself. If not, correct it, and clear the task.",
+            f"{retried_task} waits for its retry ({reason})",
+            "Wait for the retry. If it fails again, fix the cause and clear the task.",
         )
     if run.task_states.get(_WAIT_TASK) in _WAITING_STATES:
         return Cause(
             _state_of_query(run, ti),
-            "See the query in Athena. If it makes no progress, clear run_query.",
+            "Check the query in the Athena console. If it makes no progress, clear run_query.",
         )
     for state in _ACTIVE_STATES:
         task_id = _first_task_in(run, state)
         if task_id is not None:
-            return Cause(f"{task_id} is {state}", "See the log of the task.")
-    return Cause("its run is waiting", "See the tasks of the run.")
+            return Cause(f"{task_id} is {state}", "Check the log of the task.")
+    return Cause("its run is waiting", "Check the tasks of the run.")
 
 
 def _kept_reason(ti: Any, task_id: str, run: ReportRun) -> str:
@@ -154,7 +158,7 @@ def _first_task_in(run: ReportRun, state: str) -> str | None:
 
 
 def _state_of_query(run: ReportRun, ti: Any) -> str:
-    """Return what Athena says of the query of a run: since when it is running, or how it ended."""
+    """Return since when the query of a run has been running in Athena, or how it ended."""
     query_execution_id = ti.xcom_pull(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -166,6 +170,6 @@ def _state_of_query(run: ReportRun, ti: Any) -> str:
     execution = get_query_execution(athena, query_execution_id)
     query = f"its query {query_execution_id}"
     if not execution.is_running:
-        return f"{query} is {execution.state}, and {_WAIT_TASK} has not gone on"
+        return f"{query} is {execution.state}, but {_WAIT_TASK} has not continued"
     submitted_at = datetime.fromisoformat(execution.submitted_at)
-    return f"{query} is running since {submitted_at:%Y-%m-%d %H:%M} UTC"
+    return f"{query} has been running since {submitted_at:%Y-%m-%d %H:%M} UTC"

@@ -46,7 +46,7 @@ _LOOK_EVERY = timedelta(minutes=10)
 _ENDED = ("success", "failed", "skipped", "upstream_failed")
 _UNKNOWN_CAUSE = Cause(
     "",
-    "See whether the DAG is paused, or its run waits or has failed."
+    "Check whether the DAG is paused or its run is waiting or failed."
     " Clear that run, or trigger one.",
 )
 _log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class _PeriodSensor(BaseSensorOperator):
         try:
             reason = failure_of(run, context["ti"])
         except Exception:  # an alert without the reason is better than none
-            _log.exception("The reason why %s failed is not known.", run.run_id)
+            _log.exception("Could not find out why %s failed.", run.run_id)
         alert = failure_alert(self.report_dag_id, run.run_id, period.id, reason)
         record = failure_record(self.report_dag_id, run.run_id, run.clear_number)
         return tell(self.alert_policy.on_failure, context, alert, record)
@@ -121,7 +121,7 @@ class WhenDueSensor(_PeriodSensor):
         with report_errors():
             period = period_of_run(self.cadence, context["dag_run"])
             if not is_scheduled(period, self.dag):
-                _log.info("The period %s is not one that the report is made for.", period)
+                _log.info("Period %s is outside since and until of the report.", period)
                 return PokeReturnValue(True, xcom_value=False)
             manifest = published_manifest(self.report, period)
         late_from = self._late_from(period, context)
@@ -135,8 +135,8 @@ class WhenDueSensor(_PeriodSensor):
             run = find_run(context["ti"], self.report_dag_id, period)
             is_run_known = True
         except Exception as error:  # a late period can be told of without its run
-            _log.exception("The run of %s is not known.", period)
-            problems.append(f"The run of {period} is not known: {error}")
+            _log.exception("Could not find the run of %s.", period)
+            problems.append(f"Could not find the run of {period}: {error}")
         problems += self._tell_missed_failure(period, run, context)
         is_late = False
         if manifest is not None:
@@ -163,7 +163,7 @@ class WhenDueSensor(_PeriodSensor):
         try:
             return cause_of_lateness(run, context["ti"], self.report_dag_id)
         except Exception:  # an alert without the cause is better than none
-            _log.exception("The reason why the period is late is not known.")
+            _log.exception("Could not find out why the period is late.")
             return _UNKNOWN_CAUSE
 
     def _tell_late(

@@ -157,7 +157,7 @@ def test_a_callback_has_told_before_airflow_ends_it(
         end.set()
     assert len(recorder.told) == 1
     share = "0.5" if callback == "delivery" else "0.8"  # of two notifiers
-    assert f"TimeoutError: it took longer than {share} s" in caplog.text
+    assert f"TimeoutError: timed out after {share} s" in caplog.text
 
 
 def test_a_manifest_that_cannot_be_read_in_time_leaves_some_for_the_log(
@@ -238,7 +238,7 @@ def test_a_failure_is_told_without_its_reason_if_airflow_does_not_give_that(
     fail(build(on_failure=[recorder]), ti=ti)
     (message,) = recorder.told
     assert "Reason: transform: it failed" in message
-    assert "error: The reason of transform is not known." in logged()
+    assert "error: Could not find out why transform failed." in logged()
 
 
 def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
@@ -291,12 +291,12 @@ def test_warnings_are_those_of_the_period_that_a_run_was_triggered_for(
         callback({"dag": dag, "run_id": "manual__1", "reason": "success", "dag_run": run})
 
     first, second = recorder.told  # without a run nobody knows of which period to tell
-    assert f"period {triggered_for.id}, environment dev: is published with warnings" in first
+    assert f"period {triggered_for.id}, environment dev: was published with warnings" in first
     assert f"There are rows of {triggered_for.id}." in first
     assert f"There are rows of {last.id}." in second
     callback({"dag": dag, "run_id": "again", "reason": "success", "dag_run": triggered})
     assert len(recorder.told) == 2, "of a version it is told once"
-    says = "Airflow did not say which run has succeeded. The DAG beside it will look."
+    says = "Airflow did not pass the run to the callback. The alerts DAG will check it."
     assert logged() == [f"warning: {says}"]
 
 
@@ -480,7 +480,7 @@ def test_notifiers_are_called_at_once_if_the_check_itself_fails(
     assert "plays_weekly_alerts, period unknown, environment dev: failed" in first
     assert "tell_when_due: S3 is down" in first
     assert f"period {WEEK.id}, environment dev: failed" in second
-    assert "tell_when_due: it was killed" in second
+    assert "tell_when_due: the process was killed" in second
 
 
 def file_of(cadence: Cadence, since: date, until: date) -> str:

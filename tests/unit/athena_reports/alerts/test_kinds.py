@@ -71,8 +71,8 @@ def test_a_failed_run_is_told_with_its_page_and_the_next_step_of_its_kind() -> N
     assert lines(alert) == [
         "plays_weekly, period 2026-11-15, environment stg: failed.",
         "Reason: publish: S3 is down",
-        "Next step: See the reason or the log of the task, correct that, and clear the run from"
-        " there.",
+        "Next step: Fix the cause (see the task log), then clear the failed task and its downstream"
+        " tasks.",
         f"{AIRFLOW}/dags/plays_weekly/runs/{RUN_IN_URL}",
     ]
     other = failure_alert("plays_weekly", RUN_ID, "unknown", "no", next_step="Clear one task.")
@@ -108,7 +108,7 @@ def test_an_all_clear_says_when_the_period_was_published_or_that_it_has_no_rows(
         f"{AIRFLOW}/dags/plays_weekly",
     ]
     without_rows = all_clear_alert("plays_weekly", TOKYO_WEEK, None)
-    assert without_rows.reason == ("its run has found no rows, and such a period is not published")
+    assert without_rows.reason == 'its run found no rows, so it is skipped (empty="skip")'
 
 
 def test_warnings_are_told_with_each_check_that_was_not_passed_and_the_manifest(
@@ -117,9 +117,9 @@ def test_warnings_are_told_with_each_check_that_was_not_passed_and_the_manifest(
     period = UTC_WEEKS.period("2026-11-15")
     assert [check.message for check in warnings_of(manifest)] == ["One row.", "Two rows are one."]
     alert = warning_alert(make_report(), period, manifest)
-    assert alert.subject == "stg: plays_weekly 2026-11-15 is published with warnings"
+    assert alert.subject == "stg: plays_weekly 2026-11-15 was published with warnings"
     assert lines(alert) == [
-        "plays_weekly, period 2026-11-15, environment stg: is published with warnings.",
+        "plays_weekly, period 2026-11-15, environment stg: was published with warnings.",
         "Reason: rows(at_most=0): One row.; unique(a): Two rows are one.",
         f"Next step: See the checks in s3://{bucket}/plays/weekly/2026-11-15/manifest.json. If the"
         " rows are wrong, correct the source and restate the period.",

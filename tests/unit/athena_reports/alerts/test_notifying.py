@@ -61,7 +61,7 @@ def test_a_notifier_that_hangs_counts_as_failed_and_a_retry_calls_only_it(
     notifiers = [before, hanging, after]
 
     (problem,) = tell(notifiers, {}, ALERT, record())
-    assert problem == "Notifier Hanging 1 failed: it took longer than 0.05 s"
+    assert problem == "Notifier Hanging 1 failed: timed out after 0.05 s"
     assert (before.told, after.told) == ([ALERT.message], [ALERT.message])
 
     hanging.end.set()
@@ -78,8 +78,8 @@ def test_the_last_notifier_of_a_callback_has_its_share_of_the_time(hanging: Hang
     notifiers = [hanging, hanging, last]
     problems = tell(notifiers, {}, ALERT, None, time_for_all=timedelta(milliseconds=600))
     assert problems == [
-        "Notifier Hanging 1 failed: it took longer than 0.2 s",
-        "Notifier Hanging 2 failed: it took longer than 0.2 s",
+        "Notifier Hanging 1 failed: timed out after 0.2 s",
+        "Notifier Hanging 2 failed: timed out after 0.2 s",
     ]
     assert last.told == [ALERT.message]
 
@@ -89,7 +89,7 @@ def test_the_only_notifier_of_a_callback_has_its_limit_and_not_all_of_the_time(
     hanging: Hanging,
 ) -> None:
     (problem,) = tell([hanging], {}, ALERT, None, time_for_all=timedelta(seconds=10))
-    assert problem == "Notifier Hanging 1 failed: it took longer than 0.05 s"
+    assert problem == "Notifier Hanging 1 failed: timed out after 0.05 s"
     assert tell([], {}, ALERT, None, time_for_all=timedelta(seconds=10)) == []
 
 
@@ -137,7 +137,9 @@ def test_without_a_record_all_are_told_and_the_problem_is_named(s3: S3Client) ->
     recorders = [Recorder(), Recorder()]
     (problem,) = tell(recorders, {}, ALERT, record)
     assert [recorder.told for recorder in recorders] == [[ALERT.message], [ALERT.message]]
-    assert problem.startswith("Could not read or write who was told in s3://there-is-none/late-0/:")
+    assert problem.startswith(
+        "Could not read or write the alert records in s3://there-is-none/late-0/:"
+    )
 
 
 @pytest.mark.parametrize("call", ["told", "note_told"])
@@ -150,7 +152,7 @@ def test_an_s3_that_hangs_holds_up_nobody(
     first, last = Recorder(), Recorder()
     record = AlertRecord("s3://bucket/late-0/", open_s3=pytest.fail)
     (problem,) = tell([first, last], {}, ALERT, record)
-    assert problem.endswith("s3://bucket/late-0/: it took longer than 0.5 s")
+    assert problem.endswith("s3://bucket/late-0/: timed out after 0.5 s")
     assert first.told == last.told == [ALERT.message]
 
 
@@ -224,7 +226,7 @@ def test_a_function_that_ends_just_after_the_limit_counts_as_too_long(
             return super().done()
 
     monkeypatch.setattr(notifying, "Future", EndsWhenAsked)
-    with pytest.raises(TimeoutError, match=r"it took longer than 0\.02 s"):
+    with pytest.raises(TimeoutError, match=r"timed out after 0\.02 s"):
         call_within(timedelta(milliseconds=20), end.wait)
     end.set()
 

@@ -58,11 +58,11 @@ MISSING = "partitions of 2025-06-14 are missing"
                 {"run_query": "up_for_retry", "wait_for_query": None},
                 {("run_query", "reason"): MISSING},
             ),
-            f"run_query waits for its next try ({MISSING})",
+            f"run_query waits for its retry ({MISSING})",
         ),
         (
             Airflow("running", {"run_query": "up_for_retry"}),
-            "run_query waits for its next try (its last try failed)",
+            "run_query waits for its retry (its last attempt failed)",
         ),
         (
             Airflow(
@@ -95,7 +95,7 @@ MISSING = "partitions of 2025-06-14 are missing"
         (Airflow("running", {"first": "scheduled", "second": "queued"}), "second is queued"),
         (
             Airflow("running", {"mine": "up_for_retry", "wait_for_query": "deferred"}),
-            "mine waits for its next try (its last try failed)",
+            "mine waits for its retry (its last attempt failed)",
         ),
         (Airflow("running", {"run_query": None}), "its run is waiting"),
     ],
@@ -111,12 +111,15 @@ def test_the_reason_that_can_be_known_is_told(find: Any, airflow: Airflow, expec
     [
         (Airflow(), "trigger a run."),
         (Airflow(is_paused=True), "Unpause the DAG."),
-        (Airflow("queued", {"run_query": None}), "See how many runs of the DAG are active"),
-        (Airflow("failed", {"transform": "failed"}), "Correct that, and clear the run from there."),
-        (Airflow("success", {"publish": "skipped"}), "clear it from the first task that was"),
-        (Airflow("running", {"run_query": "up_for_retry"}), "See whether the reason passes"),
-        (Airflow("running", {"transform": "queued"}), "See the log of the task."),
-        (Airflow("running", {"run_query": None}), "See the tasks of the run."),
+        (Airflow("queued", {"run_query": None}), "that max_active_runs is not reached."),
+        (
+            Airflow("failed", {"transform": "failed"}),
+            "then clear the failed task and its downstream",
+        ),
+        (Airflow("success", {"publish": "skipped"}), "Clear the first task that was skipped"),
+        (Airflow("running", {"run_query": "up_for_retry"}), "If it fails again, fix the cause"),
+        (Airflow("running", {"transform": "queued"}), "Check the log of the task."),
+        (Airflow("running", {"run_query": None}), "Check the tasks of the run."),
     ],
 )
 def test_what_to_do_is_told_for_each_reason(find: Any, airflow: Airflow, next_step: str) -> None:
@@ -134,7 +137,7 @@ def test_of_a_query_that_was_stopped_it_is_told_in_the_deployment_that_asks(
     tasks = {"run_query": "success", "wait_for_query": "deferred"}
     airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
     cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
-    assert cause.reason == f"its query {id_} is CANCELLED, and wait_for_query has not gone on"
+    assert cause.reason == f"its query {id_} is CANCELLED, but wait_for_query has not continued"
     assert "If it makes no progress, clear run_query." in cause.next_step
     assert connections == ["aws_reports"]
 
@@ -152,4 +155,4 @@ def test_a_query_that_is_running_is_told_with_its_id_and_since_when(
 
     response = athena.get_query_execution(QueryExecutionId=id_)
     submitted = response["QueryExecution"]["Status"]["SubmissionDateTime"].astimezone(UTC)
-    assert cause.reason == f"its query {id_} is running since {submitted:%Y-%m-%d %H:%M} UTC"
+    assert cause.reason == f"its query {id_} has been running since {submitted:%Y-%m-%d %H:%M} UTC"

@@ -134,7 +134,7 @@ WARNED = manifest(warned=True)
         (RUNNING, None, True, {"on_late": ["is late"]}),
         (FAILED, None, True, {"on_failure": ["failed"], "on_late": ["is late"]}),
         (SUCCEEDED, PUBLISHED, False, {}),
-        (SUCCEEDED, WARNED, False, {"on_warning": ["is published with warnings"]}),
+        (SUCCEEDED, WARNED, False, {"on_warning": ["was published with warnings"]}),
         (FAILED, PUBLISHED, False, {"on_failure": ["failed"]}),  # a restatement
     ],
     ids=["running", "failed", "published", "warned", "failed and published"],
@@ -180,7 +180,7 @@ def test_before_it_is_due_nobody_is_told_and_it_looks_again(beside: Beside) -> N
     assert beside.told() == {}
     # What is published needs no deadline.
     assert beside.look(WhenDueSensor, SUCCEEDED, WARNED, after=early) == (True, False)
-    assert beside.told() == {"on_warning": ["is published with warnings"]}
+    assert beside.told() == {"on_warning": ["was published with warnings"]}
     assert beside.look(WhenDueSensor, RUNNING, None, after=timedelta(0)) == (True, True)
 
 
@@ -196,7 +196,7 @@ def test_an_alert_goes_out_without_the_reason_if_airflow_does_not_tell_it(beside
     told = beside.told()
     ((of_failure,), (of_lateness,)) = (told["on_failure"], told["on_late"])
     assert "\nReason: it failed\nNext step: " in of_failure
-    assert "and is not published\nNext step: See whether the DAG is paused" in of_lateness
+    assert "and is not published\nNext step: Check whether the DAG is paused" in of_lateness
 
 
 def test_an_alert_goes_out_without_the_run_and_the_task_is_tried_again(beside: Beside) -> None:
@@ -205,14 +205,14 @@ def test_an_alert_goes_out_without_the_run_and_the_task_is_tried_again(beside: B
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
 
     beside.on_late = Recorder("{{ alert.message }}")
-    says = f"The run of {WEEK} is not known: "
+    says = f"Could not find the run of {WEEK}: "
     with pytest.raises(AirflowException, match=re.escape(says)):
         beside.look(WhenDueSensor, Gone(), None)
     ((message,),) = beside.told().values()
-    assert "and is not published\nNext step: See whether the DAG is paused" in message
+    assert "and is not published\nNext step: Check whether the DAG is paused" in message
     with pytest.raises(AirflowException, match=re.escape(says)):
         beside.look(WhenDueSensor, Gone(), WARNED)
-    assert beside.told() == {"on_warning": ["is published with warnings"]}
+    assert beside.told() == {"on_warning": ["was published with warnings"]}
 
 
 def test_each_problem_is_told_if_several_notifiers_fail(beside: Beside) -> None:
