@@ -91,4 +91,4 @@ def test_the_task_fails_for_good_and_names_what_is_wrong(
     message = str(caught.value)
     assert type(caught.value) is AirflowFailException, message
     assert named in message
-    assert "Correct the region, profile or login" in message
+    assert "Check the region, profile or credentials" in message

@@ -105,7 +105,7 @@ SUBMIT = [
         (retried(submit), retried(submit), retried(submit), submit),
         (),
         RETRYABLE,
-        "Rate exceeded. Run less at once",
+        "Rate exceeded. Run fewer queries at once",
         (Throttle(action="StartQueryExecution", times=None),),
         kinds=DEFERRED,
     ),
@@ -396,7 +396,7 @@ def test_an_unload_that_is_repeated_finds_its_folder_full_until_run_query_is_cle
 
     outcome, told = outcome_of(wait, run)
     assert outcome is FAILED
-    assert "the folder that it writes into is not empty" in told
+    assert "the output folder is not empty" in told
     assert "Clear run_query and its downstream tasks to try again." in told
 
     clear_run(run)

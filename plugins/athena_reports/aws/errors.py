@@ -47,14 +47,14 @@ class ErrorKind(Enum):
         self.codes = codes
 
     NOT_SENT = (
-        "the call could not be sent",
+        "could not send the request",
         False,
-        "Correct the region, profile or login of the Airflow connection or of the environment.",
+        "Check the region, profile or credentials of the Airflow connection or the environment.",
     )
     NO_CREDENTIALS = (
         "no credentials",
         True,  # a role may have some in a moment
-        "Grant a role, or set AWS_ACCESS_KEY_ID or the Airflow connection.",
+        "Assign a role, or set AWS_ACCESS_KEY_ID or an Airflow connection.",
     )
     UNAVAILABLE = (
         "the service is not available",
@@ -74,19 +74,19 @@ class ErrorKind(Enum):
             "ResourceNumberLimitExceededException",
         ),
     )
-    THROTTLED = ("throttled", True, "Run less at once, or raise the account's quota.")
+    THROTTLED = ("throttled", True, "Run fewer queries at once, or request a higher quota.")
     REFUSED = (
         "the request is not valid",
         False,
-        "Correct what the error names.",
+        "Fix what the error names.",
         ("InvalidRequestException", "InvalidInputException", "ValidationException"),
     )
     DENIED = (
         "permission denied",
         False,
-        "Allow it for the role of the Airflow workers in IAM, and in the bucket's policy. If Lake "
-        "Formation governs the table, grant SELECT on it there, and lakeformation:GetDataAccess in "
-        "IAM. For a bucket, check ATHENA_REPORTS_BUCKET_OWNER.",
+        "Grant the permission to the role of the Airflow workers in IAM, and in the bucket's "
+        "policy. If Lake Formation governs the table, grant SELECT on it there, and "
+        "lakeformation:GetDataAccess in IAM. For a bucket, check ATHENA_REPORTS_BUCKET_OWNER.",
         # S3's response to a HEAD request has no body, so botocore takes the status for the code.
         (
             "AccessDenied",
@@ -116,7 +116,7 @@ class ErrorKind(Enum):
     )
     NO_OBJECT = ("no such object", False, "", ("NoSuchKey", "404"))
     CONDITION_FAILED = (
-        "the object was replaced meanwhile",
+        "another process replaced the object",
         False,
         "",
         ("PreconditionFailed", "ConditionalRequestConflict", "409", "412"),
@@ -128,9 +128,9 @@ class ErrorKind(Enum):
         "Create the database or table, or correct the input or ATHENA_REPORTS_REPORT_DATABASE.",
         ("EntityNotFoundException",),
     )
-    ENTITY_EXISTS = ("it exists already in Glue", True, "", ("AlreadyExistsException",))
+    ENTITY_EXISTS = ("it already exists in Glue", True, "", ("AlreadyExistsException",))
     ENTITY_CHANGED = (
-        "it was changed in Glue meanwhile",
+        "another process changed it in Glue",
         True,
         "",
         ("ConcurrentModificationException", "VersionMismatchException"),
@@ -141,22 +141,22 @@ class ErrorKind(Enum):
     TIMED_OUT = (
         "query timed out",
         False,
-        "Make the query smaller, or raise the DML timeout quota of the account.",
+        "Make the query smaller, or request a higher DML timeout quota.",
     )
     NOT_WRITTEN = (
         "the result could not be written",
         False,
         "Check that the role may write to the query result bucket.",
     )
-    FOLDER_IN_USE = ("the folder that it writes into is not empty", False, "")
+    FOLDER_IN_USE = ("the output folder is not empty", False, "")
     SCAN_LIMIT = (
         "the workgroup's scan limit was exceeded",
         False,
         "Check each partition filter, or raise the workgroup's limit.",
     )
     CANCELLED = ("the query was cancelled", False, "")
-    TRANSIENT = ("a failure that may pass", True, "")
-    FAILED = ("starting it again does not help", False, "Correct what the reason names.")
+    TRANSIENT = ("transient failure", True, "")
+    FAILED = ("not retryable", False, "Fix what the reason names.")
 
 
 _CREDENTIAL_ERRORS = (NoCredentialsError, CredentialRetrievalError, MetadataRetrievalError)

@@ -84,12 +84,12 @@ class S3:
 
         Reading the stream raises the errors of botocore, not S3Error.
         """
-        with _explained(uri, "read"):
+        with _explained("read", uri):
             return self.client.get_object(**self._object(uri))["Body"]
 
     def read(self, uri: str) -> tuple[bytes, str]:
         """Return a small object's bytes and its ETag."""
-        with _explained(uri, "read"):
+        with _explained("read", uri):
             response = self.client.get_object(**self._object(uri))
             # Not `with body`: botocore gives its raw stream there, which does not notice that it is
             # cut off.
@@ -103,7 +103,7 @@ class S3:
         without s3:ListBucket it does not tell a missing object from a denied one.
         """
         bucket, key = split_uri(uri)
-        with _explained(uri, "looked for"):
+        with _explained("look for", uri):
             response = self.client.list_objects_v2(
                 Bucket=bucket, Prefix=key, MaxKeys=1, **self._owner
             )
@@ -120,7 +120,7 @@ class S3:
         # boto3 sends If-Match, with the ETag of the HEAD request before, only in GETs of a range.
         # With a threshold of one byte, every GET is one.
         config = TransferConfig(multipart_threshold=1, max_concurrency=_TRANSFER_THREADS)
-        with _explained(uri, "read"):
+        with _explained("read", uri):
             self.client.download_file(bucket, key, str(path), ExtraArgs=self._owner, Config=config)
 
     def upload(self, path: Path, uri: str, content_type: str, *, sha256: str) -> None:
@@ -139,13 +139,13 @@ class S3:
         config = TransferConfig(
             multipart_threshold=MULTIPART_BYTES, max_concurrency=_TRANSFER_THREADS
         )
-        with _explained(uri, "written"):
+        with _explained("write", uri):
             self.client.upload_file(str(path), bucket, key, ExtraArgs=arguments, Config=config)
 
     def try_upload(self, prefix_uri: str) -> None:
         """Begin an upload below an address and break it off; S3Error if it is refused."""
         target = self._object(f"{prefix_uri}.athena-reports-check")
-        with _explained(prefix_uri, "written"):
+        with _explained("write", prefix_uri):
             arguments = self._write_arguments("text/plain")
             upload = self.client.create_multipart_upload(**target, **arguments)
             self.client.abort_multipart_upload(**target, UploadId=upload["UploadId"])
@@ -159,7 +159,7 @@ class S3:
         condition: Any = {"IfNoneMatch": "*"}
         if replacing:
             condition = {"IfMatch": replacing}
-        with _explained(uri, "written"):
+        with _explained("write", uri):
             response = self.client.put_object(
                 **self._object(uri),
                 **self._write_arguments(content_type),
@@ -189,12 +189,12 @@ class S3:
             batch = uris[start : start + _DELETED_AT_ONCE]
             bucket, _ = split_uri(batch[0])
             objects: Any = [{"Key": uri.removeprefix(f"s3://{bucket}/")} for uri in batch]
-            with _explained(batch[0], "deleted"):
+            with _explained("delete", batch[0]):
                 response: Any = self.client.delete_objects(
                     Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, **self._owner
                 )
             for failure in response.get("Errors", []):
-                with _explained(f"s3://{bucket}/{failure['Key']}", "deleted"):
+                with _explained("delete", f"s3://{bucket}/{failure['Key']}"):
                     raise ClientError({"Error": failure}, "DeleteObjects")
 
     def _listed(
@@ -206,7 +206,7 @@ class S3:
         """
         bucket, prefix = split_uri(prefix_uri)
         paginator: Any = self.client.get_paginator("list_objects_v2")
-        with _explained(prefix_uri, "listed"):
+        with _explained("list", prefix_uri):
             for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
                 for item in page.get(field, []):
                     yield f"s3://{bucket}/{item[key_field]}", item
@@ -229,20 +229,20 @@ class S3:
 
 
 @contextmanager
-def _explained(uri: str, done: str) -> Iterator[None]:
+def _explained(action: str, uri: str) -> Iterator[None]:
     """Raise an S3Error in the place of an error of boto3.
 
-    `done` is the verb of the message, such as `read` for "cannot be read".
+    `action` is the verb of the message, such as `read` for "Could not read".
     """
     try:
         yield
     except S3DownloadFailedError as error:  # If-Match did not hold
-        raise ConditionError(f"{uri} cannot be {done}: it was replaced meanwhile.") from error
+        raise ConditionError(f"Could not {action} {uri}: another process replaced it.") from error
     except (ClientError, BotoCoreError, Boto3Error) as error:
         cause = _cause(error)
         kind = error_kind(cause)
         error_type = _ERROR_TYPES.get(kind, S3Error)
-        message = f"{uri} cannot be {done}: {as_sentence(cause)} {kind.advice}".rstrip()
+        message = f"Could not {action} {uri}: {as_sentence(cause)} {kind.advice}".rstrip()
         raise error_type(message, retryable=kind.retryable) from error
 
 

@@ -22,8 +22,7 @@ def _give_up(state: RetryCallState) -> NoReturn:
     outcome: Any = state.outcome
     error = outcome.exception()
     raise PublishError(
-        f"{error} Another process writes to it at each attempt. Stop that process, then clear the "
-        "failed task."
+        f"{error} That happened at each attempt. Stop that process, then clear the failed task."
     ) from error
 
 
@@ -62,14 +61,14 @@ def write_document(document: BaseModel, uri: str, s3: S3, *, replacing: str | No
     try:
         return s3.write(uri, body, "application/json", replacing=replacing)
     except (ConditionError, MissingObjectError) as error:
-        raise ContestedError(f"{uri} changed meanwhile.") from error
+        raise ContestedError(f"{uri} was changed by another process.") from error
 
 
 def foreign_document(uri: str) -> PublishError:
     """Return the error for a document that another program wrote, or that is of another place."""
     return PublishError(
-        f"{uri} is not a document of this report that this release can read. If a newer release of "
-        "athena-reports wrote it, upgrade athena-reports; otherwise move it elsewhere. Then clear "
-        "the failed task.",
+        f"{uri} is not a document of this report, or this release cannot read it. If a newer "
+        "release wrote it, upgrade athena-reports; otherwise move it elsewhere. Then clear the "
+        "failed task.",
         retryable=False,
     )

@@ -131,7 +131,7 @@ class Table:
             self._replace(partition_input)
 
     def mark_broken(self, period_id: str, listed: Partition, why: str) -> None:
-        """Note in the partition of a period why it is broken, unless it has changed meanwhile.
+        """Note in the partition of a period why it is broken, unless it has changed since.
 
         `listed` is the partition as it was when the period was found broken.
         """
@@ -174,9 +174,9 @@ class Table:
     def _require_place(self, column: TableColumn) -> None:
         """Raise SchemaError if Glue has no type for a column, or if it is named as the key."""
         if column.name.lower() == "period":
-            problem = "has the name of the partition key. Rename it in the SQL (AS)."
+            problem = "has the same name as the partition key. Rename it in the SQL (AS)."
         elif not column.glue:
-            problem = f"is a {column.type}, a type that Glue does not have. CAST it to varchar."
+            problem = f"has type {column.type}, which Glue does not support. CAST it to varchar."
         else:
             return
         raise SchemaError(f"{self._about}: column {column.name!r} {problem} Nothing was published.")
@@ -321,7 +321,7 @@ def _response(
         if kind in expected:
             return None
         if kind in _CHANGED_MEANWHILE:
-            raise ContestedError(f"{about} changed meanwhile.") from error
+            raise ContestedError(f"{about} was changed by another process.") from error
         message = f"{about}: {as_sentence(error)} {kind.advice}".rstrip()
         raise TableError(message, retryable=kind.retryable) from error
 

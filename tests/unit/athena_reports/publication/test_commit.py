@@ -241,7 +241,7 @@ def test_a_conflict_at_each_attempt_is_given_up_and_may_pass(place: Place) -> No
     before = place.everything()
 
     conflicts = [s3_error(*CONFLICT) for _ in range(10)]
-    problem = r"manifest\.json changed meanwhile\. Another process writes to it at each attempt"
+    problem = r"manifest\.json was changed by another process\. That happened at each attempt"
     with (
         answered(place.s3.client, "PutObject", *conflicts) as requests,
         pytest.raises(PublishError, match=problem) as caught,

@@ -117,7 +117,7 @@ def test_a_failure_without_reason_price_and_link() -> None:
         failed(1602, dpu_count=4.0), about="plays", try_again="Run it again."
     )
     assert str(failure) == (
-        "plays: Query q-1 is FAILED: Athena gives no reason [a failure that may pass; "
+        "plays: Query q-1 is FAILED: Athena gives no reason [transient failure; "
         "category None, type 1602; 0 bytes scanned]. Run it again."
     )
 

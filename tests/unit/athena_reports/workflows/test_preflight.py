@@ -153,8 +153,8 @@ def test_each_thing_that_is_missing_says_what_to_do(services: Services) -> None:
     problems = {check.name: check.problem for check in looked_at(services, names)}
     ways_out = {
         "workgroup absent": "or set ATHENA_REPORTS_WORKGROUP to another one.",
-        f"query results s3://{NO_BUCKET}-1/": f"s3://{NO_BUCKET}-1/ cannot be listed: ",
-        f"report bucket {NO_BUCKET}-2": f"s3://{NO_BUCKET}-2/ cannot be written: ",
+        f"query results s3://{NO_BUCKET}-1/": f"Could not list s3://{NO_BUCKET}-1/: ",
+        f"report bucket {NO_BUCKET}-2": f"Could not write s3://{NO_BUCKET}-2/: ",
         "report database absent": "correct the input or ATHENA_REPORTS_REPORT_DATABASE.",
     }
     assert problems.keys() == ways_out.keys()

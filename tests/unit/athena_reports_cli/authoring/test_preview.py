@@ -283,7 +283,7 @@ def test_a_report_bucket_that_cannot_be_read_only_gives_a_warning(
     result = preview(declare(make_report), NEXT, aws, VALID)
     assert (result.refused, result.inputs[0].bytes) == ("", 60)
     warning = capsys.readouterr().err
-    assert "s3://there-is-no-such-bucket/plays/weekly/calendar.json cannot be read" in warning
+    assert "Could not read s3://there-is-no-such-bucket/plays/weekly/calendar.json: " in warning
     assert "Could not check whether a run may publish" in warning
 
 
