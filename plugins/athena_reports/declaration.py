@@ -115,7 +115,7 @@ def explain(
     if first["type"].startswith("missing"):
         return field, "this field is required."
     if first["type"] == "unexpected_positional_argument":
-        return field, "too many arguments without a name. Name each, such as unit='kg'."
+        return field, "too many positional arguments. Pass them by name, such as unit='kg'."
     if field not in parameters:
         nearest = get_close_matches(field, parameters, n=1)
         advice = f" Did you mean {nearest[0]}?" if nearest else ""
@@ -142,7 +142,7 @@ def _advice(first: ErrorDetails, others: Sequence[ErrorDetails]) -> str:
     # Each branch of a union has an error about the same value.
     same_value = [other for other in others if other["input"] is first["input"]]
     expected = dict.fromkeys(map(_expected, [first, *same_value]))  # each once
-    return f"give {' or '.join(expected)}"
+    return f"expected {' or '.join(expected)}"
 
 
 def _expected(details: ErrorDetails) -> str:

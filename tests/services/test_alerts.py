@@ -186,7 +186,7 @@ def test_warnings_of_a_published_period_are_told_once_whether_airflow_calls_or_n
 
     ((subject, message),) = inbox.take()
     assert subject == f"dev: {name}_weekly 2025-03-09 was published with warnings"
-    assert "Reason: rows(at_most=3): There are 10 rows; expected at_most=3.\n" in message
+    assert "Reason: rows(at_most=3): 10 rows; expected at_most=3.\n" in message
     assert f"See the checks in {published.values['publish', 'return_value']['manifest']}" in message
     run_dag(dags[f"{name}_weekly_alerts"], SCHEDULED)
     assert inbox.take() == []
@@ -197,7 +197,7 @@ def test_warnings_of_a_published_period_are_told_once_whether_airflow_calls_or_n
     run_dag(dags[f"{name}_weekly"], run, run_id="scheduled__1")
     run_dag(dags[f"{name}_weekly_alerts"], run)
     ((_, message),) = inbox.take()
-    assert "Reason: rows(at_most=3): There are 9 rows; expected at_most=3.\n" in message
+    assert "Reason: rows(at_most=3): 9 rows; expected at_most=3.\n" in message
 
 
 def test_a_mail_has_the_alert_as_html_in_which_no_value_is_a_tag(

@@ -30,19 +30,19 @@ def _require_name(name: str) -> str:
 
 def _require_slack_channel(channel: str) -> str:
     if not re.fullmatch(_SLACK_CHANNEL, channel):
-        raise ValueError("give a channel such as '#sales', or its id")
+        raise ValueError("expected a channel such as '#sales', or its id")
     return channel
 
 
 def _refuse_text(texts: object) -> object:
     if isinstance(texts, str):
-        raise ValueError(f"give a list, such as [{texts!r}]")
+        raise ValueError(f"expected a list, such as [{texts!r}]")
     return texts
 
 
 def _require_addresses(addresses: Sequence[str]) -> tuple[str, ...]:
     if not addresses:
-        raise ValueError("give at least one address")
+        raise ValueError("expected at least one address")
     if len(set(addresses)) < len(addresses):
         raise ValueError("name each address once")
     for address in addresses:

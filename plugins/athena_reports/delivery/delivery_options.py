@@ -35,7 +35,7 @@ def require_deliveries(
         ReportError: A channel or an option of deliveries does not fit.
     """
     if not all(isinstance(item, MailChannel | SlackChannel | NotifierChannel) for item in channels):
-        expected = "give a list of channels, such as [mail('sales', to=['sales@example.com'])]."
+        expected = "expected a list of channels, such as [mail('sales', to=['sales@example.com'])]."
         report.refuse("deliver", f"{channels!r} is not valid: {expected}")
     if not HAS_KEYED_EVENTS:
         report.refuse("deliver", "requires Airflow 3.3 or later. Upgrade, or leave it out.")

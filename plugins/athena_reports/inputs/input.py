@@ -49,7 +49,9 @@ def _require_zone(name: str) -> str:
 def _require_marker(address: str) -> str:
     if not address.startswith("s3://") or address.count("{") != 1 or _DATE not in address:
         example = f"'s3://lake/plays/dt={_DATE}/_SUCCESS'"
-        raise ValueError(f"give the S3 address of a success marker with {_DATE}, such as {example}")
+        raise ValueError(
+            f"expected the S3 address of a success marker with {_DATE}, such as {example}"
+        )
     return address
 
 
@@ -129,9 +131,8 @@ class Input(Declaration):
                 is_given = getattr(self, option.name) not in (option.default, {})
                 if is_given and option.name not in _OF_A_TABLE:
                     problem = (
-                        "it needs partitions in Glue, and columns=() declares that the table has"
-                        f" none, as no Iceberg table has. Remove {option.name}=; or remove"
-                        " columns=() if the table has partition keys."
+                        "requires partitions in Glue, but columns=() declares none. Remove"
+                        f" {option.name}=, or remove columns=() if the table has partition keys."
                     )
                     self.refuse(option.name, problem)
             return self

@@ -82,7 +82,7 @@ class Layout:
         if formats is None:
             formats = _default_formats(names, kinds)
         if not len(names) == len(formats) == len(kinds):
-            raise ValueError(f"give one format and one kind for each key: {', '.join(names)}")
+            raise ValueError(f"expected one format and one kind for each key: {', '.join(names)}")
         keys = tuple(map(PartitionKey, names, formats, kinds))
         for key in keys:
             _require_format(key)
@@ -90,8 +90,8 @@ class Layout:
         longest_parts = set(_PARTS[: len(told)])
         if told != longest_parts:
             raise ValueError(
-                "name the year, and month, day and hour as far as the partitions go, such as"
-                " %Y-%m-%d or %Y-%m"
+                "the formats must contain the year, then month, day and hour down to the"
+                " partition's unit, such as %Y-%m-%d or %Y-%m"
             )
         return cls(keys, zone)
 
@@ -139,8 +139,8 @@ def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> li
         return list(_FORMATS_OF_PARTS.values())[: len(names)]
     raise ValueError(
         f"no default format for {', '.join(names)}. Write the format of each key, such as"
-        f' format="{date_format}" or format=("%Y-%m-%d", "%H"), and leave out keys that do not tell'
-        " time"
+        f' format="{date_format}" or format=("%Y-%m-%d", "%H"), and omit keys that are not dates'
+        " or times"
     )
 
 

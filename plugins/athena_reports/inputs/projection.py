@@ -70,9 +70,9 @@ class Projection:
                 projected = _EXAMPLE.strftime(format)
                 declared = _EXAMPLE.strftime(key.format)
                 raise InputError(
-                    f"The input {self.table}: its partition projection writes {key.name} as"
-                    f" {projected!r}, and the input as {declared!r}."
-                    f" Write format={as_argument(formats)}."
+                    f"The input {self.table}: its partition projection formats {key.name} as"
+                    f" {projected!r}, but the input declares {declared!r}."
+                    f" Set format={as_argument(formats)}."
                 )
             self._require_every_partition(key)
 
@@ -144,8 +144,8 @@ class Projection:
             return _TOKEN.sub(directive, pattern)
         except KeyError as letters:
             raise InputError(
-                f"The input {self.table}: its partition projection writes {key} as {pattern!r}, and"
-                f" {letters} is not supported. {_WAY_OUT}"
+                f"The input {self.table}: its partition projection formats {key} as {pattern!r},"
+                f" and {letters} is not supported. {_WAY_OUT}"
             ) from None
 
     def _format(self, key: PartitionKey) -> str:
@@ -170,8 +170,8 @@ class Projection:
         interval = self._parameter(key.name, "interval", "1").strip()
         if (interval, unit) != ("1", usual):
             raise InputError(
-                f"The input {self.table}: its partition projection has a partition every"
-                f" {interval} {unit} of {key.name}, which is not supported. {_WAY_OUT}"
+                f"The input {self.table}: its partition projection has an interval of"
+                f" {interval} {unit} for {key.name}, which is not supported. {_WAY_OUT}"
             )
 
     def _has_value(self, key: str, value: str, now: datetime) -> bool:

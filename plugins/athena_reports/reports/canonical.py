@@ -66,7 +66,7 @@ def canonical(value: object) -> Canonical:
             return [kind, _source(value), canonical(defaults), canonical(closure)]
         case BuiltinFunctionType() if isinstance(value.__self__, ModuleType):
             return [kind, value.__self__.__name__, value.__qualname__]
-    raise UnreadableError(f"a value of type {kind} cannot be read the same way in every process")
+    raise UnreadableError(f"a value of type {kind} has no stable digest")
 
 
 def _is_of_the_standard_library(function: FunctionType) -> bool:

@@ -46,9 +46,9 @@ def _require_date(day: str | date) -> date:
         try:
             day = date.fromisoformat(day)
         except ValueError:
-            raise ValueError("give a date, such as 2025-01-31") from None
+            raise ValueError("expected a date, such as 2025-01-31") from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise ValueError(f"give a date of the years {FIRST_YEAR} to {LAST_YEAR}")
+        raise ValueError(f"expected a date of the years {FIRST_YEAR} to {LAST_YEAR}")
     return day
 
 
@@ -57,14 +57,14 @@ def _require_transform(function: Callable[..., Any]) -> Callable[..., Any]:
         signature(function).bind(None, None)  # rows and period
     except TypeError:
         raise ValueError(
-            "give a function of (rows, period), or a call such as movement()"
+            "expected a function of (rows, period), or a call such as movement()"
         ) from None
     return function
 
 
 def _require_unit(size: object) -> object:
     if isinstance(size, str) and size.isdecimal():
-        raise ValueError("give a size with its unit, such as '20 GB'")
+        raise ValueError("expected a size with its unit, such as '20 GB'")
     return size
 
 
@@ -186,12 +186,13 @@ class Report(Declaration):
         if self.until is not None and str(self.until) < str(self.since):
             self.refuse(
                 "until",
-                f"{self.until} is before since, {self.since}. Give the last date that has data.",
+                f"{self.until} is before since ({self.since}). Set until to the last date with"
+                " data.",
             )
         if self.max_scan is not None and not self.inputs:
             self.refuse("max_scan", "max_scan needs the report's inputs. Declare them.")
         if self.may_lose_rows and self.empty != "publish":
-            self.refuse("may_lose_rows", 'it needs empty="publish". Set both, or leave it out.')
+            self.refuse("may_lose_rows", 'requires empty="publish". Set both, or leave it out.')
         for name in self.key:
             if self.columns and name not in self.columns:
                 self.refuse(

@@ -24,8 +24,8 @@ class TextParam:
     """
 
     refusal = (
-        "a text param can only be written or compared. Change it in SQL, such as"
-        " upper({{ params.zone }}), and loop over a list instead of joining it"
+        "a text param can only be inserted or compared. Change it in SQL, such as"
+        " upper({{ params.zone }}); loop over a list instead of joining it"
     )
 
     def __init__(self, text: str) -> None:
@@ -57,8 +57,8 @@ class CapturedSql(TextParam):
     """
 
     refusal = (
-        "what a macro or a block wrote with a quoted value in it can only be written by {{ }}."
-        " Apply the filter inside it, or trim it by {%- and -%}"
+        "the output of a macro or block that contains a quoted value can only be inserted with"
+        " {{ }}. Apply the filter inside it, or trim it by {%- and -%}"
     )
 
 

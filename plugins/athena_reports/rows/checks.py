@@ -151,7 +151,8 @@ def rows(
     def find(table: LocalTable, _engine: Engine, _baseline: Baseline | None) -> Finding:
         is_too_few = at_least is not None and table.rows < at_least
         is_too_many = at_most is not None and table.rows > at_most
-        message = f"There are {table.rows:,} rows; expected {interval}."
+        noun = "row" if table.rows == 1 else "rows"
+        message = f"{table.rows:,} {noun}; expected {interval}."
         return Finding(passed=not is_too_few and not is_too_many, message=message, value=table.rows)
 
     return Check(f"rows({interval})", severity, find)
@@ -268,7 +269,7 @@ def change(
             is_private = table.is_private(what)
         figure = f"{name} is {_shown(current, is_private)}"
         if previous is None:
-            message = f"{figure}; the {baseline_name} has nothing to compare with."
+            message = f"{figure}; not compared: the {baseline_name} has no such figure."
             return Finding(passed=True, message=message, value=current)
 
         difference = _exact(current) - _exact(previous)
@@ -400,7 +401,7 @@ def _interval(at_least: Any, at_most: Any) -> str:
     bounds = {"at_least": at_least, "at_most": at_most}
     given = [f"{name}={bound}" for name, bound in bounds.items() if bound is not None]
     if not given:
-        raise ValueError("give at_least, at_most, or both.")
+        raise ValueError("set at_least, at_most, or both.")
     if len(given) == len(bounds) and at_least > at_most:
         raise ValueError(f"at_least ({at_least}) is greater than at_most ({at_most}).")
     return ", ".join(given)

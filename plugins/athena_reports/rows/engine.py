@@ -69,7 +69,7 @@ class Engine:
         if type(error).__name__ == "OutOfMemoryException":
             return MemoryLimitError(
                 f"{self.about}: the rows need more memory than allowed: {reason(error)}. "
-                "Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
+                "Raise ATHENA_REPORTS_MEMORY_LIMIT, or process fewer rows at once in the transform."
             )
         problem = _problem_of_result(text)
         if problem:
@@ -107,10 +107,9 @@ def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Itera
         import duckdb
     except ImportError as error:
         raise MissingPackageError(
-            f"{about}: DuckDB cannot be imported here: {error}. pip has not installed"
-            " requirements.txt, or not all of it. On Amazon MWAA only the log stream"
-            " requirements_install says why. Remove the cause, update the environment, then try"
-            " again."
+            f"{about}: DuckDB cannot be imported: {error}. Check that pip installed"
+            " requirements.txt; on Amazon MWAA, see the log stream requirements_install. Fix the"
+            " cause, update the environment, then try again."
         ) from error
 
     with TemporaryDirectory(prefix="athena-reports-") as path:

@@ -85,7 +85,7 @@ def write_table(
     except (ValueError, duckdb.Error) as error:
         if engine.explain(error) is not None:
             raise  # `open_engine` raises the explained error in its place
-        problem = f"{engine.about}: the rows cannot be computed: {reason(error)}."
+        problem = f"{engine.about}: could not compute the rows: {reason(error)}."
         raise TransformError(problem) from error
     return LocalTable(
         path=path,

@@ -66,4 +66,4 @@ class InputsTrigger(BaseTrigger):
         try:
             await task_runner.SUPERVISOR_COMMS.asend(message)
         except Exception as error:
-            self.log.warning("The Reports page shows what was missing before: %r", error)
+            self.log.warning("Could not update the missing inputs on the Reports page: %r", error)

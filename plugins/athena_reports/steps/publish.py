@@ -195,9 +195,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
 
     def _not_handed_on(self, task_id: str) -> str:
         return (
-            f"Report {self.report!r}: publish needs the query with its period, and the version "
-            f"that transform prepared. If {task_id} was marked as success, clear {task_id} and its "
-            "downstream tasks. In a DAG of your own, give run_query its cadence, and publish "
+            f"Report {self.report!r}: publish received no period or no prepared version. "
+            f"If {task_id} was marked as success, clear {task_id} and its downstream tasks. "
+            "In a DAG of your own, give run_query its cadence, and publish "
             "prepared=transform.output and submitted=XComArg(run_query, key='submitted')."
         )
 

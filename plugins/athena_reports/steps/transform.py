@@ -50,7 +50,7 @@ def transform_result(
         submission = Submitted.from_xcom(submitted)
         if not query or submission is None or submission.period is None:
             raise ResultError(
-                f"Report {recipe.report!r}: transform needs the query and its period. "
+                f"Report {recipe.report!r}: transform received no query or no period. "
                 "If wait_for_query was marked as success, clear run_query and its downstream "
                 "tasks. In a DAG of your own, give run_query its cadence, and transform "
                 "submitted=XComArg(run_query, key='submitted')."
@@ -61,7 +61,10 @@ def transform_result(
         s3 = S3(hook.client("s3"), bucket_owner, encryption)
         about = f"Report {recipe.report!r}, period {period.id} ({period.cadence.unit})"
         if recipe.query_logic and submission.query_logic not in ("", recipe.query_logic):
-            about += ", by an older SQL than the report has now (clear run_query to run that)"
+            about += (
+                ", with SQL older than the report's current SQL"
+                " (clear run_query to run the current one)"
+            )
         with open_engine(memory_limit, about=about) as engine:
             prepared = prepare(
                 execution, submission, period, recipe, engine=engine, hook=hook, s3=s3

@@ -117,7 +117,7 @@ def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena
     caption = done.lines.index(next(line for line in done.lines if "3 of 3 rows" in line))
     assert done.lines[caption + 1 :] == [
         "passed columns: The columns are as declared.",
-        "passed rows(at_least=1): There are 3 rows; expected at_least=1.",
+        "passed rows(at_least=1): 3 rows; expected at_least=1.",
         "passed unique(item): 0 of 3 rows repeat the item of an earlier row.",
         f"It scanned {kilobytes(query.scanned_bytes)}, 0.00005 USD. Nothing is published.",
     ]

@@ -16,7 +16,7 @@ from athena_reports.errors import ReportError
 
 def _require_even(number: int) -> int:
     if number % 2:
-        raise ValueError("give an even number.")
+        raise ValueError("expected an even number.")
     return number
 
 
@@ -44,35 +44,35 @@ class Game(Declaration):
 @pytest.mark.parametrize(
     ("fields", "named", "problem"),
     [
-        ({"title": 1}, "title", "1 is not valid: give text."),
-        ({"unit": ""}, "unit", "'' is not valid: give text that is not empty."),
-        ({"code": "Go"}, "code", "'Go' is not valid: give text that matches ^[a-z]+$."),
-        ({"players": 0}, "players", "0 is not valid: give 1 or more."),
-        ({"players": 9}, "players", "9 is not valid: give 8 or less."),
-        ({"players": "2"}, "players", "'2' is not valid: give a whole number."),
-        ({"teams": 3}, "teams", "3 is not valid: give an even number."),
-        ({"ratio": "1"}, "ratio", "'1' is not valid: give a number."),
-        ({"mode": "duel"}, "mode", "'duel' is not valid: give 'solo' or 'team'."),
-        ({"ranked": 1}, "ranked", "1 is not valid: give True or False."),
+        ({"title": 1}, "title", "1 is not valid: expected text."),
+        ({"unit": ""}, "unit", "'' is not valid: expected text that is not empty."),
+        ({"code": "Go"}, "code", "'Go' is not valid: expected text that matches ^[a-z]+$."),
+        ({"players": 0}, "players", "0 is not valid: expected 1 or more."),
+        ({"players": 9}, "players", "9 is not valid: expected 8 or less."),
+        ({"players": "2"}, "players", "'2' is not valid: expected a whole number."),
+        ({"teams": 3}, "teams", "3 is not valid: expected an even number."),
+        ({"ratio": "1"}, "ratio", "'1' is not valid: expected a number."),
+        ({"mode": "duel"}, "mode", "'duel' is not valid: expected 'solo' or 'team'."),
+        ({"ranked": 1}, "ranked", "1 is not valid: expected True or False."),
         (
             {"wait": 5},
             "wait",
-            "5 is not valid: give a timedelta, such as timedelta(hours=6).",
+            "5 is not valid: expected a timedelta, such as timedelta(hours=6).",
         ),
         (
             {"wait": timedelta(0)},
             "wait",
-            "0:00:00 is not valid: give more than 0 seconds.",
+            "0:00:00 is not valid: expected more than 0 seconds.",
         ),
-        ({"day": 5}, "day", "5 is not valid: give a date or text."),
-        ({"size": "big"}, "size", "'big' is not valid: give a size, such as '20 GB'."),
-        ({"tags": []}, "tags", "[] is not valid: give at least one item."),
-        ({"tags": "a"}, "tags", "'a' is not valid: give a list."),
-        ({"tags": {"a"}}, "tags", "{'a'} is not valid: give a list."),
-        ({"labels": ["a"]}, "labels", "['a'] is not valid: give a dictionary."),
-        ({"labels": {"a": "b", "c": 1}}, "labels['c']", "1 is not valid: give text."),
-        ({"labels": {1: "b"}}, "labels[1]", "1 is not valid: give text."),
-        ({"parts": ["a"]}, "parts", "'a' is not valid: give a value of type Column."),
+        ({"day": 5}, "day", "5 is not valid: expected a date or text."),
+        ({"size": "big"}, "size", "'big' is not valid: expected a size, such as '20 GB'."),
+        ({"tags": []}, "tags", "[] is not valid: expected at least one item."),
+        ({"tags": "a"}, "tags", "'a' is not valid: expected a list."),
+        ({"tags": {"a"}}, "tags", "{'a'} is not valid: expected a list."),
+        ({"labels": ["a"]}, "labels", "['a'] is not valid: expected a dictionary."),
+        ({"labels": {"a": "b", "c": 1}}, "labels['c']", "1 is not valid: expected text."),
+        ({"labels": {1: "b"}}, "labels[1]", "1 is not valid: expected text."),
+        ({"parts": ["a"]}, "parts", "'a' is not valid: expected a value of type Column."),
         ({"tag": "a"}, "tag", "unknown field. Did you mean tags?"),
         ({"xyz": "a"}, "xyz", "unknown field."),
     ],
@@ -93,10 +93,10 @@ def test_a_field_that_is_not_valid_is_named_with_what_to_give(
     ("arguments", "text"),
     [
         ((), "Game, field 'title': this field is required."),
-        (("go", 1), "Game 'go', field 'unit': 1 is not valid: give text."),
+        (("go", 1), "Game 'go', field 'unit': 1 is not valid: expected text."),
         (
             ("go", "stones", 2),
-            "Game 'go', field 'unit': too many arguments without a name. Name each, such as"
+            "Game 'go', field 'unit': too many positional arguments. Pass them by name, such as"
             " unit='kg'.",
         ),
     ],
@@ -116,8 +116,8 @@ def play(*moves: str, rounds: Annotated[int, Field(ge=1)] = 1) -> str:
 @pytest.mark.parametrize(
     ("moves", "options", "text"),
     [
-        (("a", "b", 3), {}, "play(), field 'moves': 3 is not valid: give text."),
-        (("a",), {"rounds": 0}, "play(), field 'rounds': 0 is not valid: give 1 or more."),
+        (("a", "b", 3), {}, "play(), field 'moves': 3 is not valid: expected text."),
+        (("a",), {"rounds": 0}, "play(), field 'rounds': 0 is not valid: expected 1 or more."),
         (
             ("a",),
             {"round": 2},

@@ -26,7 +26,7 @@ def raised(error: Exception) -> AirflowException:
 @pytest.mark.parametrize(
     "error",
     [
-        raised(CheckError("rows(at_most=3): There are 10 rows")),
+        raised(CheckError("rows(at_most=3): 10 rows")),
         raised(PublishError("the manifest is gone")),
         raised(QueryError("Query q-1 is of another run")),
         AirflowFailException("the query had not ended after an hour"),

@@ -48,16 +48,16 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize("name", ["sales", "@somebody", "U0123456", "C01234", "#a@b.com", "#a,#b"])
 def test_what_is_no_channel_of_slack_is_refused(name: str) -> None:
-    with pytest.raises(ReportError, match="give a channel such as '#sales', or its id"):
+    with pytest.raises(ReportError, match="expected a channel such as '#sales', or its id"):
         slack("sales", channel=name)
 
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: mail_to(), "give at least one address"),
+        (lambda: mail_to(), "expected at least one address"),
         (lambda: mail_to("a@example.com", "a@example.com"), "name each address once"),
-        (lambda: mail("sales", to="a@example.com"), "give a list, such as ['a@example.com']"),  # type: ignore[arg-type]
+        (lambda: mail("sales", to="a@example.com"), "expected a list, such as ['a@example.com']"),  # type: ignore[arg-type]
         (lambda: mail_to("a@example.com", attach="pdf"), "'attach': 'pdf' is not valid"),
         (lambda: mail_to("a@example.com", language="fr"), "'language': 'fr' is not valid"),
         (lambda: mail_to("a@example.com", conn_id=""), "'conn_id': '' is not valid"),

@@ -204,8 +204,8 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
             {},
             "field 'deliver': two channels are named 'sales'. Rename one of them.",
         ),
-        (["sales@example.com"], {}, "give a list of channels, such as [mail('sales'"),
-        ([Recorder("a")], {}, "give a list of channels, such as [mail('sales'"),
+        (["sales@example.com"], {}, "expected a list of channels, such as [mail('sales'"),
+        ([Recorder("a")], {}, "expected a list of channels, such as [mail('sales'"),
         (
             [notify("topic", "SnsNotifier")],
             {},

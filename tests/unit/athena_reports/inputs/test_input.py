@@ -9,7 +9,7 @@ from athena_reports import Input
 from athena_reports.errors import ReportError
 from athena_reports.periods.calendar import Cadence, weekly, yearly
 
-DONE = "give the S3 address of a success marker with {date}, such as"
+DONE = "expected the S3 address of a success marker with {date}, such as"
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,8 @@ def test_an_option_of_partitions_is_refused_without_them(field: str, value: obje
     with pytest.raises(ReportError) as refused:
         Input("users", columns=(), **options)
     assert str(refused.value) == (
-        f"Input 'users', field '{field}': it needs partitions in Glue, and columns=() declares that"
-        f" the table has none, as no Iceberg table has. Remove {field}=; or remove columns=() if"
-        " the table has partition keys."
+        f"Input 'users', field '{field}': requires partitions in Glue, but columns=() declares"
+        f" none. Remove {field}=, or remove columns=() if the table has partition keys."
     )
 
 

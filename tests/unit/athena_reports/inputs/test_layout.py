@@ -86,7 +86,8 @@ NOT_SUPPORTED = (
     " zeros. To read a table by weeks, leave the Input out and filter by period.contains alone."
 )
 NO_TIME = (
-    "name the year, and month, day and hour as far as the partitions go, such as %Y-%m-%d or %Y-%m."
+    "the formats must contain the year, then month, day and hour down to the partition's unit, such"
+    " as %Y-%m-%d or %Y-%m."
 )
 
 
@@ -116,15 +117,15 @@ NO_TIME = (
         (
             {"columns": ("dt", "hour"), "format": "%Y"},
             "format",
-            "give one format and one kind for each key: dt, hour.",
+            "expected one format and one kind for each key: dt, hour.",
         ),
         ({"columns": ("dt", "hour"), "kind": ["date"]}, "columns", "one kind for each key"),
         (
             {"columns": ("ds", "region"), "kind": "integer"},
             "columns",
             "no default format for ds, region. Write the format of each key, such as"
-            ' format="%Y%m%d" or format=("%Y-%m-%d", "%H"), and leave out keys that do not tell'
-            " time.",
+            ' format="%Y%m%d" or format=("%Y-%m-%d", "%H"), and omit keys that are not dates'
+            " or times.",
         ),
         *(
             ({"columns": columns}, "columns", "no default format for")

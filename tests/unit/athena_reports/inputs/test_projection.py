@@ -88,8 +88,8 @@ def test_a_format_is_that_of_the_projection(
         other = ("%Y", "%-m", "%d")
     with pytest.raises(InputError) as refused:
         SourceTable.read(Input("plays", keys, kind=kind, format=other), database, glue)
-    assert f"The input {database}.plays: its partition projection writes" in str(refused.value)
-    written = re.search(r"Write format=(.*)\.$", str(refused.value))
+    assert f"The input {database}.plays: its partition projection formats" in str(refused.value)
+    written = re.search(r"Set format=(.*)\.$", str(refused.value))
     assert written is not None
     assert eval(written[1]) == format
 
@@ -114,19 +114,20 @@ def test_a_format_that_the_projection_leaves_open_is_that_of_the_input(
     [
         (
             {"dt__format": "dd-MMM-yyyy"},
-            "its partition projection writes dt as 'dd-MMM-yyyy', and 'MMM' is not supported."
+            "its partition projection formats dt as 'dd-MMM-yyyy', and 'MMM' is not supported."
             " Leave the Input out, and filter by period.contains alone.",
         ),
         (
             {"dt__interval": "2", "dt__interval__unit": "days"},
-            "its partition projection has a partition every 2 DAY of dt, which is not supported."
+            "its partition projection has an interval of 2 DAY for dt, which is not supported."
             " Leave the Input out, and filter by period.contains alone.",
         ),
-        ({"dt__interval__unit": "WEEKS"}, "a partition every 1 WEEK of dt"),
+        ({"dt__interval__unit": "WEEKS"}, "an interval of 1 WEEK for dt"),
         (
             {"dt__format": "yyyy/MM/dd"},
-            "its partition projection writes dt as '2025/01/02', and the input as '2025-01-02'."
-            ' Write format="%Y/%m/%d".',
+            "its partition projection formats dt as '2025/01/02', but the input declares"
+            " '2025-01-02'."
+            ' Set format="%Y/%m/%d".',
         ),
     ],
 )

@@ -424,7 +424,7 @@ def test_what_cannot_be_read_is_found_wherever_it_is(
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        (Client(), "a value of type Client cannot be read the same way in every process"),
+        (Client(), "a value of type Client has no stable digest"),
         (made_by_exec(), "made has no source file"),
         ([lambda: 1, lambda: 2][0], "2 lambdas start on line "),
     ],

@@ -265,8 +265,7 @@ def test_the_transform_that_cannot_be_read_is_named() -> None:
     with pytest.raises(UnreadableError) as caught:
         transforms_digest([transforms.movement(), scaled(CLIENT)], "")
     assert str(caught.value) == (
-        "transform 2 of 2 (transform): a value of type Client cannot be read the same way in every"
-        " process"
+        "transform 2 of 2 (transform): a value of type Client has no stable digest"
     )
 
 

@@ -53,15 +53,18 @@ def test_a_mistake_names_the_report_and_the_field(
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"since": "1st of May"}, "'1st of May' is not valid: give a date, such as 2025-01-31."),
-        ({"since": "1899-12-31"}, "give a date of the years 1900 to 2199."),
+        (
+            {"since": "1st of May"},
+            "'1st of May' is not valid: expected a date, such as 2025-01-31.",
+        ),
+        ({"since": "1899-12-31"}, "expected a date of the years 1900 to 2199."),
         (
             {"until": "2024-12-31"},
-            "2024-12-31 is before since, 2025-01-01. Give the last date that has data.",
+            "2024-12-31 is before since (2025-01-01). Set until to the last date with data.",
         ),
         (
             {"transform": lambda rows: rows},
-            "give a function of (rows, period), or a call such as movement().",
+            "expected a function of (rows, period), or a call such as movement().",
         ),
         ({"inputs": [Input("plays"), Input("plays", "day")]}, "list each item once."),
         (
@@ -73,9 +76,9 @@ def test_a_mistake_names_the_report_and_the_field(
             {"columns": {"period": Column("int", "a")}},
             "'period' cannot be a column: `period` is the partition key, a name is one short line.",
         ),
-        ({"may_lose_rows": True}, 'it needs empty="publish". Set both, or leave it out.'),
+        ({"may_lose_rows": True}, 'requires empty="publish". Set both, or leave it out.'),
         ({"max_scan": 10**9}, "max_scan needs the report's inputs. Declare them."),
-        ({"max_scan": "20"}, "'20' is not valid: give a size with its unit, such as '20 GB'."),
+        ({"max_scan": "20"}, "'20' is not valid: expected a size with its unit, such as '20 GB'."),
         ({"params": {"ids": []}}, "or a list of these that is not empty."),
     ],
 )

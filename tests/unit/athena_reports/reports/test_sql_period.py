@@ -221,7 +221,7 @@ def test_the_partitions_are_those_of_an_input_under_the_name_that_the_query_give
     [
         ((), {}, "name the partition keys"),
         (("p.dt", "region"), {}, "no default format for dt, region"),
-        (("dt",), {"kind": "varchar"}, "'varchar' is not valid: give"),
+        (("dt",), {"kind": "varchar"}, "'varchar' is not valid: expected"),
         (("dt",), {"kind": "integer", "format": "%Y-%m-%d"}, "dt is an integer"),
         (("dt",), {"kind": "date", "format": "%d.%m.%Y"}, "dt is a date"),
     ],

@@ -70,7 +70,10 @@ def problem_of(source: str, *inputs: Source) -> str:
             "line 2, called from line 4 of the SQL: game is not defined.",
         ),
         *(
-            (template, "line 2 of the SQL: what a macro or a block wrote with a quoted value in it")
+            (
+                template,
+                "line 2 of the SQL: the output of a macro or block that contains a quoted value",
+            )
             for template in (
                 "\n{%- filter upper %}{{ params.zone }}{% endfilter %}",
                 "\n{% set x | upper %}{{ params.zone }}{% endset %}",
@@ -82,8 +85,8 @@ def problem_of(source: str, *inputs: Source) -> str:
         ),
         (
             "{{ params.zone | upper }}",
-            "line 1 of the SQL: a text param can only be written or compared. Change it in SQL,"
-            " such as upper({{ params.zone }}), and loop over a list instead of joining it.",
+            "line 1 of the SQL: a text param can only be inserted or compared. Change it in SQL,"
+            " such as upper({{ params.zone }}); loop over a list instead of joining it.",
         ),
     ],
 )

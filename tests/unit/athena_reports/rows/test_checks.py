@@ -62,7 +62,8 @@ def test_rows_are_counted(count: int, passed: bool) -> None:
     found = result(checks.rows(at_least=1, at_most=3, severity="warn"), scores([1] * count))
 
     assert (found.name, found.passed, found.value) == ("rows(at_least=1, at_most=3)", passed, count)
-    assert found.message == f"There are {count} rows; expected at_least=1, at_most=3."
+    noun = "row" if count == 1 else "rows"
+    assert found.message == f"{count} {noun}; expected at_least=1, at_most=3."
 
 
 KEYS = st.tuples(
@@ -319,7 +320,7 @@ def test_change_finds_the_figure_of_a_check_with_other_limits_and_else_passes_an
     other = manifest(checks.change("scores", within=0), table(scores=[7]))
     for previous in (None, SimpleNamespace(rows=3, checks=[]), other):
         found = result(check, scores([12]), previous_period=previous, previous_version=before)
-        nothing = "The total of score is 12; the previous period has nothing to compare with."
+        nothing = "The total of score is 12; not compared: the previous period has no such figure."
         assert (found.passed, found.message) == (True, nothing)
 
 
@@ -414,25 +415,28 @@ def test_a_condition_is_told_in_words_if_it_has_some() -> None:
 @pytest.mark.parametrize(
     ("declare", "says"),
     [
-        (lambda: checks.rows(), "give at_least, at_most, or both."),
+        (lambda: checks.rows(), "set at_least, at_most, or both."),
         (lambda: checks.rows(at_least=2, at_most=1), "at_least (2) is greater than at_most (1)."),
-        (lambda: checks.rows(at_least=-5), "field 'at_least': -5 is not valid: give 0 or more."),
+        (
+            lambda: checks.rows(at_least=-5),
+            "field 'at_least': -5 is not valid: expected 0 or more.",
+        ),
         (lambda: checks.unique(), "columns []: list at least one column, each only once."),
         (lambda: checks.unique("a", "a"), "each only once"),
         (lambda: checks.not_null(""), "at least one column"),
-        (lambda: checks.in_range("a"), "give at_least, at_most, or both"),
+        (lambda: checks.in_range("a"), "set at_least, at_most, or both"),
         *(
             (lambda part=part: checks.change("a", within=part), f"field 'within': {part} is not")
             for part in (-0.1, math.nan, math.inf)
         ),
         (
             lambda: checks.change("a", within=1, against="yesterday"),  # type: ignore[arg-type]
-            "'yesterday' is not valid: give 'previous_period' or 'previous_version'.",
+            "'yesterday' is not valid: expected 'previous_period' or 'previous_version'.",
         ),
         (lambda: checks.schema({"a": "bigit"}), "bigit is not a supported type"),
         (
             lambda: checks.unique("a", severity="error"),  # type: ignore[arg-type]
-            "unique(), field 'severity': 'error' is not valid: give 'fail' or 'warn'.",
+            "unique(), field 'severity': 'error' is not valid: expected 'fail' or 'warn'.",
         ),
     ],
 )

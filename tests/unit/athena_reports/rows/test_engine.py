@@ -82,7 +82,7 @@ def test_a_step_that_needs_more_memory_names_the_setting() -> None:
         )
     assert "the rows need more memory than allowed: Out of Memory Error: " in str(caught.value)
     assert str(caught.value).endswith(
-        ". Raise ATHENA_REPORTS_MEMORY_LIMIT, or hold fewer rows at once in the transform."
+        ". Raise ATHENA_REPORTS_MEMORY_LIMIT, or process fewer rows at once in the transform."
     )
     assert "Possible solutions" not in str(caught.value)
     assert not caught.value.retryable

@@ -139,7 +139,7 @@ def test_a_transform_that_fails_is_told_by_its_public_name(transform: Any, name:
 
 def test_sql_that_fails_on_a_row_is_an_error_of_the_transform() -> None:
     found = refusal(lambda rows, _: rows.project("('x' || a)::BIGINT AS a"))
-    assert "the rows cannot be computed: Conversion Error: Could not convert string 'x1'" in found
+    assert "could not compute the rows: Conversion Error: Could not convert string 'x1'" in found
     assert "LINE" not in found
 
 

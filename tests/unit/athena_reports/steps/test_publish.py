@@ -327,8 +327,8 @@ def test_publish_without_a_version_or_a_period_names_the_way_out(
     with pytest.raises(AirflowFailException) as caught:
         task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]
     assert str(caught.value) == (
-        "Report 'plays': publish needs the query with its period, and the version that transform"
-        f" prepared. If {cleared} was marked as success, clear {cleared} and its downstream"
+        "Report 'plays': publish received no period or no prepared version."
+        f" If {cleared} was marked as success, clear {cleared} and its downstream"
         " tasks. In a DAG of your own, give run_query its cadence, and publish"
         " prepared=transform.output and submitted=XComArg(run_query, key='submitted')."
     )

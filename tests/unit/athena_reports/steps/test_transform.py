@@ -229,11 +229,11 @@ def test_rows_of_an_older_sql_that_fail_are_told_with_what_to_clear(
         return str(caught.value)
 
     assert problem_of("v2:old").startswith(
-        "Report 'plays', period 2025-06-08 (weekly), by an older SQL than the report has now"
-        " (clear run_query to run that): "
+        "Report 'plays', period 2025-06-08 (weekly), with SQL older than the report's current SQL"
+        " (clear run_query to run the current one): "
     )
     for ran in ("v2:new", ""):  # an older release has handed none on
-        assert "older SQL" not in problem_of(ran)
+        assert "SQL older" not in problem_of(ran)
 
 
 @pytest.mark.parametrize(

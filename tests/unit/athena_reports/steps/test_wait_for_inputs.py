@@ -331,7 +331,9 @@ def test_the_trigger_tells_each_change_and_fires_when_nothing_is_missing(
     waits, *not_told = logged()
     assert waits.startswith(f"info: Waiting for inputs since {START:%Y-%m-%d %H:%M} UTC: ")
     if error is not None:
-        assert not_told == [f"warning: The Reports page shows what was missing before: {error!r}"]
+        assert not_told == [
+            f"warning: Could not update the missing inputs on the Reports page: {error!r}"
+        ]
     else:
         assert not_told == []
         (told,) = supervisor.told

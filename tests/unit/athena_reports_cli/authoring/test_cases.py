@@ -89,7 +89,7 @@ def test_a_case_whose_rows_are_right_and_whose_check_fails_has_failed(case: Path
     assert run(case, accept=True).outcome == "failed"
     result = run(case)
     assert result.outcome == "failed"
-    assert "Check rows(at_most=2) failed: There are 3 rows" in result.problem
+    assert "Check rows(at_most=2) failed: 3 rows" in result.problem
 
 
 @pytest.mark.parametrize(
