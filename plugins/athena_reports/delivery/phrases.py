@@ -18,8 +18,8 @@ PHRASES: dict[Language, dict[str, str]] = {
         "preview": "This is a preview. Nobody else has received it.",
         "correction": "Correction of the version that was published on {when}: {differences}.",
         "correction_without_rows": (
-            "Correction of the version that was published on {when}. Its rows are no longer kept,"
-            " so what differs is not known."
+            "Correction of the version that was published on {when}. Its rows have been"
+            " removed, so the changes cannot be listed."
         ),
         "added": "{count} rows added",
         "added.one": "1 row added",
@@ -27,7 +27,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "removed.one": "1 row removed",
         "changed": "{count} rows changed",
         "changed.one": "1 row changed",
-        "no_difference": "no row differs",
+        "no_difference": "no differences in the rows",
         "list_separator": ", ",
         "provisional": (
             "Provisional: events of this period can arrive until {when}, and the numbers can still"
@@ -43,8 +43,8 @@ PHRASES: dict[Language, dict[str, str]] = {
         "partial_unknown": (
             "Partial: some of the source data was missing, so the numbers can be incomplete."
         ),
-        "warned": "{count} checks warn: {names}.",
-        "warned.one": "A check warns: {names}.",
+        "warned": "{count} checks have warnings: {names}.",
+        "warned.one": "1 check has a warning: {names}.",
         # What differs
         "changed_columns": "Changed values: {columns}.",
         "changed_column": "{column} in {count} rows",
@@ -67,13 +67,13 @@ PHRASES: dict[Language, dict[str, str]] = {
         "rows.one": "1 row.",
         "rows_compared": "{count} rows, {change}.",
         "rows_compared.one": "1 row, {change}.",
-        "more": "{difference} more than the {noun} before ({percent})",
-        "less": "{difference} less than the {noun} before ({percent})",
-        "more_rows": "{difference} more than the {noun} before ({percent})",
-        "less_rows": "{difference} fewer than the {noun} before ({percent})",
-        "more_than_0": "0 in the {noun} before",
-        "same": "the same as the {noun} before",
-        "no_comparison": "The {noun} before is not published, so there is nothing to compare with.",
+        "more": "{difference} more than the previous {noun} ({percent})",
+        "less": "{difference} less than the previous {noun} ({percent})",
+        "more_rows": "{difference} more than the previous {noun} ({percent})",
+        "less_rows": "{difference} fewer than the previous {noun} ({percent})",
+        "more_than_0": "0 in the previous {noun}",
+        "same": "the same as the previous {noun}",
+        "no_comparison": "The previous {noun} is not published, so there is no comparison.",
         # Rows
         "new": "New among the rows shown: {names}.",
         "all_new": "All rows shown are new.",
@@ -85,14 +85,13 @@ PHRASES: dict[Language, dict[str, str]] = {
         "left_out.one": "1 more row is not shown.",
         "columns_left_out": "{count} more columns are not shown: {names}.",
         "columns_left_out.one": "1 more column is not shown: {names}.",
-        "narrow": "This screen has no room for: {names}.",
-        "empty": "There are no rows: the report found none in this period.",
+        "narrow": "Not shown on this screen: {names}.",
+        "empty": "The report has no rows for this period.",
         "empty_partial": (
-            "There are no rows: the report found none in this period, for which source data was"
-            " missing."
+            "The report has no rows for this period, for which source data was missing."
         ),
-        "too_large": "The file is too large to be attached. Get the rows by: aws s3 cp {uri} .",
-        "too_large_without_address": "The file is too large to be attached.",
+        "too_large": "The file is too large to attach. Download the rows: aws s3 cp {uri} .",
+        "too_large_without_address": "The file is too large to attach.",
         # Around
         "published": "Published on {when}.",
         "origin": "Version {version}, environment {environment}.",

@@ -144,9 +144,9 @@ def clean_up_bucket(
             )
     _log(summary.removals, is_done=delete)
     for folder in summary.without_manifest:
-        _logger.warning("%s has versions and no manifest, so none of them is removed", folder)
+        _logger.warning("%s has versions but no manifest, so its versions are kept", folder)
     if summary.problems:
-        raise PublishError("Left as it is: " + "; ".join(summary.problems))
+        raise PublishError("Could not clean up: " + "; ".join(summary.problems))
     return {
         "periods": summary.periods,
         "objects": len(summary.removals),

@@ -96,7 +96,7 @@ def find_restatements(
         if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
             reason = "late events have arrived"
         elif period_id in stale:
-            reason = "the period before was restated"
+            reason = "the previous period was restated"
         elif period_id in changed:
             reason = f"restated since it read them: {', '.join(changed[period_id])}"
         else:

@@ -103,7 +103,7 @@ def _readable_dag(
     dags = report_dags([dag_id], session)
     session.rollback()
     if not dags:
-        raise HTTPException(404, f"{dag_id!r} is not a DAG of a report, or not any more.")
+        raise HTTPException(404, f"{dag_id!r} is not the DAG of a report.")
     return dags[0]
 
 

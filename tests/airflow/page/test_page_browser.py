@@ -276,7 +276,7 @@ def test_a_link_to_a_period_loads_each_thing_once(
     open_page(page, airflow, f"#device_share_weekly/{old.id}")
     expect(page.get_by_text(f"SELECT user_id FROM plays -- {old.id}, 0")).to_be_visible()
     # What only the coverage knows.
-    expect(page.get_by_role("link", name="Period after")).to_be_visible()
+    expect(page.get_by_role("link", name="Next period")).to_be_visible()
     expect(page.locator(".chips")).to_contain_text("published")
     page.wait_for_load_state("networkidle")
     base = f"{airflow.url}/athena-reports/"

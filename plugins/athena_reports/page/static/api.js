@@ -24,7 +24,7 @@ async function send(url, options = {}) {
   try {
     response = await fetch(url, { ...options, headers, credentials: "same-origin" });
   } catch {
-    throw new ApiError(0, "Airflow's API server does not answer. See whether it runs, then load this page again.");
+    throw new ApiError(0, "No response from Airflow's API server. Check that it is running, then reload this page.");
   }
   if (!response.ok) throw new ApiError(response.status, await reason(response));
   return response;

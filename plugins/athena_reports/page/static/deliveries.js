@@ -137,7 +137,7 @@ function openSend(channel, receipts, manifest, periodId, refresh) {
     go.disabled = true;
     try {
       const cleared = await start(channel.clear.path, channel.clear.body);
-      if (cleared.total_entries === 0) throw new Error("Airflow has cleared nothing: the run does not have this task. Load the page again.");
+      if (cleared.total_entries === 0) throw new Error("Airflow cleared nothing: the run has no such task. Reload the page.");
       if (form.isConnected) dialog.close();
     } catch (error) {
       told.replaceChildren(h("p", { class: "error" }, error.message));
@@ -152,9 +152,9 @@ function openSend(channel, receipts, manifest, periodId, refresh) {
     "form",
     { method: "dialog", onsubmit: submit },
     h("h2", { id: "send-title" }, `Send ${periodId} to ${channel.name}${newest ? " again" : ""}?`),
-    h("p", {}, "The channel gets what is published now, whatever it has already. Airflow clears its task for that."),
+    h("p", {}, "Sends the current version again, even if the channel already has it. This clears its task in Airflow."),
     last && h("p", { class: "last" }, last),
-    warned.length > 0 && h("p", { class: "error" }, `A check warns of this version: ${warned.join(", ")}.`),
+    warned.length > 0 && h("p", { class: "error" }, `This version has check warnings: ${warned.join(", ")}.`),
     told,
     h("div", { class: "buttons" }, close, go),
   );

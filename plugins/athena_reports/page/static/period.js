@@ -60,7 +60,7 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
     try {
       const { sql: text } = await read(`${periodPath(dagId, periodId)}/versions/${version}/sql`);
       if (isOld()) return sql;
-      const none = "It was not kept, or it was removed. Athena keeps it for 45 days: see the query.";
+      const none = "The SQL is no longer stored. Athena keeps it for 45 days: open the query.";
       sql.replaceChildren(title, text === null ? h("p", { class: "empty" }, none) : h("pre", { tabindex: "0" }, text));
     } catch (error) {
       if (!isOld()) sql.replaceChildren(title, problem(error.message));
@@ -99,7 +99,7 @@ function heading(context, report, cell, dagId, periodId) {
     { class: "heading" },
     h("a", { href: "#" }, "\u2190 All reports"),
     h("h2", {}, report?.report ?? dagId, " ", h("span", { class: "cadence" }, report?.cadence ?? ""), " ", h("span", { class: "id" }, periodId)),
-    place >= 0 && h("span", { class: "besides" }, beside(cells[place - 1], "Period before", "\u2039"), beside(cells[place + 1], "Period after", "\u203a")),
+    place >= 0 && h("span", { class: "besides" }, beside(cells[place - 1], "Previous period", "\u2039"), beside(cells[place + 1], "Next period", "\u203a")),
     h("span", { class: "chips" }, (cell?.states ?? []).map((state) => h("span", { class: "chip", title: meaningOf(state) }, h("i", { class: "mark", "data-state": state }), state))),
     report?.may_run && fillable.length > 0 && h("button", { type: "button", onclick: () => context.fill(report, { periodId, states: fillable }) }, cell.version ? "Run again\u2026" : "Fill\u2026"),
     cell?.run_id && link(new URL(`dags/${encodeURIComponent(dagId)}/runs/${encodeURIComponent(cell.run_id)}`, AIRFLOW), "Run in Airflow", "_top"),

@@ -111,12 +111,12 @@ def test_html_and_text_say_the_same_sentences(made: Content, language: Language)
 TEXT = """\
 Correction of the version that was published on 22 November 2026, 00:07 (Asia/Tokyo): 1 row added.
 
-A check warns: score < 1.
+1 check has a warning: score < 1.
 
 ranking: week of 15 to 21 November 2026 (Asia/Tokyo)
 
-Total of score: 1,000,000 points, 200,000 points more than the week before (+25.0%).
-100 rows, 3 more than the week before (+3.1%).
+Total of score: 1,000,000 points, 200,000 points more than the previous week (+25.0%).
+100 rows, 3 more than the previous week (+3.1%).
 New columns: level.
 
 rank  user_id  user_name  score (points)  previous_rank  movement
@@ -138,9 +138,9 @@ Published on 22 November 2026, 00:07 (Asia/Tokyo). Version 20261121T150712Z-3f9a
 TEXT_WITHOUT_ROWS = """\
 ranking: week of 15 to 21 November 2026 (Asia/Tokyo)
 
-0 rows, 97 fewer than the week before (-100.0%).
+0 rows, 97 fewer than the previous week (-100.0%).
 
-There are no rows: the report found none in this period.
+The report has no rows for this period.
 
 Published on 22 November 2026, 00:07 (Asia/Tokyo). Version 20261121T150712Z-3f9a, environment prd.
 """
@@ -298,7 +298,7 @@ def test_a_phone_shows_fewer_columns_and_names_the_others() -> None:
     html = html_part(content(), columns, "en")
     assert html.count('class="wide"') == 2 + 1 + 2 * 3  # headers, that of the bar, cells
     assert html.count('class="bar wide"') == 3
-    assert "This screen has no room for: user_id, score.</p>" in html
+    assert "Not shown on this screen: user_id, score.</p>" in html
     assert "2 more columns are not shown: previous_rank, movement." in html
     assert 'class="narrow"' not in html_of(content(), "en")
 

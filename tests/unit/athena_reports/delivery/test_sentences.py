@@ -116,10 +116,10 @@ Correction of the version that was published on 22 November 2026, 00:07 (Asia/To
 Provisional: events of this period can arrive until 23 November 2026, 00:00 (Asia/Tokyo), \
 and the numbers can still change.
 Partial: 2 partitions of the source data were missing, so the numbers can be incomplete.
-2 checks warn: rows, unique.
+2 checks have warnings: rows, unique.
 ranking: week of 15 to 21 November 2026 (Asia/Tokyo)
-Total of score: 1,000,000 points, 200,000 points more than the week before (+25.0%).
-100 rows, 3 more than the week before (+3.1%).
+Total of score: 1,000,000 points, 200,000 points more than the previous week (+25.0%).
+100 rows, 3 more than the previous week (+3.1%).
 Changed values: score in 3,000 rows, plays in 1 row.
 New columns: level.
 Removed columns: age, town.
@@ -130,7 +130,7 @@ New among the rows shown: u2.
 Biggest rises: Aiko (from 3 to 1).
 Biggest falls: 千葉 (from 1 to 3).
 97 more rows are not shown.
-The file is too large to be attached.
+The file is too large to attach.
 Published on 22 November 2026, 00:07 (Asia/Tokyo).
 Version 20261121T150712Z-3f9a, environment prd.
 Open this period on the Reports page
@@ -235,12 +235,15 @@ def test_an_example_of_many_columns_shows_the_first_ones() -> None:
 
 def test_a_correction_without_the_old_rows_says_so() -> None:
     (notice,) = spoken(content(correction=Correction(BEFORE, None)), "en").notices
-    assert notice.endswith("Its rows are no longer kept, so what differs is not known.")
+    assert notice.endswith("Its rows have been removed, so the changes cannot be listed.")
 
 
 def test_a_correction_of_columns_alone_says_that_no_row_differs() -> None:
     made = content(correction=corrected(BEFORE, columns_added=("level",)))
-    for language, says in (("en", ": no row differs."), ("ja", "。行の違いはありません。")):
+    for language, says in (
+        ("en", ": no differences in the rows."),
+        ("ja", "。行の違いはありません。"),
+    ):
         (notice,) = spoken(made, language).notices
         assert notice.endswith(says)
 
@@ -253,52 +256,52 @@ def test_a_correction_of_columns_alone_says_that_no_row_differs() -> None:
             (
                 "Total of score: 1,000,000 points.",
                 "100 rows.",
-                "The week before is not published, so there is nothing to compare with.",
+                "The previous week is not published, so there is no comparison.",
             ),
         ),
         (
             {"total": 5, "previous_total": 0, "total_rows": 1, "previous_rows": 1},
             (
-                "Total of score: 5 points, 0 in the week before.",
-                "1 row, the same as the week before.",
+                "Total of score: 5 points, 0 in the previous week.",
+                "1 row, the same as the previous week.",
             ),
         ),
         (
             {"total": Decimal("-5.50"), "previous_total": Decimal("-4.00"), "previous_rows": 200},
             (
-                "Total of score: -5.50 points, 1.50 points less than the week before (-37.5%).",
-                "100 rows, 100 fewer than the week before (-50.0%).",
+                "Total of score: -5.50 points, 1.50 points less than the previous week (-37.5%).",
+                "100 rows, 100 fewer than the previous week (-50.0%).",
             ),
         ),
         (
             {"total": 10_000_001, "previous_total": 10_000_000, "bar": "score"},
             (
-                "Total of score: 10,000,001 points, 1 points more than the week before (+0.0%).",
-                "100 rows, 3 more than the week before (+3.1%).",
+                "Total of score: 10,000,001 points, 1 points more than the previous week (+0.0%).",
+                "100 rows, 3 more than the previous week (+3.1%).",
             ),
         ),
         (
             {"total": 0.1 + 0.2, "previous_total": 0.1},
             (
-                "Total of score: 0.3 points, 0.2 points more than the week before (+200.0%).",
-                "100 rows, 3 more than the week before (+3.1%).",
+                "Total of score: 0.3 points, 0.2 points more than the previous week (+200.0%).",
+                "100 rows, 3 more than the previous week (+3.1%).",
             ),
         ),
-        ({"total": None}, ("100 rows, 3 more than the week before (+3.1%).",)),
-        ({"total": None, "previous_rows": 0}, ("100 rows, 0 in the week before.",)),
+        ({"total": None}, ("100 rows, 3 more than the previous week (+3.1%).",)),
+        ({"total": None, "previous_rows": 0}, ("100 rows, 0 in the previous week.",)),
         (
             {"total": 0, "previous_total": -2, "total_rows": 0, "previous_rows": 0},
             (
-                "Total of score: 0 points, 2 points more than the week before (+100.0%).",
-                "0 rows, the same as the week before.",
+                "Total of score: 0 points, 2 points more than the previous week (+100.0%).",
+                "0 rows, the same as the previous week.",
             ),
         ),
         (
             {"columns": (ContentColumn("score", "BIGINT", "po\nints"),), "movement": None},
             (
-                "Total of score: 1,000,000 po ints, 200,000 po ints more than the week before"
+                "Total of score: 1,000,000 po ints, 200,000 po ints more than the previous week"
                 " (+25.0%).",
-                "100 rows, 3 more than the week before (+3.1%).",
+                "100 rows, 3 more than the previous week (+3.1%).",
             ),
         ),
     ],
@@ -309,7 +312,7 @@ def test_figures_of_other_weeks(changes: dict[str, Any], figures: tuple[str, ...
 
 def test_a_month_is_compared_with_a_month() -> None:
     made = content(period=monthly("Asia/Tokyo").period("2026-11"), total=None)
-    assert spoken(made, "en").figures == ("100 rows, 3 more than the month before (+3.1%).",)
+    assert spoken(made, "en").figures == ("100 rows, 3 more than the previous month (+3.1%).",)
     assert spoken(made, "ja").figures == ("行数: 100行、前月より3行増（+3.1%）",)
 
 
@@ -328,9 +331,9 @@ def test_the_change_in_per_cent_is_right_to_its_digit(rows: int, previous: int) 
 @pytest.mark.parametrize(
     ("total", "previous", "told"),
     [
-        (0.1 + 0.2, 0.1, "0.3, 0.2 more than the week before (+200.0%)."),
-        (0.1 + 0.7, 0.4, "0.8, 0.4 more than the week before (+100.0%)."),
-        (0.3, 0.1 + 0.2, "0.3, the same as the week before."),
+        (0.1 + 0.2, 0.1, "0.3, 0.2 more than the previous week (+200.0%)."),
+        (0.1 + 0.7, 0.4, "0.8, 0.4 more than the previous week (+100.0%)."),
+        (0.3, 0.1 + 0.2, "0.3, the same as the previous week."),
         (123_456_789.123456, None, "123,456,789.123456."),
     ],
 )
@@ -434,7 +437,7 @@ def test_an_empty_period_says_why(language: Language) -> None:
     empty = spoken(content(rows=(), total_rows=0, total=None), language).empty
     partial = spoken(content(rows=(), total_rows=0, total=None, partial=True), language).empty
     says = {
-        "en": "There are no rows: the report found none in this period",
+        "en": "The report has no rows for this period",
         "ja": "この期間に該当する行はありませんでした。",
     }
     lacks = {"en": ", for which source data was missing.", "ja": "元データの一部が欠けていました。"}

@@ -418,8 +418,8 @@ def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
                 ),
                 f"info: {of_others.folder_uri} belongs to environment stg; skipping it",
                 (
-                    f"warning: {lost.location.folder_uri} has versions and no manifest,"
-                    " so none of them is removed"
+                    f"warning: {lost.location.folder_uri} has versions but no manifest,"
+                    " so its versions are kept"
                 ),
             ]
         )

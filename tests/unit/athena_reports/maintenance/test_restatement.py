@@ -101,7 +101,7 @@ def test_a_period_is_stale_if_the_one_before_was_restated_after_it_was_read(
         THIRD: partition(THIRD, submitted=2 * DAY),
     }
     told = [(each.period_id, each.reason) for each in found(partitions, stale=True)]
-    assert told == [(SECOND, "the period before was restated")] * stale
+    assert told == [(SECOND, "the previous period was restated")] * stale
     assert found(partitions) == []
 
 

@@ -347,7 +347,7 @@ def test_a_dag_that_is_gone_or_of_no_report_has_no_page(
         path = f"/api/dags/{dag_id}/plan?first={WEEK.id}&last={WEEK.id}&state=missing"
         answer = beside_airflow.get(path)
         if answer.status_code == 404:
-            says = f"'{dag_id}' is not a DAG of a report, or not any more."
+            says = f"'{dag_id}' is not the DAG of a report."
             assert answer.json() == {"detail": says}
         return int(answer.status_code)
 

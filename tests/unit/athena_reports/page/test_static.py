@@ -122,7 +122,7 @@ REFUSALS = [
     (Refusal(500, "null"), "null"),
     (Refusal(502, "<h1>Bad gateway</h1>"), "<h1>Bad gateway</h1>"),
     (Refusal(504, ""), "Gateway Timeout"),
-    (NO_NETWORK, "Airflow's API server does not answer. See whether it runs"),
+    (NO_NETWORK, "No response from Airflow's API server. Check that it is running"),
 ]
 
 
@@ -1247,7 +1247,9 @@ def test_a_link_shows_its_period_before_the_coverage_is_known(site: Site) -> Non
     expect(site.page.get_by_role("status")).to_have_text("Loading\u2026")
     held.pass_on()
     expect(site.page.locator(".chip")).to_have_text(["outdated", "published"])
-    expect(site.page.get_by_title("Made by other SQL, params or transform")).to_have_count(1)
+    expect(
+        site.page.get_by_title("Published with different SQL, params or transforms")
+    ).to_have_count(1)
     expect(site.page.get_by_role("button", name="Run again")).to_be_visible()
     assert site.times(period_path(LAST.id)) == 1
 
@@ -1304,13 +1306,13 @@ def test_the_way_there_and_back_follows_the_address(site: Site) -> None:
         expect(heading).to_have_text(f"{name.removesuffix('_weekly')} weekly {LAST.id}")
         assert site.page.title() == f"{name} {LAST.id}"
         expect(site.page.locator("main")).to_be_focused()  # as after another page is loaded
-        site.page.get_by_role("link", name=f"Period before: {WEEK[-2].id}").click()
+        site.page.get_by_role("link", name=f"Previous period: {WEEK[-2].id}").click()
         expect(heading).to_contain_text(WEEK[-2].id)
-        expect(site.page.get_by_role("link", name="Period before")).to_have_count(0)
+        expect(site.page.get_by_role("link", name="Previous period")).to_have_count(0)
         expect(site.section("SQL").locator("pre")).to_be_visible()
         site.page.go_back()
         expect(heading).to_contain_text(LAST.id)
-        expect(site.page.get_by_role("link", name="Period after")).to_have_count(0)
+        expect(site.page.get_by_role("link", name="Next period")).to_have_count(0)
         expect(site.section("SQL").locator("pre")).to_be_visible()
         site.page.get_by_role("link", name="All reports").click()
         expect(site.cell(LAST, name)).to_be_visible()
@@ -1479,7 +1481,7 @@ def test_the_sql_of_the_version_that_was_chosen_last_is_shown(site: Site) -> Non
 
     site.put(f"{path}/v2/sql", SqlAnswer(None))
     buttons.nth(1).click()
-    expect(sql).to_contain_text("It was not kept, or it was removed.")
+    expect(sql).to_contain_text("The SQL is no longer stored.")
     site.put(f"{path}/v2/sql", Refusal.of(404, "There is no version v2."))
     buttons.nth(1).click()
     expect(sql.get_by_role("alert")).to_have_text("There is no version v2.")
@@ -1789,7 +1791,7 @@ def test_send_again_clears_one_task_and_shows_what_becomes_of_it(site: Site) -> 
         (Refusal.of(403, "Forbidden"), "Forbidden"),
         (Refusal.of(409, "The task is running."), "The task is running."),
         (NO_NETWORK, "Airflow's API server does not answer."),
-        ({"task_instances": [], "total_entries": 0}, "Airflow has cleared nothing"),
+        ({"task_instances": [], "total_entries": 0}, "Airflow cleared nothing"),
     ],
 )
 def test_a_sending_that_airflow_refuses_is_told(site: Site, refusal: Any, shown: str) -> None:
@@ -1814,7 +1816,7 @@ def test_who_sends_what_a_check_warns_of_is_told_so(site: Site) -> None:
     section = open_deliveries(site, deliveries([channel("sales", "failed")]), checks=checks)
     section.get_by_role("button", name="Send\u2026 sales").click()
     dialog = site.page.get_by_role("dialog")
-    expect(dialog.locator(".error")).to_have_text("A check warns of this version: rows.")
+    expect(dialog.locator(".error")).to_have_text("This version has check warnings: rows.")
 
 
 @pytest.mark.parametrize(
