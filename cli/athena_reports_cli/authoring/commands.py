@@ -438,13 +438,8 @@ def load(
     """Load a file into a table of the local S3 and Glue, or replace that table.
 
     The table is kept in `.lake/` too, where the other commands find it again. To remove it, delete
-    its folder there; running services keep it until they end. Rejects an endpoint that is not
-    local, and a table that `load` did not write.
-
-    A CSV file is in UTF-8, and begins with the names of its columns, or with their names and types,
-    such as `price decimal(10,2)`. Its fields are separated by commas, semicolons, tabs or `|`,
-    whichever splits the header into the most names. A column without a type has the first type
-    that prints its values as they are in the file; `007`, `1E5` and `NO` are text.
+    its folder there. Rejects an endpoint that is not local, and a table that `load` did not write.
+    The page "Load a CSV, Parquet or JSON file" of the documentation describes formats and types.
     """
     project = _set_up(context)
     from athena_reports.settings import settings
@@ -664,10 +659,10 @@ def backfill(
         bool, typer.Option("--wait", help="Follow the runs; fail if one of them fails.")
     ] = False,
 ) -> None:
-    """Run past periods by a backfill of Airflow.
+    """Backfill the periods that start in a range of local dates.
 
-    Runs the periods that start in a range of local dates. Shows those of each DAG of the report,
-    and asks. Skips periods with a successful run, and those without data.
+    Shows the runs of each DAG of the report, and asks. Skips periods with a successful run, and
+    those without data.
     """
     running = _use_published()
     from athena_reports_cli.authoring import backfill as backfills
@@ -749,8 +744,8 @@ def list_reports(as_json: AsJson = False) -> None:
 def status(report: AnyReportName = "", as_json: AsJson = False) -> None:
     """Show which periods are published or need attention.
 
-    Names the periods that were published by other SQL, params or transforms than today's, and
-    partitions that cannot be read.
+    Names the periods that were published with different SQL, params or transforms, and partitions
+    that cannot be read.
     """
     _use_published()
     from athena_reports_cli.authoring import status as statuses
@@ -879,7 +874,7 @@ def up(
     """Run Airflow with the reports on this machine.
 
     It runs until it is stopped, with the Reports page, and with local services that have the tables
-    kept by `load`. The other commands of the project use both meanwhile; `run` and `backfill`
+    kept by `load`. While it runs, the other commands of the project use both; `run` and `backfill`
     publish. Connections and variables of Airflow come from `.airflow.env` in the project's folder.
     What is created in the UI is gone at the next `up`.
     """
