@@ -289,7 +289,7 @@ def test_no_notifier_gets_a_value_of_a_private_column_that_athena_quotes(
     assert len(messages) == 6, "failed, failed again and late, each by SNS and by mail"
     for message in messages:
         assert quoted not in message
-        assert f"is FAILED: {error}, the log of the task has" in message
+        assert f"is FAILED: {error}, see the task log for" in message
         assert "category 2, type " in message
         assert "console.aws.amazon.com/athena/" in message
 

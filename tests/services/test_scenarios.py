@@ -160,7 +160,7 @@ WAIT = [
         (submit, settle, wait),
         (DONE,),
         FAILED,
-        "is PAUSED: Athena gives no reason",
+        "is PAUSED: Athena gave no reason",
         (Report(**TASK, state="PAUSED"),),
     ),
     Scenario(

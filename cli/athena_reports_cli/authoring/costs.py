@@ -19,9 +19,9 @@ from athena_reports_cli.authoring.trial import CALLS_AT_ONCE, Aws
 
 _NOTES = """
 Every published query is counted, also those of earlier versions. Failed and cancelled queries,
-previews and plans are not published, and so not here. A query without a price ran on a capacity
-reservation, which bills capacity and not the query, or in a region whose price is not known. Growth
-is that of the bytes per query. Months are UTC's.
+previews and plans are not published, so they are not counted. A query without a price ran on a
+capacity reservation, which bills capacity and not the query, or in a region whose price is unknown.
+Growth is of the bytes per query. Months are in UTC.
 """
 
 

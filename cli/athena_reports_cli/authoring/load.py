@@ -211,7 +211,7 @@ def _read(source: Source, engine: Engine) -> _Rows:
         rows = _read_parquet(source, engine)
     else:
         raise DataFileError(
-            f"{source.file} has an unknown format. Its name has to end with .csv, .parquet,"
+            f"{source.file} has an unknown format. Its name must end with .csv, .parquet,"
             f" {', '.join(_JSON)}, or one of them and .gz."
         )
     if source.time and source.key in rows.relation.columns:

@@ -249,7 +249,7 @@ def _no_such_report(name: str, known_names: list[str], broken_paths: Sequence[Pa
     problem = f'There is no report "{name}".'
     if broken_paths:
         files = " or ".join(map(str, broken_paths))
-        problem += f" It may be in {files}, which cannot be imported: correct that first."
+        problem += f" It may be in {files}, which cannot be imported: fix that first."
     close_names = get_close_matches(name, known_names)
     if close_names:
         return f"{problem} Did you mean {', '.join(close_names)}?"

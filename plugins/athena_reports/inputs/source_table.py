@@ -135,7 +135,7 @@ class SourceTable:
             expected = types.get(_kind_of_type(self.keys.get(key, "")))
             if any(type(value) is not expected for value in values):
                 raise InputError(
-                    f"The input {self.name}, only=: {key!r} has to be a partition key of type"
+                    f"The input {self.name}, only=: {key!r} must be a partition key of type"
                     f" string or int, with values of that type. The table is partitioned by"
                     f" {_listed(self.keys)}. Filter by {key} in the SQL, or correct only=."
                 )

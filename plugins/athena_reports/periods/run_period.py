@@ -57,9 +57,9 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
     is_backfill = run.run_type == "backfill"
     if param and is_backfill:
         raise RunPeriodError(
-            f"A backfill does not take the param {PERIOD_PARAM!r} ({param!r}): each run reports its"
-            " own period. Start the backfill again without the param. If it has none, delete the"
-            " run that it took over first."
+            f"A backfill does not accept the param {PERIOD_PARAM!r} ({param!r}): each run reports"
+            " its own period. Start the backfill again without the param. If it has none, delete"
+            " the run that it took over first."
         )
     if param:
         try:
@@ -74,7 +74,7 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
     if is_backfill and run.logical_date not in (None, start):
         raise RunPeriodError(
             f"The backfill took over a run that was triggered with the logical date"
-            f" {run.logical_date} and reports the period before it, from {start} on."
+            f" {run.logical_date} and reports the previous period, from {start} on."
             " Delete the run, then start the backfill again."
         )
     period = cadence.containing(start)

@@ -87,7 +87,7 @@ class QueryFailedError(QueryError):
         self.advice = f"{self.kind.advice} {try_again}".lstrip()
         self.link = link
         self._about = about
-        super().__init__(self._message(execution.reason or "Athena gives no reason"))
+        super().__init__(self._message(execution.reason or "Athena gave no reason"))
 
     @property
     def message_without_values(self) -> str:
@@ -95,7 +95,7 @@ class QueryFailedError(QueryError):
 
         A reason can quote a value of a row, such as `Cannot cast 'a@example.com' to BIGINT`.
         """
-        reason = "the log of the task has Athena's reason"
+        reason = "see the task log for Athena's reason"
         name, colon, _ = self.execution.reason.partition(":")
         if colon and _ERROR_NAME.fullmatch(name):
             reason = f"{name}, {reason}"

@@ -87,7 +87,7 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
                 continue
             if unanswered_since is None:
                 unanswered_since = time.monotonic()
-                log.warning("No response from Athena; will ask again: %s", answer)
+                log.warning("No response from Athena; will retry: %s", answer)
             unanswered_seconds = time.monotonic() - unanswered_since
             if unanswered_seconds >= ANSWER_WITHIN_SECONDS:
                 raise NoAnswerError(

@@ -99,7 +99,7 @@ class AthenaWaitTrigger(BaseTrigger):
         try:
             async with asyncio.timeout(STOP_WITHIN_SECONDS):
                 if await self._is_awaited():
-                    self.log.info("Query %s goes on: another trigger waits for it.", query_id)
+                    self.log.info("Query %s continues: another trigger waits for it.", query_id)
                     return
                 self.log.warning("Stopping query %s: its task no longer waits for it.", query_id)
                 await self._poller.stop(query_id)

@@ -39,7 +39,7 @@ export function showCoverage(main, context) {
   view.context = context;
   if (!known.reports.length) {
     main.replaceChildren(h("section", { class: "problem" }, h("h2", {}, "No reports"), h("p", {},
-      "There is no DAG with the tag athena-report that you may read.")));
+      "No DAG with the tag athena-report is visible to you.")));
     return;
   }
   if (!main.contains(place)) {

@@ -9,8 +9,8 @@ const SLOW_POLL_MS = 30_000; // where nothing happens by itself for minutes
 
 // What Airflow's states of a task mean here. One that has succeeded is seen by its receipt.
 const UNSCHEDULED = "none"; // Airflow has null for it
-const SOON = { [UNSCHEDULED]: "waits for Airflow", scheduled: "waits for Airflow", queued: "waits for a worker", running: "is sending", restarting: "begins again" };
-const FAILED = { failed: "has failed", up_for_retry: "has failed, and tries again by itself", upstream_failed: "has failed" };
+const SOON = { [UNSCHEDULED]: "waits for Airflow", scheduled: "waits for Airflow", queued: "waits for a worker", running: "is sending", restarting: "is restarting" };
+const FAILED = { failed: "failed", up_for_retry: "failed and will be retried", upstream_failed: "failed" };
 
 // Shows the section, unless there is nothing that the viewer may see. While something is under way, it asks again.
 export async function showDeliveries(place, dagId, periodId, manifest) {

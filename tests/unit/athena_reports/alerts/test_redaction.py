@@ -56,4 +56,4 @@ def test_of_a_transform_or_a_result_only_the_kind_of_what_went_wrong_is_told(
     for error, name in ((without_cause, kind.__name__), (raised(caused), "ZeroDivisionError")):
         assert VALUE in error_text(error, has_private_columns=False)
         told = error_text(error, has_private_columns=True)
-        assert told == f"{name}, whose text may quote a private column; the log of the task has it"
+        assert told == f"{name}, whose text may quote a private column; see the task log"

@@ -78,7 +78,7 @@ def test_only_has_values_of_keys(
     (key,) = only
     listed = ", ".join(f"{name} ({type_})" for name, type_ in keys.items())
     assert refusal(glue, database, Input("plays", only=only)) == (
-        f"The input {database}.plays, only=: {key!r} has to be a partition key of type string or"
+        f"The input {database}.plays, only=: {key!r} must be a partition key of type string or"
         f" int, with values of that type. The table is partitioned by {listed}. Filter by {key} in"
         " the SQL, or correct only=."
     )

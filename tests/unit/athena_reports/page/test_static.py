@@ -1685,14 +1685,14 @@ def test_deliveries_are_shown_by_version_with_the_current_one_first(site: Site) 
 @pytest.mark.parametrize(
     ("state", "shown", "is_failure"),
     [
-        ("failed", "The task has failed, try 3. Log", True),
-        ("upstream_failed", "The task has failed, try 3. Log", True),
-        ("up_for_retry", "The task has failed, and tries again by itself, try 3. Log", True),
+        ("failed", "The task failed, try 3. Log", True),
+        ("upstream_failed", "The task failed, try 3. Log", True),
+        ("up_for_retry", "The task failed and will be retried, try 3. Log", True),
         ("skipped", "The task is skipped, try 3. Log", False),
         (None, "The task waits for Airflow, try 3. Log", False),
         ("scheduled", "The task waits for Airflow, try 3. Log", False),
         ("queued", "The task waits for a worker, try 3. Log", False),
-        ("restarting", "The task begins again, try 3. Log", False),
+        ("restarting", "The task is restarting, try 3. Log", False),
         ("running", "The task is sending, try 3. Log", False),
         ("else", "The task is else, try 3. Log", False),
     ],
@@ -1723,7 +1723,7 @@ def test_receipts_that_cannot_be_read_are_told_and_the_rest_is_shown(site: Site)
         "sales",
         DASH,
         "",
-        "The task has failed. Log",
+        "The task failed. Log",
         "Send again\u2026",
     ]
     expect(site.section("SQL").locator("pre")).to_have_text("SELECT v1")
@@ -1821,7 +1821,7 @@ def test_who_sends_what_a_check_warns_of_is_told_so(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("state", "is_paused", "shown"),
-    [("up_for_retry", False, "tries again by itself"), (None, True, "waits for Airflow")],
+    [("up_for_retry", False, "will be retried"), (None, True, "waits for Airflow")],
 )
 def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(
     site: Site, state: str | None, is_paused: bool, shown: str

@@ -117,7 +117,7 @@ def test_a_failure_without_reason_price_and_link() -> None:
         failed(1602, dpu_count=4.0), about="plays", try_again="Run it again."
     )
     assert str(failure) == (
-        "plays: Query q-1 is FAILED: Athena gives no reason [transient failure; "
+        "plays: Query q-1 is FAILED: Athena gave no reason [transient failure; "
         "category None, type 1602; 0 bytes scanned]. Run it again."
     )
 
@@ -137,7 +137,7 @@ def test_the_message_without_values_has_the_name_in_the_place_of_the_reason(
 ) -> None:
     execution = failed(1100, error_category=2, reason=reason)
     failure = QueryFailedError(execution, about="plays", link="https://x")
-    told = f"{name}, the log" if name else "the log"
+    told = f"{name}, see" if name else "see"
     assert failure.message_without_values == str(failure).replace(
-        reason or "Athena gives no reason", f"{told} of the task has Athena's reason"
+        reason or "Athena gave no reason", f"{told} the task log for Athena's reason"
     )

@@ -421,6 +421,6 @@ def test_an_alert_of_a_failed_transform_quotes_no_private_column(
     kind = "ConversionException" if transform is failing else "ValueError"
     told = error_text(caught.value, has_private_columns=is_private)
     if is_private:
-        assert told == f"{kind}, whose text may quote a private column; the log of the task has it"
+        assert told == f"{kind}, whose text may quote a private column; see the task log"
     else:
         assert told == str(caught.value)

@@ -164,7 +164,7 @@ def watching(athena: MemoryAthena, map_index: int = -1) -> RunTrigger:
 
 WAIT = ("wait_for_query", -1)
 LEFT, STOPPED = "RUNNING", "CANCELLED"
-AWAITED = "Query q-1 goes on: another trigger waits for it."
+AWAITED = "Query q-1 continues: another trigger waits for it."
 UNWANTED = "Stopping query q-1: its task no longer waits for it."
 
 

@@ -155,7 +155,7 @@ def test_costs_are_three_tables_and_what_they_count() -> None:
     ]
     notes = " ".join(output.getvalue().rpartition("┘")[2].split())
     assert notes.startswith("Every published query is counted, also those of earlier versions.")
-    assert notes.endswith("Growth is that of the bytes per query. Months are UTC's.")
+    assert notes.endswith("Growth is of the bytes per query. Months are in UTC.")
 
 
 def test_the_most_expensive_comes_first_and_each_query_is_counted_once(

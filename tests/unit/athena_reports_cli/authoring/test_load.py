@@ -164,7 +164,7 @@ def test_what_is_not_a_name_in_athena_is_rejected(
 def test_a_file_of_an_unknown_format_is_rejected(tmp_path: Path, lake: Lake) -> None:
     file = write(tmp_path / "rows.xlsx", "n\n1\n")
     assert refusal(Source("sheet", file), lake, tmp_path) == (
-        f"{file} has an unknown format. Its name has to end with .csv, .parquet, .jsonl, .ndjson,"
+        f"{file} has an unknown format. Its name must end with .csv, .parquet, .jsonl, .ndjson,"
         " .json, or one of them and .gz."
     )
 

@@ -235,7 +235,7 @@ def test_a_file_that_is_broken_may_have_an_unknown_report() -> None:
         find_report("plays", "", Declared([], broken_files))
     assert str(unknown.value).startswith(
         'There is no report "plays". It may be in dags/plays.py or dags/x.py, which cannot be'
-        " imported: correct that first."
+        " imported: fix that first."
     )
 
 
