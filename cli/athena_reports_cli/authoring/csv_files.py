@@ -259,7 +259,9 @@ def explained_errors(file: Path, engine: Engine) -> Iterator[None]:
             copy = rf"{re.escape(str(engine.folder))}/[0-9a-f]+[.\w]*"
             problem = re.sub(copy, str(file), reason(error))
             if _MIXED_LINE_ENDS in problem:
-                problem = "some lines end with \\n, and others with \\r\\n; make them alike"
+                problem = (
+                    "some lines end with \\n, and others with \\r\\n; use one of them throughout"
+                )
             explained = DataFileError(f"{file} cannot be read: {problem}.")
         raise explained from error
 

@@ -156,7 +156,7 @@ class AirflowRuntime:
         for name, process in self._running.items():
             if process.poll() is not None:
                 raise AirflowRuntimeError(
-                    f"`{name}` ended with {process.returncode}:\n{tail(process.log)}"
+                    f"`{name}` exited with {process.returncode}:\n{tail(process.log)}"
                 )
 
     def wait_until_parsed(self, dag_ids: Collection[str]) -> None:

@@ -101,7 +101,9 @@ class MailChannel(Declaration):
     def _require_bar_in_table(self) -> Self:
         names = {name.lower() for name in self.columns}
         if self.bar and names and self.bar.lower() not in names:
-            self.refuse("bar", f"columns leaves {self.bar!r} out. Add it there, or leave bar out.")
+            self.refuse(
+                "bar", f"columns does not include {self.bar!r}. Add it there, or remove bar=."
+            )
         return self
 
 

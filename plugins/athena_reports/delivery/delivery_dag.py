@@ -25,10 +25,10 @@ _ACTIVE_RUNS = 16  # a channel that fails for hours holds up no other
 _DOC = """\
 Delivers each version of `{dag_id}` to each channel: {channels}.
 
-**Schedule.** By the event of a publication within `deliver_within`, or within `correct_within` if
-the period was delivered before. The partition key of a run is the id of the period.
+**Schedule.** On each publication within `deliver_within`, or within `correct_within` if the period
+was delivered before. The partition key of a run is the id of the period.
 
-**Input.** What is published of the period when the task runs, and the receipts beside it.
+**Input.** The version that is published when the task runs, and its receipts.
 
 **Rerun.** A task that is cleared sends again. A retry sends what is not delivered yet.
 

@@ -181,7 +181,7 @@ def dag_ids_are_unique(repository: Repository) -> list[str]:
 def every_report_has_an_owner(repository: Repository) -> list[str]:
     """Airflow's default names nobody, and somebody is asked about the numbers."""
     return [
-        f"{dag_id}: give the report an owner."
+        f"{dag_id}: set owner= of the report."
         for dag_id, declared in repository.reports.items()
         if declared.report.owner == "airflow"
     ]
@@ -249,7 +249,7 @@ def _nothing_to_ask() -> Iterator[set[str]]:
     def refuse(what: str) -> Callable[..., NoReturn]:
         def refused(*_: Any, **__: Any) -> NoReturn:
             asked.add(what)
-            raise OSError(f"{what} is out of reach while a DAG file is parsed")
+            raise OSError(f"{what} is not available while a DAG file is parsed")
 
         return refused
 

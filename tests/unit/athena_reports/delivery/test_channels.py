@@ -66,7 +66,7 @@ def test_what_is_no_channel_of_slack_is_refused(name: str) -> None:
         (lambda: slack("sales", channel="#sales", conn_id=""), "'conn_id': '' is not valid"),
         (
             lambda: mail_to("a@example.com", bar="score", columns=["plays", "name"]),
-            "field 'bar': columns leaves 'score' out. Add it there, or leave bar out.",
+            "field 'bar': columns does not include 'score'. Add it there, or remove bar=.",
         ),
     ],
 )

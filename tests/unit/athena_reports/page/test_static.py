@@ -1790,7 +1790,7 @@ def test_send_again_clears_one_task_and_shows_what_becomes_of_it(site: Site) -> 
     [
         (Refusal.of(403, "Forbidden"), "Forbidden"),
         (Refusal.of(409, "The task is running."), "The task is running."),
-        (NO_NETWORK, "Airflow's API server does not answer."),
+        (NO_NETWORK, "No response from Airflow's API server."),
         ({"task_instances": [], "total_entries": 0}, "Airflow cleared nothing"),
     ],
 )

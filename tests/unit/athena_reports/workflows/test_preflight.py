@@ -294,7 +294,7 @@ def test_the_account_is_looked_at_before_the_folder_is_claimed_and_the_folder_ea
 def test_a_scan_is_limited_by_what_the_report_has_published(
     services: Services, logged: Callable[[], list[str]]
 ) -> None:
-    says = "No published period to estimate the scan by; max_scan is not checked"
+    says = "No published period to estimate the scan from; max_scan is not checked"
     require(services, settings(), report="scanned", max_scan=10)
     assert logged() == [f"warning: {says}"]
     require(services, settings(), report="scanned", has_table=False, max_scan=10)

@@ -344,7 +344,7 @@ def test_a_component_that_ends_at_the_start_is_told_and_the_others_are_stopped(
 ) -> None:
     config = replace(config, environment={"ENDS": "scheduler"})
     with (
-        pytest.raises(AirflowRuntimeError, match="`scheduler` ended with 3:\nof a sudden\n"),
+        pytest.raises(AirflowRuntimeError, match="`scheduler` exited with 3:\nof a sudden\n"),
         AirflowRuntime(config),
     ):
         raise AssertionError("it has started")

@@ -113,7 +113,7 @@ def test_golden_files_are_written_only_with_renew_and_a_finding_gives_exit_code_
     (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_OWNER)
     code, printed = shell("check", "--renew")
     assert (code, shell.errors) == (1, "")
-    assert "give the report an owner" in printed
+    assert "set owner= of the report" in printed
 
 
 def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
