@@ -238,8 +238,10 @@ class Reports:
 
     def stale(self) -> list[str]:
         """The weeks that the Reports page lists as stale."""
-        answer = self.airflow.client.request("GET", "/athena-reports/api/coverage")
-        (report,) = (each for each in answer["reports"] if each["dag_id"] == DAG_ID)
+        asked = {"dag_id": [DAG_ID]}
+        path = "/athena-reports/api/coverage"
+        answer = self.airflow.client.request("GET", path, params=asked)
+        (report,) = answer["reports"]
         assert report["problems"] == []
         cells = [dict(zip(answer["fields"], cell, strict=False)) for cell in report["cells"]]
         return [cell["id"] for cell in cells if "stale" in cell["states"]]

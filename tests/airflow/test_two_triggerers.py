@@ -236,12 +236,14 @@ def log_of(run: ReportRun) -> str:
 
 def said_on_the_page(run: ReportRun) -> str:
     """What the Reports page says of the wait of a run."""
-    answer = run.airflow.client.request("GET", "/athena-reports/api/coverage")
-    for report in answer["reports"]:
-        for values in report["cells"]:
-            cell = dict(zip(answer["fields"], values, strict=True))
-            if (report["dag_id"], cell["run_id"]) == (run.dag_id, run.run_id):
-                return str(cell["waits"])
+    asked = {"dag_id": [run.dag_id]}
+    path = "/athena-reports/api/coverage"
+    answer = run.airflow.client.request("GET", path, params=asked)
+    (report,) = answer["reports"]
+    for values in report["cells"]:
+        cell = dict(zip(answer["fields"], values, strict=True))
+        if cell["run_id"] == run.run_id:
+            return str(cell["waits"])
     raise AssertionError(f"the page does not show {run.run_id}")
 
 

@@ -102,7 +102,7 @@ def check_plugin(airflow: AirflowRuntime) -> None:
     if errors:
         problems = [f"{error['source']}: {error['error']}" for error in errors]
         raise BundleError("Plugins have import errors:\n" + "\n".join(problems))
-    path = f"{PAGE_PATH}/api/coverage"
+    path = f"{PAGE_PATH}/api/reports"
     airflow.client.request("GET", path)
     status = httpx.get(f"{airflow.url}{path}", trust_env=False).status_code
     if status != httpx.codes.UNAUTHORIZED:

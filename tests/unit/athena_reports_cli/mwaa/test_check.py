@@ -20,7 +20,7 @@ from athena_reports_cli.mwaa import BundleError
 from athena_reports_cli.mwaa import check as module
 from athena_reports_cli.mwaa.twin import DEFAULTS, FORCED, Installed, ReportPeriod, Twin
 
-PAGE = "/athena-reports/api/coverage"
+PAGE = "/athena-reports/api/reports"
 
 
 def airflow(*import_errors: dict[str, str]) -> Any:
