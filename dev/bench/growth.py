@@ -316,7 +316,7 @@ def _measure_maintenance(size: Size, url: str) -> Iterator[Row]:
         raise RuntimeError("there is something to restate")
     seconds = time.perf_counter() - begun
     calls = _calls(url)
-    yield _row(size, "restatement and undelivered", "seconds", seconds, 60, **calls)
+    yield _row(size, "restatement", "seconds", seconds, 60, **calls)
 
     begun = time.perf_counter()
     summary = clean_up_bucket(
