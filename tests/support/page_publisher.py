@@ -153,7 +153,7 @@ class Publisher:
         glue_table = Table(self.database, location.report, self.services.glue)
         publish(version, facts, location=location, s3=s3, table=glue_table, memory_limit="128MB")
 
-    def alter(self, period: Period, **changes: Any) -> None:
+    def alter(self, period: Period, /, **changes: Any) -> None:
         """Let the partition of a period say something else; as `changed_facts` has it."""
         glue = self.services.glue
         partition = glue.get_partition(

@@ -39,7 +39,7 @@ from athena_reports.page.answers import (
     SqlAnswer,
     to_json,
 )
-from athena_reports.page.coverage import PeriodCoverage, Run, State, period_coverage
+from athena_reports.page.coverage import Cell, PeriodCoverage, Run, State, period_coverage
 from athena_reports.page.deliveries import clear_request, delivering_dag, delivering_tasks
 from athena_reports.page.fill import ReadReport, plan_fill, run_request
 from athena_reports.page.history import find_history
@@ -67,6 +67,7 @@ from athena_reports.publication.manifest import (
 )
 from athena_reports.reports.logic_digest import UNKNOWN
 from athena_reports.rows.formats import CONTENT_TYPES
+from athena_reports.settings import settings
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -89,6 +90,10 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _downloads = CapacityLimiter(AT_ONCE)
+_FOREIGN = (
+    "The published periods are of another environment or time zone. Run athena-reports status for "
+    "the reason."
+)
 
 
 def _answer(answer: Any) -> Response:
@@ -472,13 +477,26 @@ def _report_row(
         coverage = _coverage(reports, snapshot, dag, since)
     except UnreadableReportError as error:
         coverage = PeriodCoverage([], [str(error)])
+    problems = list(coverage.problems)
+    if _is_foreign(coverage.cells, dag):
+        problems.append(_FOREIGN)
     row = ReportRow(
         dag_id=dag.dag_id,
         is_paused=dag.is_paused,
-        problems=coverage.problems,
+        problems=problems,
         cells=[PeriodRow.of(cell) for cell in coverage.cells],
     )
     return row.with_digest()
+
+
+def _is_foreign(cells: Sequence[Cell], dag: ReportDag) -> bool:
+    """Whether the last published period is of another environment or time zone than a DAG's."""
+    published = [cell.published for cell in cells if cell.published is not None]
+    if not published:
+        return False
+    last = published[-1]
+    is_of_environment = last.environment == settings().environment
+    return not is_of_environment or last.period.timezone != dag.cadence.timezone
 
 
 def _coverage(

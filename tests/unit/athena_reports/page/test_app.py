@@ -52,7 +52,7 @@ from athena_reports.page.runs import DatedRun, ReportDag
 from athena_reports.periods.calendar import monthly, weekly
 from athena_reports.periods.run_period import period_of_run
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import Reading
+from athena_reports.publication.manifest import PublishedPeriod, Reading
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import (
     PASSED,
@@ -481,6 +481,29 @@ def test_partitions_of_another_cadence_are_problems(
     publisher.put(monday)
     (problem,) = listed(client, since="2026-01-01")["scores_weekly"]["problems"]
     assert problem.startswith(f"'{monday.id}' is not the id of a week")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"environment": "prd"},
+        {"period": PublishedPeriod.of(weekly("sunday", "UTC").period(WEEK.next.id))},
+    ],
+    ids=["environment", "time zone"],
+)
+def test_periods_of_another_environment_or_time_zone_are_a_problem(
+    client: TestClient, publisher: Publisher, other: dict[str, Any]
+) -> None:
+    says = (
+        "The published periods are of another environment or time zone. Run athena-reports status "
+        "for the reason."
+    )
+    publisher.put(WEEK)
+    assert listed(client)["scores_weekly"]["problems"] == []
+    publisher.put(WEEK.next)
+    publisher.alter(WEEK.next, **other)
+    published_reports._partitions.clear()
+    assert listed(client)["scores_weekly"]["problems"] == [says]
 
 
 def test_the_end_of_a_report_and_its_logic_count(
