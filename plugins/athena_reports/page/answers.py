@@ -79,9 +79,9 @@ class PeriodRow(NamedTuple):
 class ReportHeading:
     """What the page shows of a report without its periods.
 
-    `since` and `until` are the dates between which its periods start; `until` is None for a report
-    that goes on. `may_run` is whether the viewer may start its runs. `note` is shown in place of
-    the states.
+    `since` is the first date of its first period, and `until` the last date of its last one; None
+    for a report that goes on. `may_run` is whether the viewer may start its runs. `note` is shown
+    in place of the states.
     """
 
     dag_id: str
