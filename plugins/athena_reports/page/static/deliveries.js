@@ -147,7 +147,10 @@ function openSend(channel, receipts, manifest, periodId, refresh) {
     refresh();
   };
 
-  const last = newest && `It was sent on ${time(newest.sent_at)}${newest.recipients.length ? ` to ${newest.recipients.join(", ")}` : ""}.`;
+  // A message whose recipients were refused temporarily has another receipt for those that it reached later.
+  const ofMessage = receipts.filter((receipt) => receipt.message_id === newest.message_id).reverse();
+  const recipients = ofMessage.flatMap((receipt) => receipt.recipients);
+  const last = newest && `It was sent on ${time(newest.sent_at)}${recipients.length ? ` to ${recipients.join(", ")}` : ""}.`;
   const form = h(
     "form",
     { method: "dialog", onsubmit: submit },

@@ -1860,3 +1860,33 @@ def test_the_focus_stays_while_a_channel_is_sent_to(site: Site) -> None:
     expect(section).to_contain_text("sales@example.com")
     assert site.times(DELIVERIES) == asked + 1
     expect(button).to_be_focused()
+def test_an_old_answer_never_replaces_newer_deliveries(site: Site) -> None:
+    board = channel("board", "running")
+    failed = deliveries([channel("sales", "failed"), board])
+    section = open_deliveries(site, failed)
+    stop_clock(site)
+    expect(section).to_be_visible()
+    held = site.hold(DELIVERIES)
+    site.page.clock.run_for(POLL_MS)
+    held.wait()
+    site.put(f"/api/v2/{CLEAR}", {"task_instances": [{}], "total_entries": 1})
+    site.put(DELIVERIES, deliveries([channel("sales", "queued"), board]))
+    section.get_by_role("button", name="Send\u2026 sales").click()
+    site.page.get_by_role("dialog").get_by_role("button", name="Send").click()
+    expect(section).to_contain_text("waits for a worker")
+    held.reply(failed)
+    expect(section).to_contain_text("waits for a worker")
+
+
+def test_the_recipients_of_a_message_are_those_of_all_its_receipts(site: Site) -> None:
+    receipts = [
+        receipt("sales", number=3, recipients=("b@example.com",)),
+        receipt("sales", number=2, recipients=("a@example.com",), refused={"b@example.com": "450"}),
+        receipt("sales", recipients=("c@example.com",), message_id="<0@example.com>"),
+    ]
+    section = open_deliveries(site, deliveries([channel("sales")], receipts))
+    section.get_by_role("button", name="Send again\u2026 sales").click()
+    dialog = site.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("GMT+9 to a@example.com, b@example.com.")
+
+
