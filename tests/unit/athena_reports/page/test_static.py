@@ -1406,6 +1406,13 @@ def test_a_period_without_a_publication_leads_to_its_run(site: Site) -> None:
         expect(link).to_have_count(1 if run_id else 0)
         if run_id:
             expect(link).to_have_attribute(
+    site.page.evaluate("localStorage.setItem('theme', 'dark')")
+    # A browser may refuse it to a frame.
+    site.page.evaluate(
+        "Object.defineProperty(window, 'localStorage', { get() { throw Error(); } })"
+    )
+    site.page.evaluate("dispatchEvent(new Event('storage'))")
+    expect(root).to_have_attribute("data-theme", "system")
                 "href", f"http://airflow.test/dags/{DAG_ID}/runs/a%2Bb%2Fc%20d"
             )
         site.page.get_by_role("link", name="All reports").click()
