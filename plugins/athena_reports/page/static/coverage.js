@@ -49,36 +49,47 @@ export function showCoverage(main, context) {
   draw();
 }
 
-// Loads what has changed of the reports in view.
+// Loads what has changed of the reports that are looked at.
 export async function loadCoverage() {
-  const inView = reportsInView().filter(isLoaded);
-  if (inView.length && (await loadPeriods(inView, since())) && place.isConnected) draw();
+  const loaded = lookedAt().filter(isLoaded);
+  let isNew = false;
+  for (let at = 0; at < loaded.length; at += REPORTS_AT_ONCE) isNew = (await loadPeriods(loaded.slice(at, at + REPORTS_AT_ONCE), since())) || isNew;
+  if (isNew && place.isConnected) draw();
   await loadMissing();
+  showStatus();
 }
 
-const loadOrTell = () => loadMissing().catch((error) => view.context.showStatus(error.message));
+// An error stays until something is loaded.
+const loadOrTell = () => loadMissing().then((isAny) => isAny && showStatus(), (error) => view.context.showStatus(error.message));
 
-// Loads the reports in view whose periods are not known, some at a time, until there is none.
+// Loads the reports that are looked at and not known, some at a time, until there is none. Returns whether there was one.
 function loadMissing() {
   loading ??= loadAllMissing().finally(() => (loading = null));
   return loading;
 }
 
 async function loadAllMissing() {
+  const missingReports = () => lookedAt().filter((report) => !isLoaded(report));
+  let isAny = false;
   for (let missing = missingReports(); missing.length; missing = missingReports()) {
     await loadPeriods(missing.slice(0, REPORTS_AT_ONCE), since());
-    if (!place.isConnected) return;
+    if (!place.isConnected) return false;
+    isAny = true;
     draw();
     performance.mark("shown");
   }
+  return isAny;
+}
+
+function showStatus() {
   const matching = known.reports.filter(matches);
   const loaded = matching.filter(isLoaded).length;
   const rest = loaded < matching.length ? `; ${loaded} of ${matching.length} reports loaded, the others when they are scrolled to` : "";
-  view.context.showStatus(`As of ${clock(new Date())}${rest}`);
+  view.context.showStatus(`As of ${clock(known.asOf)}${rest}`);
 }
 
 // Whether a report needs attention is known only when it is loaded.
-const missingReports = () => (view.onlyOpen ? known.reports.filter(matches) : reportsInView()).filter((report) => !isLoaded(report));
+const lookedAt = () => (view.onlyOpen ? known.reports.filter(matches) : reportsInView());
 const isLoaded = (report) => report.loadedSince === since();
 const since = () => (view.days === ALL ? null : new Date(Math.floor(view.axis.begin) * 86_400_000).toISOString().slice(0, 10));
 
@@ -159,14 +170,18 @@ const needsAttention = (report) => report.problems.length > 0 || OPEN.some((stat
 const matches = (report) => report.dag_id.toLowerCase().includes(view.filter.trim().toLowerCase());
 const isShown = (report) => matches(report) && (!view.onlyOpen || needsAttention(report));
 
+// Not by Math.max(...days), since a function takes fewer arguments than there may be periods.
+const latest = (days) => days.reduce((one, other) => Math.max(one, other));
+const earliest = (days) => days.reduce((one, other) => Math.min(one, other));
+
 // The axis ends today, or with the last period if all reports have ended.
-function axisOf(reports) {
+export function axisOf(reports) {
   const today = Date.now() / 86_400_000;
   const cells = reports.flatMap((report) => report.cells);
   const ends = reports.map((report) => (report.until ? Math.min(dayOf(report.until) + 1, today) : today));
-  const end = Math.max(...ends, ...cells.map((cell) => cell.day + cell.days).filter((day) => day > today));
+  const end = latest([...ends, ...cells.map((cell) => cell.day + cell.days).filter((day) => day > today)]);
   const firsts = [...reports.map((report) => dayOf(report.since)), ...(view.days === ALL ? cells.map((cell) => cell.day) : [])];
-  const begin = Math.max(end - view.days, Math.min(end - 28, ...firsts));
+  const begin = Math.max(end - view.days, earliest([end - 28, ...firsts]));
   const shortest = Math.min(...reports.map((report) => SHORTEST[report.cadence]));
   const room = Math.max(place.clientWidth - NAME_PX - 16, 200);
   return { begin, end, px: Math.max(room / (end - begin), CELL_PX / shortest) };

@@ -107,7 +107,9 @@ async function fill(report, choice) {
   }
 }
 
-const context = () => ({ fill, showStatus: (text) => (status.textContent = text) });
+// Of the coverage; a period may be shown meanwhile.
+const showStatus = (text) => shown || (status.textContent = text);
+const context = () => ({ fill, showStatus });
 
 async function render() {
   const [dagId, periodId] = place();

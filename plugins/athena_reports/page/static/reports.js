@@ -2,7 +2,8 @@
 
 import { read } from "./api.js";
 
-export const known = { reports: [], isListed: false };
+// `asOf` is when the server answered last.
+export const known = { reports: [], isListed: false, asOf: null };
 export const findReport = (dagId) => known.reports.find((report) => report.dag_id === dagId);
 
 // `loadedSince` is the date from which on the periods of a report are known; null for all of them, undefined for none.
@@ -10,6 +11,7 @@ export async function listReports() {
   const response = await read("reports");
   known.reports = response.reports.map((heading) => ({ cells: [], problems: [], loadedSince: undefined, ...findReport(heading.dag_id), ...heading }));
   known.isListed = true;
+  known.asOf = new Date();
 }
 
 // Loads the periods of reports from a date on, or all if it is null. Returns whether there is something new.
@@ -25,6 +27,7 @@ export async function loadPeriods(reports, since) {
     if (row) Object.assign(report, row, { cells: row.cells.map((values) => withNames(values, response.fields)) });
     report.loadedSince = since;
   }
+  known.asOf = new Date();
   return response.reports.length > 0;
 }
 

@@ -1114,6 +1114,10 @@ def test_an_open_page_asks_for_what_has_changed_unless_it_is_hidden(site: Site) 
     site.put_news(report(row(LAST)))
     site.barrier()
     site.page.clock.run_for(POLL_MS)
+    # To scroll among rows that are known asks for nothing, and so it replaces no error.
+    site.page.locator(".scroller").dispatch_event("scroll")
+    site.page.clock.run_for(100)
+    expect(site.page.get_by_role("status")).to_have_text("Glue does not answer")
     expect(site.cell(LAST)).to_have_attribute("data-state", "published")
     expect(site.page.get_by_role("status")).to_have_text(re.compile("^As of"))
     assert site.asked[-1].count("known=") == 2
@@ -1154,6 +1158,40 @@ def test_counts_have_each_period_once_and_a_report_in_need_of_attention_is_found
     ("text", "days_before"), [("2025-11-16", 0), ("2025-11", 15), ("2025-Q4", 46), ("2024", 685)]
 )
 def test_go_to_takes_a_date_or_a_period_and_widens_the_range_as_needed(
+def test_a_new_failure_of_a_report_that_is_hidden_shows_it(site: Site) -> None:
+    names = [f"report_{number:02}_weekly" for number in range(25)]
+    site.put_reports(*(report(row(LAST), dag_id=name) for name in names))
+    stop_clock(site)
+    site.open()
+    site.page.get_by_label("Only periods that need attention").check()
+    expect(site.page.get_by_text("No matching reports")).to_be_visible()
+    site.settle()
+    site.put_news(report(row(LAST, State.FAILED, State.PUBLISHED), dag_id=names[-1]))
+    site.page.clock.run_for(POLL_MS)
+    expect(names_shown(site)).to_have_text([names[-1].removesuffix("_weekly")])
+
+
+def test_the_axis_of_very_many_periods_is_found(site: Site) -> None:
+    site.put_reports(report(row(LAST)))
+    site.open()
+    site.page.get_by_label("Show").select_option("All")
+    axis = site.page.evaluate(
+        """async () => {
+            const { axisOf } = await import("./static/coverage.js");
+            const cells = Array.from({ length: 300_000 }, (_, day) => ({ day, days: 1 }));
+            return axisOf([{ cells, since: "2026-01-01", until: null, cadence: "daily" }]);
+        }"""
+    )
+    assert (axis["begin"], axis["end"]) == (300_000 - 40_000, 300_000)
+
+
+def test_a_state_that_an_open_page_does_not_know_is_called_by_its_name(site: Site) -> None:
+    site.put_reports(report(row(LAST)))
+    site.open()
+    meaning = 'import("./static/coverage.js").then(({ meaningOf }) => meaningOf("newer"))'
+    assert site.page.evaluate(meaning) == "newer"
+
+
     site: Site, text: str, days_before: int
 ) -> None:
     weeks = WEEKS.between(WEEK[0].start_utc - timedelta(weeks=120), NOW - timedelta(weeks=1))
