@@ -29,7 +29,7 @@ function shownCell() {
 async function refresh() {
   clearTimeout(pollTimer);
   try {
-    if (!known.isListed) await listReports();
+    if (!known.reports.length) await listReports();
     if (shown) await refreshPeriod();
     else await refreshCoverage();
   } catch (error) {
@@ -55,10 +55,12 @@ async function refreshPeriod() {
   const [dagId] = place();
   const before = shownCell();
   const report = findReport(dagId);
+  const hadAll = report?.loadedSince === null;
   if (report) await loadPeriods([report], null);
-  status.textContent = `As of ${clock(new Date())}`;
+  status.textContent = `As of ${clock(known.asOf)}`;
   status.dataset.complete = true;
   if (shown && shownCell() !== before) showNews(before);
+  else if (shown && !hadAll) updateHeading(main, context(), ...place()); // which names the periods beside it
 }
 
 // A period that was opened before its report was known is shown already. Then only its heading is drawn anew,

@@ -20,11 +20,10 @@ function find(dagId, periodId) {
 export function updateHeading(main, context, dagId, periodId) {
   const { report, cell } = find(dagId, periodId);
   const body = main.querySelector(".period");
+  main.querySelector(".heading")?.replaceWith(heading(context, report, cell, dagId, periodId));
   const isError = !body || body.querySelector(":scope > .error");
   const isUnpublished = cell && !cell.version;
-  if (isError || isUnpublished) return false;
-  main.querySelector(".heading").replaceWith(heading(context, report, cell, dagId, periodId));
-  return true;
+  return !isError && !isUnpublished;
 }
 
 export async function showPeriod(main, context, dagId, periodId, isShown) {

@@ -741,8 +741,12 @@ def test_keys_move_among_the_periods_and_to_those_of_the_same_time(site: Site) -
 
 def test_no_reports_are_explained(site: Site) -> None:
     site.put_reports()
+    stop_clock(site)
     site.open()
     expect(site.page.get_by_role("heading", name="No reports")).to_be_visible()
+    site.put_reports(report(row(LAST)))
+    site.page.clock.run_for(POLL_MS)
+    expect(site.cell(LAST)).to_be_visible()
 
 
 def test_the_tooltip_of_a_period_tells_what_is_published(site: Site) -> None:
@@ -1110,14 +1114,14 @@ def test_an_open_page_asks_for_what_has_changed_unless_it_is_hidden(site: Site) 
     site.page.clock.run_for(POLL_MS)
     expect(site.page.get_by_role("status")).to_have_text("Glue does not answer")
     expect(site.cell(LAST)).to_be_visible()
-    site.put("coverage")
-    site.put_news(report(row(LAST)))
-    site.barrier()
-    site.page.clock.run_for(POLL_MS)
     # To scroll among rows that are known asks for nothing, and so it replaces no error.
     site.page.locator(".scroller").dispatch_event("scroll")
     site.page.clock.run_for(100)
     expect(site.page.get_by_role("status")).to_have_text("Glue does not answer")
+    site.put("coverage")
+    site.put_news(report(row(LAST)))
+    site.barrier()
+    site.page.clock.run_for(POLL_MS)
     expect(site.cell(LAST)).to_have_attribute("data-state", "published")
     expect(site.page.get_by_role("status")).to_have_text(re.compile("^As of"))
     assert site.asked[-1].count("known=") == 2
@@ -1154,10 +1158,6 @@ def test_counts_have_each_period_once_and_a_report_in_need_of_attention_is_found
     assert site.page.locator("main img").count() == 0
 
 
-@pytest.mark.parametrize(
-    ("text", "days_before"), [("2025-11-16", 0), ("2025-11", 15), ("2025-Q4", 46), ("2024", 685)]
-)
-def test_go_to_takes_a_date_or_a_period_and_widens_the_range_as_needed(
 def test_a_new_failure_of_a_report_that_is_hidden_shows_it(site: Site) -> None:
     names = [f"report_{number:02}_weekly" for number in range(25)]
     site.put_reports(*(report(row(LAST), dag_id=name) for name in names))
@@ -1192,6 +1192,10 @@ def test_a_state_that_an_open_page_does_not_know_is_called_by_its_name(site: Sit
     assert site.page.evaluate(meaning) == "newer"
 
 
+@pytest.mark.parametrize(
+    ("text", "days_before"), [("2025-11-16", 0), ("2025-11", 15), ("2025-Q4", 46), ("2024", 685)]
+)
+def test_go_to_takes_a_date_or_a_period_and_widens_the_range_as_needed(
     site: Site, text: str, days_before: int
 ) -> None:
     weeks = WEEKS.between(WEEK[0].start_utc - timedelta(weeks=120), NOW - timedelta(weeks=1))
@@ -1357,6 +1361,20 @@ def test_the_way_there_and_back_follows_the_address(site: Site) -> None:
         assert site.page.title() == "Reports"
 
 
+def test_the_oldest_period_of_the_coverage_leads_to_the_one_before(site: Site) -> None:
+    site.put_reports(report(*(row(week) for week in WEEK)))
+    site.open()
+    expect(site.cell(WEEK[0])).to_have_count(0)
+    oldest = site.page.locator(".cell").first
+    key = oldest.get_attribute("data-key") or ""
+    week = WEEKS.period(key.partition("/")[2])
+    site.put_period(answer(manifest(week)))
+    oldest.click()
+    before = site.page.get_by_role("link", name=f"Period before: {week.previous.id}")
+    expect(before).to_be_visible()
+    assert site.times(period_path(week.id)) == 1
+
+
 LATE = [answer(manifest(WEEK[-2], rows=5)), Refusal.of(403, "Not for you"), NO_NETWORK]
 
 
@@ -1388,6 +1406,13 @@ def test_the_page_is_as_light_or_dark_as_airflow(site: Site) -> None:
         site.page.evaluate("(theme) => localStorage.setItem('theme', theme)", chosen)
         site.page.evaluate("dispatchEvent(new Event('storage'))")
         expect(root).to_have_attribute("data-theme", theme)
+    site.page.evaluate("localStorage.setItem('theme', 'dark')")
+    # A browser may refuse it to a frame.
+    site.page.evaluate(
+        "Object.defineProperty(window, 'localStorage', { get() { throw Error(); } })"
+    )
+    site.page.evaluate("dispatchEvent(new Event('storage'))")
+    expect(root).to_have_attribute("data-theme", "system")
 
 
 # One period
@@ -1444,13 +1469,6 @@ def test_a_period_without_a_publication_leads_to_its_run(site: Site) -> None:
         expect(link).to_have_count(1 if run_id else 0)
         if run_id:
             expect(link).to_have_attribute(
-    site.page.evaluate("localStorage.setItem('theme', 'dark')")
-    # A browser may refuse it to a frame.
-    site.page.evaluate(
-        "Object.defineProperty(window, 'localStorage', { get() { throw Error(); } })"
-    )
-    site.page.evaluate("dispatchEvent(new Event('storage'))")
-    expect(root).to_have_attribute("data-theme", "system")
                 "href", f"http://airflow.test/dags/{DAG_ID}/runs/a%2Bb%2Fc%20d"
             )
         site.page.get_by_role("link", name="All reports").click()
@@ -1856,6 +1874,36 @@ def test_a_sending_that_airflow_refuses_is_told(site: Site, refusal: Any, shown:
     expect(dialog).to_be_hidden()
 
 
+def test_an_old_answer_never_replaces_newer_deliveries(site: Site) -> None:
+    board = channel("board", "running")
+    failed = deliveries([channel("sales", "failed"), board])
+    section = open_deliveries(site, failed)
+    stop_clock(site)
+    expect(section).to_be_visible()
+    held = site.hold(DELIVERIES)
+    site.page.clock.run_for(POLL_MS)
+    held.wait()
+    site.put(f"/api/v2/{CLEAR}", {"task_instances": [{}], "total_entries": 1})
+    site.put(DELIVERIES, deliveries([channel("sales", "queued"), board]))
+    section.get_by_role("button", name="Send\u2026 sales").click()
+    site.page.get_by_role("dialog").get_by_role("button", name="Send").click()
+    expect(section).to_contain_text("waits for a worker")
+    held.reply(failed)
+    expect(section).to_contain_text("waits for a worker")
+
+
+def test_the_recipients_of_a_message_are_those_of_all_its_receipts(site: Site) -> None:
+    receipts = [
+        receipt("sales", number=3, recipients=("b@example.com",)),
+        receipt("sales", number=2, recipients=("a@example.com",), refused={"b@example.com": "450"}),
+        receipt("sales", recipients=("c@example.com",), message_id="<0@example.com>"),
+    ]
+    section = open_deliveries(site, deliveries([channel("sales")], receipts))
+    section.get_by_role("button", name="Send again\u2026 sales").click()
+    dialog = site.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("GMT+9 to a@example.com, b@example.com.")
+
+
 def test_who_sends_what_a_check_warns_of_is_told_so(site: Site) -> None:
     checks = (check("a", passed=True), check("rows", passed=False, severity="warn"))
     section = open_deliveries(site, deliveries([channel("sales", "failed")]), checks=checks)
@@ -1905,33 +1953,3 @@ def test_the_focus_stays_while_a_channel_is_sent_to(site: Site) -> None:
     expect(section).to_contain_text("sales@example.com")
     assert site.times(DELIVERIES) == asked + 1
     expect(button).to_be_focused()
-def test_an_old_answer_never_replaces_newer_deliveries(site: Site) -> None:
-    board = channel("board", "running")
-    failed = deliveries([channel("sales", "failed"), board])
-    section = open_deliveries(site, failed)
-    stop_clock(site)
-    expect(section).to_be_visible()
-    held = site.hold(DELIVERIES)
-    site.page.clock.run_for(POLL_MS)
-    held.wait()
-    site.put(f"/api/v2/{CLEAR}", {"task_instances": [{}], "total_entries": 1})
-    site.put(DELIVERIES, deliveries([channel("sales", "queued"), board]))
-    section.get_by_role("button", name="Send\u2026 sales").click()
-    site.page.get_by_role("dialog").get_by_role("button", name="Send").click()
-    expect(section).to_contain_text("waits for a worker")
-    held.reply(failed)
-    expect(section).to_contain_text("waits for a worker")
-
-
-def test_the_recipients_of_a_message_are_those_of_all_its_receipts(site: Site) -> None:
-    receipts = [
-        receipt("sales", number=3, recipients=("b@example.com",)),
-        receipt("sales", number=2, recipients=("a@example.com",), refused={"b@example.com": "450"}),
-        receipt("sales", recipients=("c@example.com",), message_id="<0@example.com>"),
-    ]
-    section = open_deliveries(site, deliveries([channel("sales")], receipts))
-    section.get_by_role("button", name="Send again\u2026 sales").click()
-    dialog = site.page.get_by_role("dialog")
-    expect(dialog).to_contain_text("GMT+9 to a@example.com, b@example.com.")
-
-
