@@ -8,7 +8,7 @@ of its name, `weekly_2025-03-02.sql`, and run `athena-reports check --renew`.
 from __future__ import annotations
 
 import difflib
-import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -94,10 +94,23 @@ class _Recorded:
         value = getattr(self._value, attribute)
         if isinstance(value, SqlPeriod | SqlInput):
             return _Recorded(value, name, self._names)
+        if attribute == "partitions" and isinstance(self._value, SqlPeriod):
+
+            def partitions(*columns: str, **options: Any) -> str:
+                keys = [column.rpartition(".")[2].strip('"').lower() for column in columns]
+                self._names.add(_own_filter(keys))
+                return str(value(*columns, **options))
+
+            return partitions
         return value
 
     def __str__(self) -> str:
         return str(self._value)
+
+
+def _own_filter(keys: Iterable[str]) -> str:
+    """Return the name of a `period.partitions(...)`, which filters the inputs of these keys."""
+    return f"partitions of {', '.join(sorted(keys))}"
 
 
 @lru_cache(maxsize=1)  # each rule asks for them
@@ -245,10 +258,14 @@ def sql_asks_no_clock(repository: Repository) -> list[str]:
 def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str]:
     """Without the filter Athena reads, and bills, every partition of a table, for the same rows."""
     findings = []
-    for query in _with_declared_filters(repository):
+    for query in _rendered(repository):
         report = query.declared.report
         for source in report.inputs:
-            filters = {f"inputs.{source.table}.partitions", f"inputs.{source.table}.partitions_of"}
+            filters = {
+                f"inputs.{source.table}.partitions",
+                f"inputs.{source.table}.partitions_of",
+                _own_filter(source.columns),
+            }
             if source.is_partitioned and query.names.isdisjoint(filters):
                 keys = ", ".join(f'"{key}"' for key in source.columns)
                 findings.append(
@@ -262,10 +279,11 @@ def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str
 def inputs_have_the_periods_that_the_sql_reads(repository: Repository) -> list[str]:
     """The filter of an input leaves out the events of other periods, without an error."""
     findings = []
-    for query in _with_declared_filters(repository):
+    for query in _rendered(repository):
         place = place_of(r"\bInput\(", Path(query.declared.dag.fileloc))
         for source in query.declared.report.inputs:
-            if not isinstance(source, Input):
+            # The template's own filter may be that of another period.
+            if not isinstance(source, Input) or _own_filter(source.columns) in query.names:
                 continue
             read = source.periods_read(query.period)
             for field in ("previous", "last_year"):
@@ -278,16 +296,9 @@ def inputs_have_the_periods_that_the_sql_reads(repository: Repository) -> list[s
     return list(dict.fromkeys(findings))  # the queries of a report share its template
 
 
-def _with_declared_filters(repository: Repository) -> list[Snapshot]:
-    """Return the queries without those whose template filters partitions by itself.
-
-    `period.partitions` may filter any input, for any period.
-    """
-    return [
-        query
-        for query in _different(repository)
-        if query.sql and not any(re.match(r"period\b.*\.partitions$", name) for name in query.names)
-    ]
+def _rendered(repository: Repository) -> list[Snapshot]:
+    """Return the queries whose template can be rendered, and so knows its names."""
+    return [query for query in _different(repository) if query.sql]
 
 
 def params_of_all_branches_are_declared(repository: Repository) -> list[str]:

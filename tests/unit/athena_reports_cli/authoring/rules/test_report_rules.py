@@ -158,6 +158,16 @@ def test_events_of_a_period_whose_partitions_the_input_leaves_out_are_found(
     assert sql_rules.inputs_have_the_periods_that_the_sql_reads(repository) == []
 
 
+def test_a_filter_of_the_template_may_be_that_of_the_period_before(make: Make) -> None:
+    sql = (
+        'SELECT country FROM plays WHERE {{ period.previous.partitions("dt") }}'
+        ' AND {{ period.previous.contains("at") }} ORDER BY country'
+    )
+    declaring = DAG_FILE.replace("import ", "import Input, ")
+    repository = make(declaring.replace("Report(", 'Report(inputs=[Input("plays")], '), sql)
+    assert sql_rules.inputs_have_the_periods_that_the_sql_reads(repository) == []
+
+
 def test_a_param_of_a_branch_that_no_period_takes_has_to_be_declared(make: Make) -> None:
     sql = "SELECT 1 AS a\n{% if period.id > '2030' %}, {{ params.lost }} AS b{% endif %}"
     found = sql_rules.params_of_all_branches_are_declared(make(sql=sql))
@@ -196,6 +206,7 @@ INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "d
             [],
         ),
         ("WHERE {{ inputs.plays.partitions }} -- scores", ["scores"]),
+        ('WHERE {{ inputs.scores.partitions }} AND {{ period.partitions("day") }}', ["plays"]),
         (
             'WHERE {{ period.contains("at") }} AND dt = {{ "inputs.plays.partitions" | length }}',
             ["plays", "scores"],
