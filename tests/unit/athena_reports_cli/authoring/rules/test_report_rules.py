@@ -168,10 +168,22 @@ def test_a_filter_of_the_template_may_be_that_of_the_period_before(make: Make) -
     assert sql_rules.inputs_have_the_periods_that_the_sql_reads(repository) == []
 
 
-def test_a_param_of_a_branch_that_no_period_takes_has_to_be_declared(make: Make) -> None:
-    sql = "SELECT 1 AS a\n{% if period.id > '2030' %}, {{ params.lost }} AS b{% endif %}"
+@pytest.mark.parametrize(
+    ("branch", "file"),
+    [
+        ("{{ params.lost }}", "plays.sql"),
+        ('{{ params["lost"] }}', "plays.sql"),
+        ('{% include "read.sql" %}', "read.sql"),
+        ('{% from "read.sql" import a with context %}', "read.sql"),
+    ],
+)
+def test_a_param_of_a_branch_that_no_period_takes_has_to_be_declared(
+    make: Make, sql_folder: Path, branch: str, file: str
+) -> None:
+    (sql_folder / "read.sql").write_text('\n{% set a = params.lost %}{% include "read.sql" %}')
+    sql = f"SELECT 1 AS a\n{{% if period.id > '2030' %}}, {branch} AS b{{% endif %}}"
     found = sql_rules.params_of_all_branches_are_declared(make(sql=sql))
-    assert found == ["plays.sql, line 2: no param 'lost'."]
+    assert found == [f"{file}, line 2: no param 'lost'."]
 
 
 INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "day"])], """
