@@ -125,11 +125,9 @@ def show(report_status: Status, console: Console) -> None:
 
 
 def _counts(periods: Sequence[PeriodStatus]) -> str:
-    """Return how many periods there are, and how many have each state. One may have several."""
+    """Return how many periods there are, and how many have each state as their first one."""
     if not periods:
         return "no periods"
-    number_of_state: Counter[str] = Counter()
-    for period in periods:
-        number_of_state.update(period.states)
+    number_of_state = Counter(period.states[0] for period in periods)
     counts = [f"{number_of_state[state]} {state}" for state in State if number_of_state[state]]
     return ", ".join([counted(len(periods), "period"), *counts])

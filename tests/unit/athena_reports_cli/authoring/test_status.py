@@ -221,8 +221,8 @@ def test_periods_after_which_something_has_to_be_done_are_named_and_others_count
         periods.append(PeriodStatus(period=f"2025-{number:02}", states=states))
     counts, *named = shown(periods)
     assert counts == (
-        "plays_monthly, logic v2:1: 7 periods, 1 missing, 1 broken, 1 stale, 3 outdated, 1 partial,"
-        " 1 warned, 1 empty, 1 provisional, 5 published"
+        "plays_monthly, logic v2:1: 7 periods, 1 missing, 1 broken, 1 stale, 2 outdated, 1 warned,"
+        " 1 published"
     )
     assert sorted(named) == [
         "broken: 2025-02",
@@ -238,7 +238,7 @@ def test_a_line_of_many_periods_is_not_broken() -> None:
     periods = [PeriodStatus(period=f"20{n:02}-01", states=states) for n in range(10, 30)]
     problem = "The partition [2010-01] is not of this package: " + "drop it. " * 10
     assert shown(periods, problem, width=40) == [
-        "plays_monthly, logic v2:1: 20 periods, 20 outdated, 20 published",
+        "plays_monthly, logic v2:1: 20 periods, 20 outdated",
         f"outdated: {', '.join(period.period for period in periods)}",
         problem.rstrip(),
     ]
