@@ -138,7 +138,7 @@ def preview(
         period=PublishedPeriod.of(period),
         sql=declared.sql(period),
         inputs=inputs,
-        estimate=_estimate(scan, inputs, aws),
+        estimate=_estimate(scan, inputs, declared.report.max_scan, aws),
         max_scan=declared.report.max_scan,
         not_validated=verdict.problem,
         outdated_tables=tuple(outdated_tables),
@@ -226,17 +226,16 @@ def would_fail(paid: Preview) -> bool:
 
 
 def _estimate(
-    scan: ScanEstimate | None, inputs: Sequence[InputPreview], aws: Aws
+    scan: ScanEstimate | None, inputs: Sequence[InputPreview], max_scan: int | None, aws: Aws
 ) -> Estimate | None:
     """Return what a query will scan, by published periods or else by the inputs; None without."""
     if scan is None and not inputs:
         return None
     if scan is None:
-        scan = ScanEstimate(
-            sum(source.bytes or 0 for source in inputs),
-            "every column of the inputs, although the query reads only the columns it names;"
-            " max_scan is not checked before the first publication",
-        )
+        basis = "every column of the inputs, although the query reads only the columns it names"
+        if max_scan is not None:
+            basis += "; max_scan is not checked before the first publication"
+        scan = ScanEstimate(sum(source.bytes or 0 for source in inputs), basis)
     return Estimate(bytes=scan.bytes, price_usd=_price([scan.bytes], aws), basis=scan.basis)
 
 

@@ -138,6 +138,7 @@ def test_before_the_first_publication_the_bytes_of_all_partitions_are_counted(
     assert re.search("max_scan +5 bytes", text)
     assert "max_scan is not checked before the first publication" in " ".join(text.split())
     assert "Add --run to pay for the query" in text
+    assert "max_scan" not in printed(preview(declare(make_report), NEXT, aws, VALID))
 
 
 @pytest.fixture
