@@ -210,9 +210,7 @@ def parsing_asks_for_nothing(repository: Repository) -> list[str]:
     findings = []
     for file in repository.files:
         parsed = repository.parsed[file]
-        findings += [
-            f"{file.name}: calls {what} while it is parsed." for what in sorted(parsed.asked)
-        ]
+        findings += [f"{file.name}: {what} while it is parsed." for what in sorted(parsed.asked)]
         if parsed.stored() != _parse(file, _LATER).stored():
             findings.append(
                 f"{file.name}: depends on the current date. Take dates from the period."
@@ -249,20 +247,20 @@ def _nothing_to_ask() -> Iterator[set[str]]:
     def refuse(what: str) -> Callable[..., NoReturn]:
         def refused(*_: Any, **__: Any) -> NoReturn:
             asked.add(what)
-            raise OSError(f"{what} is not available while a DAG file is parsed")
+            raise OSError(f"refused: the DAG file {what} while it is parsed")
 
         return refused
 
     with ExitStack() as stack:
         for owner, name, what in [
-            (socket.socket, "connect", "a service"),
-            (socket.socket, "connect_ex", "a service"),
-            (socket, "getaddrinfo", "a service"),
-            (Variable, "get", "a Variable"),
-            (ModelsVariable, "get", "a Variable"),
-            (Connection, "get", "a connection"),
-            (ModelsConnection, "get_connection_from_secrets", "a connection"),
-            (BaseHook, "get_connection", "a connection"),
+            (socket.socket, "connect", "calls a service"),
+            (socket.socket, "connect_ex", "calls a service"),
+            (socket, "getaddrinfo", "calls a service"),
+            (Variable, "get", "reads a Variable"),
+            (ModelsVariable, "get", "reads a Variable"),
+            (Connection, "get", "reads a connection"),
+            (ModelsConnection, "get_connection_from_secrets", "reads a connection"),
+            (BaseHook, "get_connection", "reads a connection"),
         ]:
             stack.enter_context(mock.patch.object(owner, name, refuse(what)))
         yield asked

@@ -478,20 +478,20 @@ def test_an_error_in_a_function_of_the_file_is_told_with_the_line_that_failed(ma
         (
             "from airflow.sdk import Connection\ntry: Connection.get('aws')"
             "\nexcept Exception: pass",
-            "calls a connection",
+            "reads a connection",
         ),
         (
             "from airflow.models import Connection\n"
             "try: Connection.get_connection_from_secrets('aws')\nexcept Exception: pass",
-            "calls a connection",
+            "reads a connection",
         ),
         (
             "from airflow.sdk import Variable; Variable.get('top', default=None)",
-            "calls a Variable",
+            "reads a Variable",
         ),
         (
             "from airflow.sdk import BaseHook; BaseHook.get_connection('aws')",
-            "calls a connection",
+            "reads a connection",
         ),
         (
             "from datetime import date; plays_weekly.description = str(date.today())",
