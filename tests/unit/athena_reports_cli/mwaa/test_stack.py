@@ -342,6 +342,19 @@ def test_a_role_touches_its_own_environment_and_no_other(
     }
 
 
+def test_further_sources_and_lake_formation_are_granted_if_they_are_named(
+    aws: LocalAws, new_stack: Callable[..., Stack]
+) -> None:
+    glue = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+    arns = [f"{glue}:database/raw", f"{glue}:table/raw/*"]
+    stack = new_stack("dev", FurtherSourceArns=",".join(arns), UsesLakeFormation="true")
+    statements = {each["Sid"]: each for each in policies_of(aws, stack)["ReportsPolicy"]}
+    assert statements["FindFurtherSources"]["Resource"] == arns
+    granted = statements["AthenaGetsGrantedData"]
+    assert granted["Action"] == "lakeformation:GetDataAccess"
+    assert granted["Condition"] == THROUGH_ATHENA
+
+
 @pytest.mark.parametrize("key", ["", KEY])
 def test_the_policies_for_another_role_grant_what_the_stack_grants(
     aws: LocalAws, new_stack: Callable[..., Stack], key: str
@@ -490,3 +503,26 @@ def test_buckets_are_closed_to_the_public_and_reached_by_tls_alone() -> None:
                 assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
                 closed.add(each["Properties"]["Bucket"]["Ref"])
     assert closed == buckets.keys()
+
+
+def test_alarms_reach_the_topic_and_a_query_has_a_cutoff() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    actions = {
+        name: alarm["Properties"]["AlarmActions"]
+        for name, alarm in alarms.items()
+        if "AlarmActions" in alarm["Properties"]
+    }
+    assert actions == {
+        "SchedulerAlarm": [{"Ref": "AlertTopic"}],
+        "ScannedBytesAlarm": [{"Ref": "AlertTopic"}],
+    }
+    scheduler = alarms["SchedulerAlarm"]["Properties"]
+    assert scheduler["TreatMissingData"] == "breaching"
+    assert scheduler["ComparisonOperator"] == "LessThanThreshold"
+    assert alarms["ScannedBytesAlarm"]["Properties"]["Threshold"] == {"Ref": "ScanAlarmBytesPerDay"}
+    (policy,) = of_type("AWS::SNS::TopicPolicy").values()
+    allowing, _ = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert allowing["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    (workgroup,) = of_type("AWS::Athena::WorkGroup").values()
+    configuration = workgroup["Properties"]["WorkGroupConfiguration"]
+    assert configuration["BytesScannedCutoffPerQuery"] == {"Ref": "ScanCutoffBytes"}

@@ -202,6 +202,15 @@ def test_an_image_has_the_versions_of_its_constraints(airflow: str) -> None:
     assert packages["apache-airflow-task-sdk"] == f"1.{airflow.removeprefix('3.')}"
 
 
+def test_another_image_has_the_versions_that_airflow_publishes() -> None:
+    assert module._image("3.9.9") == [
+        "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]==3.9.9",
+        *("aiobotocore", "gunicorn", "statsd"),
+        "--constraint",
+        "https://raw.githubusercontent.com/apache/airflow/constraints-3.9.9/constraints-3.12.txt",
+    ]
+
+
 def test_parts_of_a_bundle_take_the_place_of_all_that_was_there(tmp_path: Path) -> None:
     """A file that the bundle lacks now would hide that something needs it."""
     twin = Twin(tmp_path / "twin")
