@@ -186,6 +186,10 @@ def test_components_have_nothing_of_the_account_of_the_shell_and_are_waited_for(
             variables = variables_of(config, command)
             assert variables["OF_THE_TEAM"] == "yes"
             assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+            assert variables["AWS_CONFIG_FILE"] == "/dev/null"
+            assert variables["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
+            assert variables["AWS_EC2_METADATA_DISABLED"] == "true"
+            assert variables["NO_PROXY"] == "*"
             assert "AIRFLOW__CORE__PARALLELISM" not in variables
             assert "AWS_PROFILE" not in variables
             assert "PYTHONDONTWRITEBYTECODE" not in variables
