@@ -486,6 +486,25 @@ def test_a_workflow_uses_the_actions_that_are_used_here(workflow: str) -> None:
     assert actions(template) <= actions(here)
 
 
+@pytest.mark.parametrize(
+    ("workflow", "installs"),
+    [
+        (ROOT / ".github" / "workflows" / "deploy.yaml", "make setup"),
+        (TEMPLATES / "deploy.yaml.jinja", "pip install"),
+    ],
+    ids=["here", "project"],
+)
+def test_packages_are_installed_before_there_are_credentials_to_read(
+    workflow: Path, installs: str
+) -> None:
+    steps = yaml.safe_load(workflow.read_text())["jobs"]["deploy"]["steps"]
+    (install,) = [n for n, step in enumerate(steps) if installs in step.get("run", "")]
+    (credentials,) = [
+        n for n, step in enumerate(steps) if "configure-aws-credentials" in step.get("uses", "")
+    ]
+    assert install < credentials
+
+
 def test_a_project_deploys_only_by_hand_and_with_the_rights_and_times_that_are_used_here() -> None:
     theirs = yaml.safe_load((TEMPLATES / "deploy.yaml.jinja").read_text())
     ours = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yaml").read_text())
