@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
+from botocore.client import BaseClient
 from rich.console import Console
 
 from athena_reports import build_dag, daily
@@ -61,6 +62,36 @@ def test_costs_are_those_of_the_months_and_the_report_that_are_asked_for(
         "1": 0,
         "12": len(WEEKS),
     }
+
+
+def test_costs_of_a_table_take_its_listing_and_no_call_for_each_period(
+    glue: GlueClient,
+    s3: S3Client,
+    bucket: str,
+    database: str,
+    make_report: MakeReport,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", bucket)
+    monkeypatch.setenv("ATHENA_REPORTS_REPORT_DATABASE", database)
+    of_days = DeclaredReport(build_dag(make_report(), daily("America/New_York")))
+    table = Table(database, of_days.location, glue)
+    today = datetime.now(UTC).isoformat(timespec="milliseconds")
+    for period_id in ("2013-03-01", "2013-03-02", "2013-03-03"):
+        place = Place(S3(s3), of_days.location.period_folder(period_id), table)
+        place.publish(place.upload("a"), facts(today, period_id=period_id))
+    calls: list[str] = []
+    call = BaseClient._make_api_call
+
+    def counted(client: Any, operation: str, parameters: Any) -> Any:
+        calls.append(operation)
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
+    nobody: Any = None
+    found = view.costs([of_days], 2, Aws(nobody, glue, S3(s3)))  # one month may end meanwhile
+    assert found.reports["plays_daily"].queries == 3
+    assert set(calls) == {"GetPartitions"}
 
 
 def test_without_a_table_each_manifest_counts_and_a_folder_without_one_hides_none(
