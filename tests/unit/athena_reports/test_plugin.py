@@ -69,3 +69,14 @@ def test_the_plugin_loads_nothing_heavy() -> None:
     assert "athena_reports" in loaded
     heavy = {"pyarrow", "pandas", "duckdb", "boto3", "botocore", "fastapi", "local_athena"}
     assert heavy.isdisjoint(loaded)
+
+
+def test_without_the_extras_the_plugin_and_the_dags_of_reports_can_be_imported() -> None:
+    plugins = Path(plugin.__file__).parents[1]
+    script = (
+        f"import sys; sys.path.insert(0, {str(plugins)!r}); "
+        "sys.modules['slack_sdk'] = sys.modules['xlsxwriter'] = None; "
+        "import athena_reports.plugin, athena_reports.workflows.report_dag"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
