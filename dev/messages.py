@@ -1,7 +1,8 @@
 """Prints every text of plugins/ and cli/ that a person can see: `python dev/messages.py`.
 
-From Python it takes strings of several words, and the docstrings that Typer shows as help; from
-JavaScript its strings; from HTML and Jinja what is outside of tags.
+From Python it takes strings of several words, and the docstrings that Typer shows as help or
+`check` as the reason of a rule; from JavaScript its strings; from HTML and Jinja what is outside of
+tags.
 """
 
 import ast
@@ -16,10 +17,17 @@ _MARKUP = re.compile(r"<[^>]*>|{%.*?%}|{#.*?#}", re.DOTALL)
 
 
 def texts_of_python(source: str) -> Iterator[tuple[int, str]]:
-    """Yield the strings, with the expressions of an f-string in braces, and the help texts."""
+    """Yield the strings, with the expressions of an f-string in braces, and shown docstrings."""
     nodes = list(ast.walk(ast.parse(source)))
     docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
     skipped: set[ast.AST] = set(docstrings)
+    rules = {
+        name.id
+        for node in nodes
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "RULES" and node.value
+        for name in ast.walk(node.value)
+        if isinstance(name, ast.Name)
+    }
     for node in nodes:
         if isinstance(node, ast.JoinedStr) and node not in skipped:
             skipped.update(ast.walk(node))
@@ -32,10 +40,13 @@ def texts_of_python(source: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, "".join(parts)
         elif isinstance(node, ast.Constant) and node not in skipped:
             yield node.lineno, str(node.value)
-        elif isinstance(node, ast.FunctionDef) and "app.command()" in map(
-            ast.unparse, node.decorator_list
-        ):
+        elif isinstance(node, ast.FunctionDef) and (_is_command(node) or node.name in rules):
             yield node.lineno, ast.get_docstring(node) or ""
+
+
+def _is_command(function: ast.FunctionDef) -> bool:
+    decorators = map(ast.unparse, function.decorator_list)
+    return any(text.startswith(("app.command(", "app.callback(")) for text in decorators)
 
 
 def texts_of(file: Path) -> Iterator[tuple[int, str]]:
