@@ -95,8 +95,8 @@ def test_a_param_on_a_backfill_is_refused_with_the_reason_and_the_ways_out(
         period_of_run(WEEKS, with_interval(run_type, "2025-03-02"), param=param)
     assert str(caught.value) == (
         f"A backfill does not accept the param 'period' ({param!r}): each run reports its own"
-        " period. Start the backfill again without the param. If it has none, delete the run that it took"
-        " over first."
+        " period. Start the backfill again without the param. If it has none, delete the run that"
+        " it took over first."
     )
 
 
