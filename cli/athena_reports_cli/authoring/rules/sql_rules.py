@@ -337,12 +337,11 @@ def _templates(declared: DeclaredReport) -> Mapping[str, nodes.Template]:
 def _params_read(template: nodes.Template) -> Iterator[tuple[str, int]]:
     """Yield the names of `params.top` and `params["top"]`, with their lines."""
     for read in template.find_all((nodes.Getattr, nodes.Getitem)):
-        if not (isinstance(read.node, nodes.Name) and read.node.name == "params"):
-            continue
-        if isinstance(read, nodes.Getattr):
-            yield read.attr, read.lineno
-        elif isinstance(read.arg, nodes.Const):
-            yield str(read.arg.value), read.lineno
+        match read:
+            case nodes.Getattr(node=nodes.Name(name="params"), attr=name):
+                yield name, read.lineno
+            case nodes.Getitem(node=nodes.Name(name="params"), arg=nodes.Const(value=name)):
+                yield str(name), read.lineno
 
 
 RULES: list[Rule] = [
