@@ -291,7 +291,9 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
             "later = lambda: ",
         ),
         broken(
-            dag_rules.every_report_has_an_owner, "plays_weekly: give", '    owner="analytics",\n'
+            dag_rules.every_report_has_an_owner,
+            "plays_weekly: set owner=",
+            '    owner="analytics",\n',
         ),
         broken(sql_rules.sql_orders_its_rows, "no ORDER BY", "ORDER BY position DESC, country\n"),
         *(
