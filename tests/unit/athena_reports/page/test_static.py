@@ -1370,7 +1370,7 @@ def test_the_oldest_period_of_the_coverage_leads_to_the_one_before(site: Site) -
     week = WEEKS.period(key.partition("/")[2])
     site.put_period(answer(manifest(week)))
     oldest.click()
-    before = site.page.get_by_role("link", name=f"Period before: {week.previous.id}")
+    before = site.page.get_by_role("link", name=f"Previous period: {week.previous.id}")
     expect(before).to_be_visible()
     assert site.times(period_path(week.id)) == 1
 
