@@ -183,7 +183,7 @@ def test_the_periods_that_start_in_the_dates_are_run_and_no_other(
     plan = f"{DAG_ID}: {len(weeks)} of {count} to run\n  to run: {', '.join(weeks)}\n"
     assert plan in printed
     link = f"{airflow.url}/dags/{DAG_ID}/backfills"
-    assert f"started backfill 1 of {count}. See {link}" in printed
+    assert f"started backfill 1 ({count}). See {link}" in printed
 
 
 def test_the_future_and_a_period_that_has_not_ended_are_left_out(
@@ -272,7 +272,7 @@ def test_an_ended_backfill_of_the_same_dates_is_not_taken_for_one_that_is_not_an
     airflow.not_answered = not_answered
     code, printed = backfill(shell, airflow, *dates)
     assert code == 0, printed
-    assert "started backfill 2 of 2 periods." in printed
+    assert "started backfill 2 (2 periods)." in printed
     assert len(airflow.backfills) == 2
 
 
@@ -349,8 +349,8 @@ def test_of_two_dags_each_has_a_backfill_of_its_own(
     )
     assert code == 0, printed
     assert airflow.begun() == [ALL_WEEKS, ("2013-03-01",)]
-    assert "fresh_weekly: started backfill 1 of 4 periods." in printed
-    assert "fresh_monthly: started backfill 2 of 1 period." in printed
+    assert "fresh_weekly: started backfill 1 (4 periods)." in printed
+    assert "fresh_monthly: started backfill 2 (1 period)." in printed
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def begin(plan: BackfillPlan, airflow: AirflowClient) -> str:
         raise
     link = airflow.link(f"/dags/{quote(plan.dag_id, safe='')}/backfills")
     periods = counted(len(plan.to_run), "period")
-    return f"{plan.dag_id}: started backfill {backfill_id} of {periods}. See {link}"
+    return f"{plan.dag_id}: started backfill {backfill_id} ({periods}). See {link}"
 
 
 def show(plan: BackfillPlan, console: Console) -> None:

@@ -177,7 +177,7 @@ def plan_of(to_run: Sequence[Period], **changed: Any) -> BackfillPlan:
 def test_what_begins_is_told_with_its_page(to_run: tuple[Period, ...], count: str) -> None:
     airflow = OneStart()
     assert begin(plan_of(to_run), airflow) == (
-        f"plays/daily: started backfill 7 of {count}. See https://x/dags/plays%2Fdaily/backfills"
+        f"plays/daily: started backfill 7 ({count}). See https://x/dags/plays%2Fdaily/backfills"
     )
     (body,) = airflow.bodies
     bounds = [to_run[0].start_utc.isoformat(), to_run[-1].start_utc.isoformat()]
