@@ -5,6 +5,7 @@ its tasks, and its queries in Athena.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ def until(happened: Callable[[], _T | None], what: str, *, seconds: float = 60) 
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(0.1)
     return outcome
+
+
+def logs_stop_of(query_id: str, log: str) -> bool:
+    """Return whether a log says that a query is being stopped, in our words or the hook's."""
+    return re.search(rf"Stopping query (with executionId - )?{query_id}", log, re.I) is not None
 
 
 @dataclass(frozen=True)

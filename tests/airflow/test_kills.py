@@ -14,7 +14,7 @@ from athena_reports_cli.local.client import AirflowApiError
 from athena_reports_cli.local.services import Services
 from local_athena.faults import Drop, End, Faults, Hold, QueryFault, Slow, SlowDown
 from tests.airflow.environment import PATIENCE
-from tests.airflow.report_run import Query, ReportRun, now, until
+from tests.airflow.report_run import Query, ReportRun, logs_stop_of, now, until
 from tests.support.inbox import Inbox
 from tests.support.paths import ROOT
 from tests.support.reports import SQL
@@ -264,7 +264,7 @@ def test_sql_edited_between_two_tries_stops_the_query_of_the_first(row: Row) -> 
     first, second = run.queries
     assert run.states == ["CANCELLED", "SUCCEEDED"]
     assert run.xcom("wait_for_query")["id"] == second.id
-    assert f"Stopping query {first.id}" in run.log("run_query", 2)
+    assert logs_stop_of(first.id, run.log("run_query", 2))
 
 
 def test_a_killed_wait_asks_for_the_same_query(row: Row) -> None:
@@ -396,7 +396,7 @@ def test_a_waiting_run_cleared_gets_a_new_query(row: Row, stopped_after: Stopped
     assert run.states == ["CANCELLED", "SUCCEEDED"]
     # Whichever comes first: the trigger, or the next try of run_query.
     logs = run.log("wait_for_query") + run.log("run_query", 2)
-    assert f"Stopping query {query.id}" in logs
+    assert logs_stop_of(query.id, logs)
 
 
 def test_a_run_marked_failed_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:

@@ -20,7 +20,7 @@ from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold
-from tests.airflow.report_run import ReportRun, now, queries_of, until
+from tests.airflow.report_run import ReportRun, logs_stop_of, now, queries_of, until
 from tests.airflow.triggerers import give_to_another, start_with_two
 from tests.support.calendars import WEEKS
 
@@ -371,7 +371,7 @@ def assert_stopped(record_property: Callable[[str, object], None]) -> StopCheck:
             # After a clear the next try of run_query may come before the trigger.
             submit = run.task("run_query")
             logs = run.log("wait_for_query") + run.log("run_query", submit.try_number)
-            return f"Stopping query {ended.id}" in logs
+            return logs_stop_of(ended.id, logs)
 
         until(is_told, "the stop is in the log")
 
