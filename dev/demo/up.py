@@ -1,14 +1,13 @@
 """`python -m demo.up`: `athena-reports up` on the demo's lakes, with past periods of the samples.
 
-Its plays go on until today. So what the Reports page shows of the samples at first is backfilled
-while the user watches. Other reports in dags/ run when somebody asks, as in `athena-reports up`.
+Its plays go on until today, and what the Reports page shows at first is backfilled meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -23,6 +22,7 @@ from athena_reports_cli.local.up import (
     stay_up,
 )
 from demo.lake import DEMO_PLAYS
+from demo.plays import PlaysSpec
 from demo.run import CARRIER_JOBS, PROJECT, Job, jobs_of, start, told
 from demo.seed import fill
 
@@ -37,26 +37,33 @@ def main() -> None:
     console = Console()
     progress = TimedProgress(console)
     today = datetime.now(ZoneInfo("Asia/Tokyo")).date()
-    # What the Reports page shows at first.
-    first_date = str(today - timedelta(days=214))
-    last_date = str(today)
-    user_jobs = [
-        Job("user_ranking", "weekly", "Asia/Tokyo", first_date, last_date),
-        Job("user_ranking", "monthly", "Asia/Tokyo", first_date, last_date),
-    ]
     forget_aws_of_shell()
     with told(console):
         require_not_running(PROJECT)
         require_free(port)
         connections = read_connections(PROJECT)
         with local_services(PROJECT.airflow / "local-aws.log") as services:
-            plays = replace(DEMO_PLAYS, end=today + timedelta(days=1))
-            fill(services, ENVIRONMENT, progress, plays)
+            fill(services, ENVIRONMENT, progress, plays_until(today))
             with airflow_of(PROJECT, services, progress, connections, port=port) as airflow:
-                for job in jobs_of(airflow, [*user_jobs, *CARRIER_JOBS]):
+                for job in jobs_of(airflow, jobs_until(today)):
                     if start(airflow.client, job):
                         progress(f"{job.dag_id}: {job.summary}")
                 stay_up(airflow, services, PROJECT, console)
+
+
+def plays_until(today: date) -> PlaysSpec:
+    """Return the demo's plays, the last ones in the partition of today."""
+    return replace(DEMO_PLAYS, end=today + timedelta(days=1))
+
+
+def jobs_until(today: date) -> list[Job]:
+    """Return the jobs of what the Reports page shows at first."""
+    dates = (str(today - timedelta(days=214)), str(today))
+    return [
+        Job("user_ranking", "weekly", "Asia/Tokyo", *dates),
+        Job("user_ranking", "monthly", "Asia/Tokyo", *dates),
+        *CARRIER_JOBS,
+    ]
 
 
 if __name__ == "__main__":

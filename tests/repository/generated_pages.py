@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import typer.main
@@ -13,8 +12,8 @@ from cfnlint.decode import decode
 from athena_reports.settings import Settings, defaults, read_settings
 from athena_reports_cli.authoring.commands import app
 from tests.repository import api_page
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RENEW = "`make docs` writes it."
 
 _SETTINGS = f"""# Settings
@@ -90,21 +89,19 @@ def settings_page() -> str:
     away = defaults({"ATHENA_REPORTS_ENV": "dev"})
     rows = []
     for name, field in Settings.model_fields.items():
-        value = local[name]
-        text = (
-            str(value).lower()
-            if isinstance(value, bool)
-            else str(value or "").replace("dev", "{env}")
-        )
-        default = f"`{'dev' if name == 'environment' else text}`" if text else ""
-        default += (
-            ", with a local endpoint only"
-            if field.is_required() and field.alias not in away
-            else ""
-        )
+        default = "`dev`" if name == "environment" else _default_of_setting(local[name])
+        if field.is_required() and field.alias not in away:
+            default += ", with a local endpoint only"
         description = " ".join(str(field.description).split())  # a cell is one line
         rows.append(f"| `{field.alias}` | {default} | {description} | {field.title} |")
     return _SETTINGS + "\n".join(rows) + "\n"
+
+
+def _default_of_setting(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    text = str(value or "").replace("dev", "{env}")
+    return f"`{text}`" if text else ""
 
 
 def command_line_page() -> str:
@@ -119,25 +116,22 @@ def _command(name: str, command: Any) -> Iterator[str]:
     if shown:
         yield "| | default | |\n| --- | --- | --- |"
     for each in shown:
-        is_option = each.param_type_name == "option"
-        says = (
-            " ".join([*each.opts, each.metavar or ""]).strip()
-            if is_option
-            else each.metavar or each.name.upper()
-        )
-        default = f"`{each.default}`" if each.default not in (None, "", False) else ""
-        if isinstance(each.show_default, str):
-            default = each.show_default
-        default = (
-            "asked for"
-            if getattr(each, "prompt", None)
-            else "must be given"
-            if each.required
-            else default
-        )
-        yield f"| `{says}` | {default} | {_one_line(each.help or '')} |"
+        says = each.metavar or each.name.upper()
+        if each.param_type_name == "option":
+            says = " ".join([*each.opts, each.metavar or ""]).strip()
+        yield f"| `{says}` | {_default_of_param(each)} | {_one_line(each.help or '')} |"
     for sub, each in getattr(command, "commands", {}).items():
         yield from _command(f"{name} {sub}", each)
+
+
+def _default_of_param(param: Any) -> str:
+    if getattr(param, "prompt", None):
+        return "asked for"
+    if param.required:
+        return "must be given"
+    if isinstance(param.show_default, str):
+        return param.show_default
+    return f"`{param.default}`" if param.default not in (None, "", False) else ""
 
 
 def stack_page() -> str:
@@ -146,20 +140,16 @@ def stack_page() -> str:
     assert not problems
     rows = ["\n## Parameters\n", "| parameter | default | what it says |", "| --- | --- | --- |"]
     for name, each in template["Parameters"].items():
-        default = (
-            f"`{each['Default']}`"
-            if each.get("Default")
-            else "none"
-            if "Default" in each
-            else "must be given"
-        )
+        default = "must be given"
+        if "Default" in each:
+            default = f"`{each['Default']}`" if each["Default"] else "none"
         rows.append(f"| `{name}` | {default} | {_one_line(each['Description'])} |")
     rows += ["\n## Outputs\n", "| output | what it is |", "| --- | --- |"]
     for name, each in template["Outputs"].items():
-        variable = re.fullmatch("ATHENA_REPORTS_[A-Z_]+", each["Description"])
-        rows.append(
-            f"| `{name}` | {f'the value of `{variable[0]}`' if variable else each['Description']} |"
-        )
+        description = each["Description"]
+        if re.fullmatch("ATHENA_REPORTS_[A-Z_]+", description):
+            description = f"the value of `{description}`"
+        rows.append(f"| `{name}` | {description} |")
     return _STACK + "\n".join(rows) + "\n"
 
 

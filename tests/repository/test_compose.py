@@ -20,8 +20,8 @@ import yaml
 
 from athena_reports.settings import read_settings
 from athena_reports_cli.authoring.new import report_templates
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 AIRFLOW = {name for name in SERVICES if name.startswith(("airflow-", "athena-"))}

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 
 import athena_reports
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PINS = ROOT / "dev" / "pins"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 GROUPS: dict[str, list[Any]] = PYPROJECT["dependency-groups"]

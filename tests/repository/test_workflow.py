@@ -16,8 +16,8 @@ import yaml
 from packaging.specifiers import SpecifierSet
 
 from athena_reports_cli.authoring.commands import app
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {
     path.stem: path.read_text(encoding="utf-8")
     for path in (ROOT / ".github" / "workflows").iterdir()

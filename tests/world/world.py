@@ -178,7 +178,6 @@ class Actor:
     attempt: Attempt | Process | None = None
     scheduler: Actor | None = None
     is_frozen: bool = False
-    was_frozen: bool = False
     had_trouble: bool = False
     missed_start: bool = False
     work: Work | None = None
@@ -567,7 +566,6 @@ class World:
             self.pause(self.rng.uniform(60, 1800))
         if self.happens("process frozen"):
             self.acting.is_frozen = True
-            self.acting.was_frozen = True
             self.acting.had_trouble = True
             self.pause(self.rng.uniform(60, 1800))
             self.acting.is_frozen = False
@@ -620,13 +618,6 @@ class World:
         owner = self.owner
         of_period = [run for run in self.runs if run.period.id == period_id]
         return [run for run in of_period if run.deployment == owner]
-
-    @property
-    def environments(self) -> list[str]:
-        """The environments that have deployed the report."""
-        if self.rival is ANOTHER_ENVIRONMENT:
-            return [OURS.environment, ANOTHER_ENVIRONMENT.environment]
-        return [OURS.environment]
 
     @property
     def owner(self) -> Deployment:

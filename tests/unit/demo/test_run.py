@@ -33,7 +33,7 @@ from demo.run import (
 )
 from tests.support.aws_errors import api_error
 from tests.support.memory_store import MemoryS3
-from tests.support.rest_api import TOKEN, RestApi, rest_api
+from tests.support.rest_api import TOKEN, RestApi, rest_api, run_of
 
 WEEKLY = Job("plays", "weekly", "Asia/Tokyo", "2025-06-01", "2025-06-22", ["2025-03-09"])
 MONTHLY = Job("plays", "monthly", "Asia/Tokyo", "2025-04-01", "2025-06-01")
@@ -73,10 +73,7 @@ class DemoAirflow(RestApi):
         if path.endswith("/taskInstances"):
             return HTTPStatus.OK, {"task_instances": [], "total_entries": 0}
         state = "failed" if dag_id in self.failing else "success"
-        names = ("logical_date", "data_interval_start", "data_interval_end", "start_date")
-        run: dict[str, Any] = dict.fromkeys((*names, "end_date", "conf"))
-        run |= {"dag_id": dag_id, "dag_run_id": "run", "run_type": "manual", "state": state}
-        run |= {"run_after": "2026-03-08T00:05:00Z"}
+        run = run_of("run", state, dag_id)
         if method == "POST":
             return HTTPStatus.OK, run
         if path.endswith("/dagRuns"):
