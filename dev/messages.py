@@ -1,8 +1,7 @@
 """Prints every text of plugins/ and cli/ that a person can see: `python dev/messages.py`.
 
-From Python it takes strings of several words, and the docstrings that Typer shows as help or
-`check` as the reason of a rule; from JavaScript its strings; from HTML and Jinja what is outside of
-tags.
+That is strings of several words, the docstrings that Typer shows or that give the reason of a
+rule, JavaScript's strings, and what is outside of tags in HTML and Jinja.
 """
 
 import ast

@@ -1,7 +1,4 @@
-"""`python -m bench [--only NAME]`: measure, print a table, and keep its rows.
-
-They are kept in `dev/bench/results.json`.
-"""
+"""`python -m bench [--only NAME]`: measure, print a table, and keep its rows in results.json."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What Athena leaves in S3 for one result, as a CSV and as an UNLOAD.
 
-Its API answers what a client asks about these finished queries, and nothing else.
-So a benchmark measures what comes after a query.
+Its API answers for these finished queries alone: a benchmark measures what comes after a query.
 """
 
 from __future__ import annotations
@@ -11,13 +10,14 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from bench.contender import BUCKET
+from bench.stand_in import Handler
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -47,8 +47,6 @@ _TYPE = {
 
 @dataclass(frozen=True)
 class FinishedQuery:
-    """A query that has succeeded."""
-
     id: str  # and the name of the table that this query alone reads
     sql: str
     output_location: str
@@ -80,10 +78,7 @@ class FinishedQuery:
         }
 
     def results(self) -> Mapping[str, Any]:
-        """The answer of GetQueryResults to a client that needs the columns.
-
-        The header is the first row.
-        """
+        """The answer of GetQueryResults; the header is the first row."""
         types = {"rows": "bigint"} if self.data_manifest else COLUMNS
         columns = [
             {**_TYPE, "Name": name, "Label": name, "Type": type_} for name, type_ in types.items()
@@ -104,10 +99,9 @@ def rows(start: int, end: int) -> str:
 
 
 def fingerprint(relation: str) -> tuple[int, int]:
-    """Return the number of rows of a query or table, and a sum that their order does not change.
+    """Return the number of rows of a relation, and a sum that their order does not change.
 
-    A NULL counts as an empty text, which it becomes in some libraries.
-    A score may differ in its last bit.
+    NULL counts as an empty text, as in some libraries; a score may differ in its last bit.
     """
     [(count, total)] = duckdb.sql(f"""
         SELECT count(*), coalesce(sum(hash(user_id::BIGINT, coalesce(name, '')::VARCHAR,
@@ -117,10 +111,7 @@ def fingerprint(relation: str) -> tuple[int, int]:
 
 
 def write_csv(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
-    """Write the result of a SELECT to S3.
-
-    Every value is quoted, and a NULL is an empty field without quotes.
-    """
+    """Write the result of a SELECT: each value quoted, NULL an empty field without quotes."""
     table, path = f"csv_{count}", folder / "result.csv"
     as_text = "strftime(played_at, '%Y-%m-%d %H:%M:%S.%g') AS played_at"
     duckdb.sql(f"""COPY (SELECT * REPLACE ({as_text}) FROM ({rows(0, count)}))
@@ -132,11 +123,7 @@ def write_csv(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
 
 
 def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
-    """Write the files of an UNLOAD to S3, and their manifest.
-
-    As Athena's writer does: zstd, timestamps of 96 bits (DuckDB writes none),
-    row groups of up to 128 MB.
-    """
+    """Write the files and manifest of an UNLOAD: zstd, timestamps of 96 bits, large row groups."""
     import pyarrow.parquet as pq
 
     table, keys = f"unload_{count}", list[str]()
@@ -162,35 +149,21 @@ def write_unload(count: int, folder: Path, s3: S3Client) -> FinishedQuery:
 
 @contextmanager
 def athena_front(queries: Sequence[FinishedQuery]) -> Iterator[str]:
-    """Answer for these queries on a free port of 127.0.0.1 until the context ends.
-
-    Yields the address.
-    """
+    """Answer for these queries on a free port of 127.0.0.1; yield the address."""
     known = {query.id: query for query in queries}
 
-    def answer(call: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    def answer_to(call: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         if call == "StartQueryExecution":
             id_ = next(word for word in asked["QueryString"].split() if word in known)
             return {"QueryExecutionId": id_}
         query = known[asked["QueryExecutionId"]]
         return query.results() if call == "GetQueryResults" else query.execution()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    class FinishedQueries(Handler):
+        def call(self, operation: str, parameters: Any) -> None:
+            self.answer(json.dumps(answer_to(operation, parameters)))
 
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            call = self.headers["X-Amz-Target"].rpartition(".")[2]
-            body = json.dumps(answer(call, asked)).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Write no log."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), FinishedQueries) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

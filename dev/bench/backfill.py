@@ -1,8 +1,7 @@
 """`backfill`: two years of `user_ranking` in one backfill, in a real Airflow on PostgreSQL.
 
-The same scheduler runs, one after the other, ours, the DAG that people write by hand, with a poll
-every second, and a DAG of as many tasks that do nothing. The local Athena answers in milliseconds,
-so what is measured is the orchestration. All tasks are in Airflow's default pool.
+One scheduler runs ours, the DAG by hand with a poll each second, and a DAG of as many tasks that
+do nothing. The local Athena answers in milliseconds, so the orchestration is measured.
 """
 
 from __future__ import annotations
@@ -107,10 +106,7 @@ def _needed_bytes(services: Services) -> int:
 
 
 def measure() -> Sequence[Row]:
-    """Backfill two years with each DAG in turn.
-
-    Ours begins with a quarter of them, to see how it grows.
-    """
+    """Backfill two years with each DAG, ours a quarter of them first, to see how it grows."""
     with rig() as (airflow, services):
         seconds = partial(_seconds, airflow)
         seconds("nothing", -2, 2)  # whatever Airflow does only once

@@ -1,7 +1,4 @@
-"""`check`: validating 50 reports of two cadences each, engine start included.
-
-Each report has its own table, SQL and transform. Nothing is kept from one run to the next.
-"""
+"""`check`: 50 reports of two cadences, each with its table and SQL; engine start included."""
 
 from __future__ import annotations
 
@@ -33,7 +30,6 @@ TABLE = TableSchema(
 
 
 def measure() -> Sequence[Row]:
-    """Write a project of copies of the reference report, and check it."""
     project = WORK / "check"
     shutil.rmtree(project, ignore_errors=True)
     for folder in ("dags", "include/sql", "plugins"):

@@ -15,7 +15,6 @@ LIMIT_SECONDS = 0.4
 
 
 def measure() -> Sequence[Row]:
-    """Print the help several times, after once that compiles the modules."""
     seconds = []
     for _ in range(ROUNDS + 1):
         start = time.perf_counter()

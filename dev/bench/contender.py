@@ -1,8 +1,7 @@
 """One contender in a process of its own: from a finished query to Parquet in S3.
 
-`python -m bench.contender TASK`, a Task as JSON; the last line of the output is a Measurement as
-JSON: its time and its memory. What is measured begins when everything is imported. The peak of
-memory is the kernel's own count, not a sample: `VmHWM` of /proc/self/status, set back
+`python -m bench.contender TASK` takes a Task and prints a Measurement, both as JSON, measured once
+all is imported. The peak of memory is the kernel's count: `VmHWM` of /proc/self/status, set back
 (/proc/self/clear_refs) after the imports, less `VmRSS` at that time.
 """
 
@@ -35,8 +34,6 @@ _READ_CSV = (
 
 @dataclass(frozen=True)
 class Task:
-    """What a contender has to do."""
-
     contender: str  # its name, of CONTENDERS
     source: str  # what it reads: CSV or UNLOAD
     query_id: str  # of the finished query; the table in its text has the same name
@@ -46,8 +43,6 @@ class Task:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What it took."""
-
     seconds: float
     cpu_seconds: float  # of all its threads, in user and system mode
     peak_mb: float  # peak of resident memory above that after the imports, in 10^6 bytes
@@ -67,10 +62,7 @@ def awswrangler(task: Task) -> Iterator[None]:
 
 @contextmanager
 def by_boto3(task: Task) -> Iterator[tuple[Path, Sequence[str], str]]:
-    """Yield a folder with the result's objects, their paths in it, and the file to upload.
-
-    That is the path of a Parquet file, which the caller writes.
-    """
+    """Yield a folder with the result's objects, their paths, and the Parquet file to write."""
     s3 = boto3.client("s3")
     with TemporaryDirectory() as folder:
         paths = [Path(folder, BUCKET, key) for key in task.keys]
@@ -140,10 +132,7 @@ def polars(task: Task) -> Iterator[None]:
 
 
 def ours(task: Task) -> Iterator[None]:
-    """The library: what its tasks `transform` and `publish` do.
-
-    AWS's settings are from the environment.
-    """
+    """The library's tasks `transform` and `publish`, with AWS's settings from the environment."""
     from athena_reports import weekly
     from athena_reports.aws.hook import SharedSessionHook
     from athena_reports.queries.execution import get_query_execution
@@ -194,7 +183,6 @@ CONTENDERS: Mapping[str, Callable[[Task], Iterator[None]]] = {
 
 
 def main() -> None:
-    """Do a task and print what it took."""
     task = Task(**json.loads(sys.argv[1]))
     contender = CONTENDERS[task.contender](task)
     next(contender)

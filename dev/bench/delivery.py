@@ -1,9 +1,7 @@
 """`delivery`: the workbook of 100,000 rows, and the delivery of 20 of 100 rows.
 
-Processor seconds, so that they mean the same on a busy machine. Each figure is of a process of its
-own that has imported what it works with. The task of a delivery has read the DAG's file too, as a
-worker does before it executes the task. It reads the period from the local S3, and sends it to a
-mail server of this process, with a workbook of all rows, or to a stand-in of Slack's API.
+Processor seconds of a process that has imported what it works with and read the DAG file, as a
+worker does. A mail goes to a server of this process, a message to a stand-in of Slack's API.
 """
 
 from __future__ import annotations
@@ -55,7 +53,6 @@ dag = build_dag(delivered, weekly("sunday", "Asia/Tokyo"), deliver=channels, del
 
 
 def measure() -> Sequence[Row]:
-    """Measure the workbook beside openpyxl's, and a delivery to each kind of server."""
     logging.getLogger("mail.log").setLevel(logging.WARNING)  # of the mail server
     shutil.rmtree(_WORK, ignore_errors=True)
     _WORK.mkdir(parents=True)

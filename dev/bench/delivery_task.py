@@ -1,8 +1,7 @@
 """A part of the benchmark `delivery`, in a process of its own. It prints its figures as JSON.
 
-Each function imports what it works with before it measures, and nothing of the others. The peak of
-memory is the kernel's own count, `VmHWM` of /proc/self/status: that of `getrusage` is also of the
-process that started this one.
+Each function first imports what it works with. The peak of memory is `VmHWM` of /proc/self/status:
+that of `getrusage` is also of the process that started this one.
 """
 
 from __future__ import annotations
@@ -76,7 +75,6 @@ def workbook(parquet: str) -> Mapping[str, float]:
 
 
 def openpyxl(parquet: str) -> Mapping[str, float]:
-    """Write the same rows by openpyxl, some at a time too."""
     import duckdb
     from openpyxl import Workbook
 
@@ -96,7 +94,6 @@ def openpyxl(parquet: str) -> Mapping[str, float]:
 
 
 def publish(dag_file: str) -> Mapping[str, float]:
-    """Publish the week that is delivered."""
     from tests.support.dag_files import parse_dags
     from tests.support.task_runner import run_dag
 

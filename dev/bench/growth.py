@@ -1,15 +1,14 @@
 """`growth`: what 50, 200 and 500 reports cost the page and the maintenance, with nothing to do.
 
-A stand-in serves prepared answers of Glue and S3 over HTTP from a process of its own: 20 ms a
-call, 200 partitions in a page, and 10 Glue calls in a second, which is an assumption: AWS publishes
-no figure. Airflow's database and browser are left out: `page` measures these with 50 reports.
+A stand-in serves prepared answers of Glue and S3 from a process of its own: 20 ms a call, 200
+partitions a page, and 10 Glue calls a second, an assumption: AWS publishes no figure. Airflow's
+database and the browser are left out: `page` measures these.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import threading
 import time
@@ -18,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import Any
@@ -40,6 +38,7 @@ from athena_reports.publication.folder import PublishedCalendar
 from athena_reports.publication.manifest import PublishedObject
 from athena_reports.scheduling.timetable import PeriodTimetable
 from bench.results import Row
+from bench.stand_in import Handler, process_of, serve_forever
 from tests.support.partition_facts import facts
 
 CADENCES = (weekly("sunday", "Asia/Tokyo"), monthly("Asia/Tokyo"))
@@ -137,34 +136,31 @@ def _cadence(unit: str) -> Cadence:
     return next(cadence for cadence in CADENCES if cadence.unit == unit)
 
 
-class StandIn(BaseHTTPRequestHandler):
+class StandIn(Handler):
     """Answers GetTables, GetPartitions, ListObjectsV2 and GetObject of `calendar.json`."""
 
-    protocol_version = "HTTP/1.1"
     size: Size
     calls: dict[str, int]
     lock = threading.Lock()
     glue_free_at = 0.0
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        action = self.headers["X-Amz-Target"].removeprefix("AWSGlue.")
+    def call(self, operation: str, parameters: Any) -> None:
         with StandIn.lock:
             now = time.monotonic()
             # A second's calls may come at once.
             StandIn.glue_free_at = max(StandIn.glue_free_at + 1 / GLUE_CALLS_PER_SECOND, now - 1)
             pause = StandIn.glue_free_at - now
         time.sleep(max(pause, 0))
-        self._reply(action, getattr(self, action)(body))
+        self._reply(operation, getattr(self, operation)(parameters))
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         url = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         if url.path == "/calls":
             with StandIn.lock:
                 answer = json.dumps(StandIn.calls)
                 StandIn.calls = {}
-            self._send(answer)
+            self.answer(answer)
         elif "list-type" in query:
             self._reply("ListObjectsV2", self._listing(query))
         else:
@@ -229,49 +225,31 @@ class StandIn(BaseHTTPRequestHandler):
         with StandIn.lock:
             StandIn.calls[action] = StandIn.calls.get(action, 0) + 1
         time.sleep(CALL_SECONDS)
-        self._send(text)
-
-    def _send(self, text: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
-        self.send_header("ETag", ETAG)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        self.answer(text, ETag=ETAG)
 
 
-def _serve(port: Connection, size: Size) -> None:
+def _serve(size: Size, port: Connection) -> None:
     StandIn.size = size
     StandIn.calls = {}
     for cadence in CADENCES:  # before the first call
         partitions(cadence, size.years)
         objects(cadence, size.years)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
-    port.send(server.server_port)
-    server.serve_forever()
+    serve_forever(StandIn, port)
 
 
 @contextmanager
 def stand_in(size: Size) -> Iterator[str]:
     """Serve reports until the context ends; every client of this process then asks the stand-in."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, size))
-    process.start()
-    url = f"http://127.0.0.1:{ours.recv()}"
     environment = {
-        "AWS_ENDPOINT_URL": url,
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://key:secret@/?region_name=ap-northeast-1",
         "ATHENA_REPORTS_ENV": "dev",
         "ATHENA_REPORTS_BUCKET": BUCKET,
     }
-    try:
-        with mock.patch.dict(os.environ, environment):
-            yield url
-    finally:
-        process.terminate()
-        process.join()
+    with (
+        process_of(_serve, size) as url,
+        mock.patch.dict(os.environ, environment, AWS_ENDPOINT_URL=url),
+    ):
+        yield url
 
 
 def _calls(url: str) -> dict[str, int]:
@@ -281,7 +259,6 @@ def _calls(url: str) -> dict[str, int]:
 
 
 def measure() -> Sequence[Row]:
-    """Measure each size after the other."""
     rows: list[Row] = []
     for size in SIZES:
         with stand_in(size) as url:

@@ -1,7 +1,7 @@
-"""Many waits in one process, as a triggerer has them. Started by `bench.wait`.
+"""Many waits in one process, as a triggerer has them, for `bench.wait`.
 
-Reads the ids of queries as a JSON list from stdin, and prints JSON: when each wait ended (seconds
-since the epoch), the most memory that the process had (MB), and its processor seconds.
+Reads ids of queries as JSON from stdin, and prints JSON: when each wait ended (seconds since the
+epoch), the process's peak memory (MB), and its processor seconds.
 """
 
 from __future__ import annotations
@@ -35,10 +35,7 @@ async def wait_for_all(query_ids: list[str]) -> dict[str, float]:
 
 
 def most_kilobytes() -> int:
-    """The most memory that this process had.
-
-    `getrusage` would also count what the process had that started this one.
-    """
+    """Return the peak memory; `getrusage` would also count that of the process that started it."""
     peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     if peak is None:
         raise RuntimeError("/proc/self/status does not have VmHWM")
@@ -46,7 +43,6 @@ def most_kilobytes() -> int:
 
 
 def main() -> None:
-    """Wait for what stdin names."""
     before = time.process_time()
     ended = asyncio.run(wait_for_all(json.load(sys.stdin)))
     figures = {

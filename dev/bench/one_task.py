@@ -1,7 +1,6 @@
-"""A task of the benchmark `tasks`, in a process of its own. It prints its figures as JSON.
+"""`python -m bench.one_task DAG_FILE TASK_ID XCOM_FILE`: a task of the benchmark `tasks`.
 
-`python -m bench.one_task DAG_FILE TASK_ID XCOM_FILE`. What each task of Airflow has imported anyway
-is imported before anything is measured. The XComs of the run are in a file.
+It prints its figures as JSON. What each task of Airflow imports is imported before it measures.
 """
 
 from __future__ import annotations

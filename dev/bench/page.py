@@ -1,8 +1,6 @@
 """`page`: how long the Reports page takes to show 50 reports over five years of weeks.
 
-Times are the browser's own, from the start of the navigation on. The local Glue answers from one
-process of Python, so what is asked of it dominates. The browser is Debian's
-chromium-headless-shell.
+Times are the browser's (Debian's chromium-headless-shell), from the start of the navigation on.
 """
 
 from __future__ import annotations
@@ -38,10 +36,7 @@ for number in range({reports}):
 
 
 def publish(services: Services) -> str:
-    """Publish the periods of one report, and register them for the others.
-
-    Returns the date of the first.
-    """
+    """Publish the periods of one report, register them for the others; return the first date."""
     glue, database = services.glue, "report_dev"
     periods = last_periods(WEEKS, PERIODS)
     publisher = Publisher(services, "report_00", WEEKS)
@@ -66,7 +61,6 @@ def publish(services: Services) -> str:
 
 
 def measure() -> Sequence[Row]:
-    """Start everything, load the page again and again, stop everything."""
     with (
         tempfile.TemporaryDirectory() as folder,
         local_services(Path(folder) / "aws.log") as services,
@@ -92,7 +86,7 @@ def measure() -> Sequence[Row]:
 def load(url: str, login: tuple[str, str]) -> Sequence[tuple[float, float]]:
     """Load the page again and again, each time in a browser without a cache.
 
-    Returns seconds until cells are painted, and until the rows in view are known, for each load
+    Returns the seconds until cells are painted and until the rows in view are known, of each load
     but the first, in which the server imports.
     """
     found = []

@@ -1,8 +1,7 @@
 """`parse`: reading 200 reports of two cadences each, against the same DAGs written by hand.
 
-Both are read by Airflow's DagBag in one process, in turns, after a first reading that pays for the
-imports. The DAGs by hand use the provider's operators with the same schedules, retries, tags, docs
-and params.
+Airflow's DagBag reads both in one process, in turns, after a first reading that imports. The DAGs
+by hand have the same schedules, retries, tags, docs and params.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ REQUIRED = 1.15
 
 
 def measure() -> Sequence[Row]:
-    """Write both sets of DAG files, read them in turns, and compare."""
     work = WORK / "parse"
     shutil.rmtree(work, ignore_errors=True)
     folders = {kind: work / kind for kind in ("report", "by_hand", "sql")}

@@ -1,19 +1,16 @@
 """`partitions`: the coverage of two years of hours, of a table of one million partitions.
 
-Glue is a process that answers as Glue does, over HTTP and at once: what is measured is the time of
-the library and of botocore. What a real Glue takes to answer comes on top of it, for each call.
+A stand-in of Glue answers at once, so the library and botocore are measured.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -24,6 +21,7 @@ from botocore.config import Config
 from athena_reports import Input, yearly
 from athena_reports.steps.input_coverage import find_partitions
 from bench.results import Row
+from bench.stand_in import Handler, process_of, serve_forever
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -45,20 +43,13 @@ def stored_hours() -> set[str]:
     return set(texts) - {texts[number * 1000] for number in range(MISSING)}
 
 
-class Glue(BaseHTTPRequestHandler):
+class Glue(Handler):
     """Answers GetTable and BatchGetPartition."""
 
-    protocol_version = "HTTP/1.1"
     hours: set[str]
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        action = self.headers["X-Amz-Target"].removeprefix("AWSGlue.")
-        answer = getattr(self, action)(body).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
+    def call(self, operation: str, parameters: Any) -> None:
+        self.answer(getattr(self, operation)(parameters))
 
     def GetTable(self, body: dict[str, Any]) -> str:  # noqa: N802
         keys = [{"Name": "datehour", "Type": "string"}]
@@ -75,35 +66,22 @@ class Glue(BaseHTTPRequestHandler):
                 )
         return f'{{"Partitions": [{", ".join(partitions)}]}}'
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
 
 def serve(port: Connection) -> None:
     Glue.hours = stored_hours()
     assert len(Glue.hours) == PARTITIONS
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Glue)
-    port.send(server.server_port)
-    server.serve_forever()
+    serve_forever(Glue, port)
 
 
 @contextmanager
 def glue_of_a_million() -> Iterator[GlueClient]:
     """A client of a Glue whose one table has a million partitions."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,))
-    process.start()
-    try:
-        session = boto3.session.Session("key", "secret", region_name="ap-northeast-1")
-        endpoint_url = f"http://127.0.0.1:{ours.recv()}"
-        yield session.client("glue", endpoint_url=endpoint_url, config=Config(retries={}))
-    finally:
-        process.terminate()
-        process.join()
+    session = boto3.session.Session("key", "secret", region_name="ap-northeast-1")
+    with process_of(serve) as url:
+        yield session.client("glue", endpoint_url=url, config=Config(retries={}))
 
 
 def measure() -> Sequence[Row]:
-    """Look for the hours of a year and of the year before, again and again."""
     source = Input("plays", "datehour", format=FORMAT, previous=True, missing="partial")
     period = yearly().period("2025")
     calls: list[str] = []

@@ -1,7 +1,4 @@
-"""What a benchmark says: rows of one form.
-
-They are printed as a table and kept in `dev/bench/results.json`.
-"""
+"""Rows of one form, printed as a table and kept in `dev/bench/results.json`."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
 """`results`: from a finished query to published Parquet in S3, against other ways to do it.
 
-Each contender works in a process of its own on the same 5 million rows in the same S3 server
-(SeaweedFS, on this machine), each of the others in turns with ours. What is published is downloaded
-and compared with the rows that were made. Ours is what the tasks `transform` and `publish` do, up
-to the manifest, over a CSV and over an UNLOAD, each with a transform. The others publish the rows
-as they are.
+Each contender publishes the same 5 million rows to the same S3 server (SeaweedFS) from a process
+of its own, in turns with ours, and what is published is compared with the rows. Ours is what the
+tasks `transform` and `publish` do, over a CSV and over an UNLOAD; the others publish the rows as
+they are.
 
 `results-large`: the memory of ours for 20 million rows. It needs about 8 GB of disk for a while.
 `results-small`: the time that ours takes for 100 rows.
@@ -136,7 +135,6 @@ def _others_python() -> Path:
 
 
 def measure() -> Sequence[Row]:
-    """Let all contenders publish 5 million rows, and compare."""
     rows = list[Row]()
     with rig(ROWS) as run:
         for source, limits in LIMITS.items():
@@ -168,10 +166,7 @@ def _cpu_seconds(measurements: Sequence[Measurement]) -> float:
 
 
 def _ours(rows: int, figure: str) -> Mapping[str, float]:
-    """Let ours publish so many rows again and again.
-
-    Returns the median of a figure, by the source.
-    """
+    """Publish so many rows by ours again and again; return the median of a figure by source."""
     with rig(rows) as run:
         return {
             source: median(getattr(run(OURS, source), figure) for _ in range(ROUNDS))
@@ -180,7 +175,6 @@ def _ours(rows: int, figure: str) -> Mapping[str, float]:
 
 
 def measure_large() -> Sequence[Row]:
-    """Let ours publish 5 million rows and 20 million, and compare the memory."""
     usual, large = _ours(ROWS, "peak_mb"), _ours(LARGE_ROWS, "peak_mb")
     unit = f"{_MEMORY}, for {LARGE_ROWS / 1e6:g} million rows"
     other = f"for {ROWS / 1e6:g} million rows"
@@ -192,7 +186,6 @@ def measure_large() -> Sequence[Row]:
 
 
 def measure_small() -> Sequence[Row]:
-    """Let ours publish 100 rows."""
     unit = (
         f"seconds from a finished query to {SMALL_ROWS} rows published;"
         f" the ratio is to {SMALL_SECONDS} s"

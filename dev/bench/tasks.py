@@ -1,8 +1,7 @@
 """`tasks`: the processor seconds of each task of a run, beside those of the DAG by hand.
 
-Each task is a process of its own that has imported what every task of Airflow has. `parse` is to
-read the DAG file with its imports, `run` to render and execute the task against the local services:
-AWS clients, DuckDB, uploads. It is the profile of `backfill`.
+It is the profile of `backfill`: `parse` is to read the DAG file with its imports, `run` to render
+and execute the task against the local services.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ _WORK = WORK / "tasks"
 
 
 def measure() -> Sequence[Row]:
-    """Run the tasks of a week by each DAG in turns, and compare each task, and all of them."""
     shutil.rmtree(_WORK, ignore_errors=True)
     folders = {"ours": _WORK / "ours", "by hand": _WORK / "by_hand"}
     for folder in folders.values():

@@ -1,15 +1,11 @@
 """`wait`: how soon the end of a query is known, and what is held and asked meanwhile.
 
-Queries of 1, 3, 10, 60 and 600 seconds are waited for by our sensor with its trigger, and by the
-provider's operator and sensor, with their defaults and with a poll every second. The code is the
-real one; the clock is not: sleeping moves it, and Athena's answers follow it.
+Our sensor with its trigger, and the provider's operator and sensor, with their defaults and with a
+poll each second, wait for queries of 1, 3, 10, 60 and 600 seconds. The code is the real one; the
+clock is virtual. `bench.many_waits` waits for 200 queries at once.
 
-200 waits at once are those of `bench.many_waits`, a process with one event loop. The local Athena
-holds their queries for ten seconds.
-
-The worker slots that ours holds are the start and the end of its two task processes, which no
-simulation knows: they are measured in a real Airflow, with a query that the local Athena holds for
-a minute. There the time until the next task starts is measured too.
+The worker slots of our two task processes, and the time until the next task starts, are measured
+in a real Airflow, with a query that the local Athena holds for a minute.
 """
 
 from __future__ import annotations
@@ -58,10 +54,7 @@ START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 @dataclass(frozen=True)
 class Waited:
-    """What one wait did.
-
-    Seconds from the query's end until it was known, seconds of a slot that were held, calls made.
-    """
+    """Seconds from the query's end until it was known, slot seconds held, and calls made."""
 
     delay_seconds: float
     slot_seconds: float
@@ -173,7 +166,6 @@ WAITS: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
 
 
 def waited(how: str, duration_seconds: float) -> Waited:
-    """Wait for a query of some length."""
     athena = ScriptedAthena(duration_seconds)
     with athena.virtual_time():
         nothing = dict.fromkeys(("xcom_push", "xcom_pull"), lambda **_: None)
@@ -185,8 +177,8 @@ def waited(how: str, duration_seconds: float) -> Waited:
 def live() -> tuple[float, float, float]:
     """Wait for a query of a minute in a real Airflow on the local services.
 
-    Returns seconds for which the wait's task processes held a worker slot, sampled; seconds from
-    the query's end until the wait's task had ended, and until the next task had started.
+    Returns seconds: that the task held a worker slot, sampled; from the query's end until the task
+    had ended, and until the next one had started.
     """
     dag_id, work, held = "carrier_ranking_monthly", WORK / "wait", 0.0
     with local_services(work / "local-aws.log") as services:
@@ -216,7 +208,6 @@ def live() -> tuple[float, float, float]:
 
 
 def many() -> Many:
-    """Wait for 200 queries at once in one process."""
     with local_services(WORK / "wait" / "local-aws-many.log") as services:
         services.prepare("dev")
         faults = Faults(services.endpoint_url)
@@ -253,7 +244,6 @@ def _completed_at(services: Services, query_id: str) -> float:
 
 
 def measure() -> Sequence[Row]:
-    """Wait for every query in every way."""
     held, known, started = live()
     found = {seconds: {how: waited(how, seconds) for how in WAITS} for seconds in DURATIONS_SECONDS}
     slots = {how: each.slot_seconds for how, each in found[60].items()} | {"ours": held}

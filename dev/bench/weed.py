@@ -35,8 +35,7 @@ _OPTIONS = f"""-dir=data -ip={_HOST} -ip.bind={_HOST}
 def seaweedfs(weed: Path, folder: Path) -> Iterator[tuple[S3Client, Mapping[str, str]]]:
     """Run the program `weed` in an empty folder, on free ports of 127.0.0.1.
 
-    Until the context ends. Yields a client, and the variables by which any other reaches it for
-    S3: it knows one access key, made for it.
+    Yields a client, and the variables by which another one reaches it.
     """
     (folder / "data").mkdir(parents=True)
     with ExitStack() as stack:

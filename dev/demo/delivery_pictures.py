@@ -1,8 +1,7 @@
 """Takes the pictures of deliveries in docs/images: `python -m demo.delivery_pictures`.
 
-A mail in three widths, a message in Slack and a workbook, of one week of a made-up ranking. The
-pictures of Slack and Excel are this project's own rendering, and say so. It needs Debian's Chromium
-and a Japanese font, such as fonts-noto-cjk.
+It needs Debian's Chromium and a Japanese font, such as fonts-noto-cjk. The pictures of Slack and
+Excel are this project's own rendering, and say so.
 """
 
 from collections.abc import Mapping, Sequence

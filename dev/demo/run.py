@@ -1,9 +1,7 @@
-"""The main job, to its end: two reports, weekly and monthly, on the local AWS services.
+"""Both reports, weekly and monthly, in a real Airflow on the local services: `python -m demo.run`.
 
-`python -m demo.run` starts the services on free ports, fills both lakes, runs the DAGs for several
-periods each in a real Airflow, lets late events land and restates their week, prints every latest
-ranking with its versions and checks, queries the published tables, mirrors what was published into
-`demo-output/`, and stops all it started.
+It fills the lakes, runs several periods, lets late events land and restates their week, prints
+rankings and queries, mirrors what was published into `demo-output/`, and stops all it started.
 """
 
 from __future__ import annotations
@@ -45,10 +43,7 @@ BUCKET = f"athena-report-{ENVIRONMENT}"
 
 @dataclass(frozen=True)
 class Job:
-    """What one DAG is to run: the periods that start from one local date to another.
-
-    `periods` are run beside them.
-    """
+    """What one DAG is to run: the periods from one date to another, and `periods` beside them."""
 
     report: str
     cadence: str
@@ -147,10 +142,9 @@ def main() -> None:
 
 
 def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:
-    """Wait until the files of the samples have given a DAG; return the jobs whose DAG is there.
+    """Wait until the files of the samples have given a DAG; return the jobs whose DAG exists.
 
-    A team that has deleted a sample has no file of it, and no job. Other reports than the samples
-    are left alone.
+    Other reports, and samples that a team has deleted, are left alone.
     """
     samples = {f"{job.report}.py" for job in planned}
     present = {path.name for path in airflow.config.dags_folder.glob("*.py")}
@@ -195,7 +189,7 @@ def finish(client: AirflowClient, dag_id: str, progress: Progress) -> None:
 def start(client: AirflowClient, job: Job) -> bool:
     """Start the runs of a job, within what its report has data for; return whether there are any.
 
-    A backfill of Airflow would also run what lies outside of a DAG's start and end date.
+    A backfill of Airflow also runs what lies outside of a DAG's start and end date.
     """
     zone = ZoneInfo(job.timezone)
     first, last = (

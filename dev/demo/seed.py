@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    """Fill the lakes; returns the exit code."""
+    """Fill the lakes; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m demo.seed", description=__doc__)
     parser.add_argument(
         "--env", default="dev", help="environment whose lakes to fill (default: dev)"
@@ -40,10 +40,7 @@ def fill(
     progress: Callable[[str], None],
     plays: PlaysSpec = DEMO_PLAYS,
 ) -> None:
-    """Create what an environment, such as `dev`, needs in the services, and fill its lake.
-
-    That is with plays, with flights, and with what `athena-reports load` has kept.
-    """
+    """Prepare an environment, such as `dev`; fill its lake with plays, flights and kept tables."""
     services.prepare(environment)
     progress(f"lake of plays: {seed_plays(services, environment, plays)}")
     progress(f"lake of flights: {seed_flights(services, environment)}")

@@ -1,7 +1,4 @@
-"""What the demo shows a person.
-
-Rankings, versions and checks, queries, and a copy of what was published.
-"""
+"""What the demo shows: rankings, versions, checks, queries, and a copy of what was published."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Builds the site of the documentation, into dist/site.
 
-The pages link one another, and files of the repository, as they lie in it. So the site has them at
-the same paths, and every link that works on GitHub works here.
+Pages and files of the repository have the same paths there, so links that work on GitHub work.
 """
 
 import shutil

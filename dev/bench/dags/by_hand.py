@@ -1,7 +1,4 @@
-"""What people write by hand in place of a report.
-
-A weekly and a monthly DAG of Airflow, named by their file.
-"""
+"""What people write by hand in place of a report: two DAGs, named by their file."""
 
 import csv
 import io
