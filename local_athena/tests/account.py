@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -16,8 +22,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_athena import LocalAws
+from local_athena.athena.clients import Clients
 from local_athena.faults import Faults
 
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 TOKEN = "a-token-of-at-least-32-characters"
 PARQUET = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 _HUNDRED = "(VALUES " + ", ".join(f"({i})" for i in range(100)) + ")"
@@ -30,6 +38,33 @@ def numbers(rows: int) -> str:
         f"SELECT * FROM (SELECT a.x * 10000 + b.x * 100 + c.x AS n FROM {tables}) WHERE n < {rows}"
         " ORDER BY n"
     )
+
+
+@contextmanager
+def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`local-athena serve` in a process of its own, and its endpoint URL."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-m", "local_athena", "serve", "--port=0", *options],
+        cwd=SOURCE,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            words = process.stdout.readline().split()
+            yield process, next(word for word in words if word.startswith("http://"))
+        finally:
+            process.kill()
+
+
+def account_at(endpoint_url: str) -> Account:
+    """An account of services that another process serves."""
+    aws: Any = SimpleNamespace(endpoint_url=endpoint_url, client=Clients(endpoint_url).get)
+    return Account(aws)
 
 
 def refused(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:

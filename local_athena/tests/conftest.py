@@ -17,9 +17,7 @@ from local_athena.athena.dialect import parse
 from local_athena.athena.engine import Engine
 from local_athena.athena.errors import QueryFailed
 from local_athena.athena.translate import translate, with_place
-from tests import judgement
 from tests.account import Account
-from tests.statement import load
 
 for _name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[_name]
@@ -92,11 +90,3 @@ def account(aws: LocalAws) -> Account:
     """A new account: what other tests left is gone."""
     aws.reset()
     return Account(aws)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many of the statements are right, as the ledger says, whenever they ran."""
-    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
-    if any("test_statements.py" in report.nodeid for report in reports):
-        for line in judgement.shares(load(), judgement.read_ledger()):
-            terminalreporter.write_line(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -84,30 +84,10 @@ def read_ledger() -> dict[str, Verdict]:
     return verdicts
 
 
-def write_ledger(statements: Iterable[Statement], verdicts: Mapping[str, Verdict]) -> None:
-    """Write the ledger of these statements; those without a verdict are right."""
+def write_ledger(verdicts: Mapping[str, Verdict]) -> None:
+    """Write the ledger; statements without a verdict are right."""
     lines = ["# Written by `python -m tests.renew_ledger`."]
-    lines += [f"# {line}" for line in shares(statements, verdicts)]
     for verdict in (Verdict.WRONG, Verdict.MISNAMED, Verdict.NOT_SUPPORTED):
         lines += ["", f"## {verdict}"]
         lines += sorted(id_ for id_, its in verdicts.items() if its is verdict)
     LEDGER.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def shares(statements: Iterable[Statement], verdicts: Mapping[str, Verdict]) -> list[str]:
-    """How many statements are right, as lines to print."""
-    all_ = list(statements)
-    running = [each for each in all_ if each.rows is not None]
-    wrong = sum(verdict is Verdict.WRONG for verdict in verdicts.values())
-    return [
-        _share("that should run", running, verdicts),
-        _share("of the common", [each for each in running if each.is_common], verdicts),
-        _share("that Athena refuses", [each for each in all_ if each.rows is None], verdicts),
-        f"{wrong} wrong answers",
-    ]
-
-
-def _share(what: str, statements: list[Statement], verdicts: Mapping[str, Verdict]) -> str:
-    right = sum(verdicts.get(each.id, Verdict.RIGHT) is Verdict.RIGHT for each in statements)
-    percent = 100 * right / max(len(statements), 1)
-    return f"{right} of {len(statements)} statements {what} are right ({percent:.1f} %)"

@@ -32,8 +32,8 @@ def main() -> None:
                     expected = statement.errors or statement.rows
                     print(f"{judged.verdict}: {statement.id}\n  {expected}\n  {judged.answered!r}")
     if not options.kinds:
-        judgement.write_ledger(statements, verdicts)
-    print("\n".join(judgement.shares(statements, verdicts)))
+        judgement.write_ledger(verdicts)
+    print(f"{len(verdicts)} of {len(statements)} statements are not right")
 
 
 if __name__ == "__main__":

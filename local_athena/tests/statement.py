@@ -26,7 +26,6 @@ class Statement:
         id: The name of its file without the ending, a slash, and its own name.
         sql: Its text.
         source: Where the answer comes from.
-        is_common: Whether reports often need what it shows.
         rows: The lines of the CSV file without the header; None if Athena refuses the statement.
         header: The first line of the CSV file; None if it does not matter.
         errors: The names of the error, any of which is right; empty if the statement runs.
@@ -35,7 +34,6 @@ class Statement:
     id: str
     sql: str
     source: str
-    is_common: bool
     rows: tuple[str, ...] | None
     header: str | None
     errors: tuple[str, ...]
@@ -53,33 +51,27 @@ def load() -> list[Statement]:
 
 
 def _statements_of(path: Path) -> Iterator[Statement]:
-    source, is_common = "", False
+    source = ""
     for block in re.split(r"\n\s*\n", path.read_text(encoding="utf-8").strip()):
         lines = block.splitlines()
         if all(line.startswith("-- ") for line in lines):
-            source, is_common = _settings(lines, source="", is_common=False)
+            source = _source(lines, default="")
         else:
-            yield _statement(path.stem, lines, source, is_common)
+            yield _statement(path.stem, lines, source)
 
 
-def _settings(lines: list[str], source: str, is_common: bool) -> tuple[str, bool]:
-    for line in lines:
-        if line.startswith(_SOURCE):
-            source = line.removeprefix(_SOURCE)
-        elif line == "-- common":
-            is_common = True
-        elif line == "-- not common":
-            is_common = False
-    return source, is_common
+def _source(lines: list[str], default: str) -> str:
+    named = [line.removeprefix(_SOURCE) for line in lines if line.startswith(_SOURCE)]
+    return named[-1] if named else default
 
 
-def _statement(kind: str, lines: list[str], source: str, is_common: bool) -> Statement:
+def _statement(kind: str, lines: list[str], source: str) -> Statement:
     name = _NAME.fullmatch(lines[0])
     if name is None:
         raise UnreadableError(f"{kind}.sql: {lines[0]!r} is not the name of a statement")
     id_ = f"{kind}/{name[1]}"
     first = next(i for i, line in enumerate(lines) if not line.startswith("-- "))
-    source, is_common = _settings(lines[1:first], source, is_common)
+    source = _source(lines[1:first], default=source)
     answer: dict[str, list[str]] = {"rows": [], "header": [], "errors": []}
     sql: list[str] = []
     for line in lines[first:]:
@@ -99,7 +91,6 @@ def _statement(kind: str, lines: list[str], source: str, is_common: bool) -> Sta
         id=id_,
         sql="\n".join(sql),
         source=source,
-        is_common=is_common,
         rows=() if rows == (NO_ROWS,) else rows,
         header=answer["header"][0] if answer["header"] else None,
         errors=tuple(" or ".join(answer["errors"]).split(" or ")) if answer["errors"] else (),

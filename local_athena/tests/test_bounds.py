@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
+import psutil  # type: ignore[import-untyped]
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_athena import LocalAws
@@ -26,9 +23,8 @@ from local_athena.athena.errors import ApiError
 from local_athena.athena.limits import Limits
 from local_athena.athena.lookups import Lookups
 from local_athena.athena.workers import WorkerEndedError, Workers
-from tests.account import Account, Outcome, numbers, refused
+from tests.account import Account, Outcome, account_at, numbers, refused, served
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
 MEGABYTE = 1 << 20
 LIMITS = Limits(cpu_seconds=1, memory_bytes=600 * MEGABYTE)
 HUNDRED = "(VALUES " + ", ".join(f"({i})" for i in range(100)) + ")"
@@ -84,34 +80,24 @@ def small(bounded: LocalAws) -> Account:
 
 def children(pid: int) -> set[int]:
     """The processes that a process has started and not waited for."""
-    tasks = Path(f"/proc/{pid}/task")
-    found = set()
-    for task in tasks.iterdir():
-        with contextlib.suppress(OSError):  # a thread that has just ended
-            found |= {int(child) for child in (task / "children").read_text().split()}
-    return found
+    return {child.pid for child in psutil.Process(pid).children()}
 
 
-def processes_of_queries() -> set[int]:
+def processes_of_queries() -> list[psutil.Process]:
     """Those that this process has started, and nothing else that tests have started."""
-    found = set()
-    for pid in children(os.getpid()):
-        with contextlib.suppress(FileNotFoundError):  # it has just ended
-            if b"local_athena.athena.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.add(pid)
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            if "local_athena.athena.worker" in child.cmdline():
+                found.append(child)
     return found
 
 
 def is_running(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-
-
-def resident_bytes(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def end_of(account: Account, id_: str) -> Outcome:
@@ -191,13 +177,13 @@ def test_a_statement_that_cannot_be_read_is_refused_while_others_are_answered(
 
 def test_the_memory_of_a_bomb_comes_back(small: Account) -> None:
     assert small.run("SELECT 1").state == "SUCCEEDED"
-    before = processes_of_queries()
+    before = set(processes_of_queries())
     outcome = small.run(f"SELECT lpad('a', 1000000, 'x') AS s FROM {crossed(2)} ORDER BY s")
     assert outcome.reason.startswith("EXCEEDED_LOCAL_MEMORY_LIMIT")
     assert small.run("SELECT 1").state == "SUCCEEDED"
     after = processes_of_queries()
-    assert before - after, "no process has ended"
-    assert all(resident_bytes(pid) < 250 * MEGABYTE for pid in after)
+    assert before - set(after), "no process has ended"
+    assert all(process.memory_info().rss < 250 * MEGABYTE for process in after)
 
 
 def test_texts_count_though_duckdb_does_not_count_them(patient: Account) -> None:
@@ -290,62 +276,14 @@ def test_a_query_stops_while_its_result_is_written(
 # --- processes
 
 
-@dataclass(frozen=True)
-class Service:
-    """`local-athena serve` in a process of its own."""
-
-    process: subprocess.Popen[str]
-    endpoint_url: str
-
-    def client(self, name: str) -> Any:
-        session: Any = boto3.Session("local", "local", region_name="us-east-1")
-        retries = Config(retries={"total_max_attempts": 1})
-        return session.client(name, endpoint_url=self.endpoint_url, config=retries)
-
-    def start_query(self, sql: str) -> str:
-        location = {"OutputLocation": "s3://results/"}
-        answer = self.client("athena").start_query_execution(
-            QueryString=sql, ResultConfiguration=location
-        )
-        return str(answer["QueryExecutionId"])
-
-    def wait_until_it_computes(self, id_: str) -> set[int]:
-        """Give the processes that the service has then."""
-        path = f"{self.endpoint_url}/_local/athena/executions/{id_}"
-        while b'"duckdb_sql": null' in urllib.request.urlopen(path).read():
-            time.sleep(0.01)
-        return children(self.process.pid)
-
-
 @contextlib.contextmanager
-def service() -> Iterator[Service]:
-    environment = {name: value for name, value in os.environ.items() if name[:4] != "AWS_"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local_athena", "serve", "--port=0", "--query-seconds=100000"],
-        cwd=SOURCE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**environment, "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        assert process.stdout is not None
-        words = process.stdout.readline().split()
-        running = Service(process, next(word for word in words if word.startswith("http://")))
-        running.client("s3").create_bucket(Bucket="results")
-        yield running
-    finally:
-        process.kill()
-        process.communicate()
-
-
-@contextlib.contextmanager
-def statement_that_is_read(running: Service) -> Iterator[None]:
+def statement_that_is_read(account: Account) -> Iterator[None]:
     """Let the service read a statement without an end, and end before that one does."""
     errors: list[BaseException] = []
 
     def start() -> None:
         try:
-            running.start_query(ENDLESS_SYNTAX)
+            account.start(ENDLESS_SYNTAX)
         except Exception as error:  # it depends on when the service ends
             errors.append(error)
 
@@ -363,13 +301,15 @@ def statement_that_is_read(running: Service) -> Iterator[None]:
 def test_a_service_ends_while_it_works_and_no_process_outlives_it(
     sent: signal.Signals, sql: str
 ) -> None:
-    with service() as running:
-        started = running.wait_until_it_computes(running.start_query(sql))
+    with served("--query-seconds=100000") as (process, endpoint_url):
+        account = account_at(endpoint_url)
+        wait_for_work(account, account.start(sql))
+        started = children(process.pid)
         assert started
-        with statement_that_is_read(running):
-            running.process.send_signal(sent)
-            assert running.process.wait() == (-sent if sent == signal.SIGKILL else 0)
-            while any(is_running(pid) for pid in started):
+        with statement_that_is_read(account):
+            process.send_signal(sent)
+            assert process.wait() == (-sent if sent == signal.SIGKILL else 0)
+            while any(map(is_running, started)):
                 time.sleep(0.01)
 
 

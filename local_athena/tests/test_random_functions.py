@@ -4,6 +4,8 @@ Each call is a text of Athena's beside what it gives in Python. A parameter of t
 is a column of the row, or was drawn for the call and stands in its text too.
 """
 
+# ruff: noqa: E501 - a call of a table stands on a line
+
 from __future__ import annotations
 
 import calendar
@@ -223,11 +225,7 @@ TEXTS = [
     scalar("s < 'b'", lambda s: s < "b"),
     scalar("s LIKE '%a_'", lambda s: re.fullmatch(".*a.", s) is not None),
     scalar("coalesce(s, g, '-')", lambda s, g: s if s is not None else g or "-", takes_null=True),
-    scalar(
-        "concat_ws('-', s, g)",
-        lambda s, g: "-".join(v for v in (s, g) if v is not None),
-        takes_null=True,
-    ),
+    scalar("concat_ws('-', s, g)", lambda s, g: "-".join(v for v in (s, g) if v is not None), takes_null=True),
     scalar("try_cast(s AS bigint)", lambda s: int(s) if re.fullmatch("-?[0-9]+", s) else None),
     scalar("regexp_like(s, '^a|,$')", lambda s: re.search("^a|,$", s) is not None),
     scalar("regexp_count(s, '[a-b]+')", lambda s: len(re.findall("[a-b]+", s))),
@@ -235,9 +233,7 @@ TEXTS = [
     scalar("regexp_extract(s, '(?<=b).')", lambda s: element(re.findall("(?<=b).", s), 1)),
     scalar("json_value(doc, 'lax $.in.tags[{n}]')", tag_of, n=SMALL),
     scalar("regexp_extract_all(s, '[ab]')", lambda s: re.findall("[ab]", s)),
-    scalar(
-        "regexp_extract(s, '([a-b]+)(1*),?', {n})", group_of("([a-b]+)(1*),?"), n=st.integers(0, 2)
-    ),
+    scalar("regexp_extract(s, '([a-b]+)(1*),?', {n})", group_of("([a-b]+)(1*),?"), n=st.integers(0, 2)),
     scalar("regexp_replace(s, '(a)(b)?', '[$2$1]')", lambda s: re.sub("(a)(b)?", r"[\2\1]", s)),
     scalar("regexp_split(s, '[,-]')", lambda s: re.split("[,-]", s)),
     scalar(
@@ -245,10 +241,7 @@ TEXTS = [
         lambda s, n: element([m.start() + 1 for m in re.finditer("[b1]", s)] + [-1] * 4, n),
         n=PLACES,
     ),
-    scalar(
-        "regexp_replace(s, '([ab])', v -> upper(v[1]))",
-        lambda s: s.replace("a", "A").replace("b", "B"),
-    ),
+    scalar("regexp_replace(s, '([ab])', v -> upper(v[1]))", lambda s: s.replace("a", "A").replace("b", "B")),
     scalar(
         "levenshtein_distance(replace(s, 'é', 'e'), replace(s, 'é', 'e') || '{n}')",
         lambda s, n: len(f"{s}{n}") - len(s),
@@ -256,11 +249,7 @@ TEXTS = [
     ),
     scalar("json_extract_scalar(doc, '$.s')", lambda s: s),
     scalar("json_extract_scalar(doc, '$.x')", lambda x: str(x)),
-    scalar(
-        "json_extract_scalar(doc, '$.in.tags[{n}]')",
-        tag_of,
-        n=SMALL,
-    ),
+    scalar("json_extract_scalar(doc, '$.in.tags[{n}]')", tag_of, n=SMALL),
     scalar("json_array_length(json_extract(doc, '$.in.tags'))", lambda tags: len(tags)),
     scalar("CAST(json_extract(doc, '$.in.tags') AS array(bigint))", lambda tags: tags),
     scalar(
@@ -268,23 +257,13 @@ TEXTS = [
         lambda tags: "null" if tags is None else json.dumps(tags).replace(" ", ""),
         takes_null=True,
     ),
-]
+]  # fmt: skip
 NUMBERS = [
     scalar("try(x / y)", divided),
     scalar("try({n} % x)", lambda x, n: int(math.fmod(n, x)) if x else None, n=SMALL),
     scalar("nullif(x, {n})", lambda x, n: None if x == n else x, n=SMALL),
-    scalar(
-        "if(x > y, x, {n})",
-        lambda x, y, n: x if x is not None and y is not None and x > y else n,
-        takes_null=True,
-        n=SMALL,
-    ),
-    scalar(
-        "coalesce(y, x, {n})",
-        lambda x, y, n: y if y is not None else x if x is not None else n,
-        takes_null=True,
-        n=SMALL,
-    ),
+    scalar("if(x > y, x, {n})", lambda x, y, n: x if x is not None and y is not None and x > y else n, takes_null=True, n=SMALL),
+    scalar("coalesce(y, x, {n})", lambda x, y, n: y if y is not None else x if x is not None else n, takes_null=True, n=SMALL),
     scalar("greatest(x, y, {n})", lambda x, y, n: max(x, y, n), n=SMALL),
     scalar("least(x, y)", lambda x, y: min(x, y)),
     scalar(
@@ -301,11 +280,7 @@ NUMBERS = [
     scalar("bitwise_or(x, y)", lambda x, y: x | y),
     scalar("bitwise_xor(x, {n})", lambda x, n: x ^ n, n=SMALL),
     scalar("bitwise_not(x)", lambda x: ~x),
-    scalar(
-        "bitwise_left_shift(x, {n})",
-        lambda x, n: signed_bits(x << n),
-        n=st.sampled_from([0, 1, 3, 62]),
-    ),
+    scalar("bitwise_left_shift(x, {n})", lambda x, n: signed_bits(x << n), n=st.sampled_from([0, 1, 3, 62])),
     scalar("bitwise_right_shift(x, {n})", lambda x, n: signed_bits(x % 2**64 >> n), n=SMALL),
     scalar("bit_count(x, 64)", lambda x: (x % 2**64).bit_count()),
     scalar("sign(x) * abs(y)", lambda x, y: ((x > 0) - (x < 0)) * abs(y)),
@@ -313,70 +288,30 @@ NUMBERS = [
     scalar("x / DECIMAL '{n}.0'", lambda x, n: tenths(Fraction(x, n)), n=PLACES),
     scalar("power(x, 2)", lambda x: float(x * x)),
     scalar("to_base(abs(x), 2)", lambda x: f"{abs(x):b}"),
-    scalar(
-        "width_bucket(x, -5, 5, {n})",
-        lambda x, n: 0 if x < -5 else n + 1 if x >= 5 else (x + 5) * n // 10 + 1,
-        n=PLACES,
-    ),
-]
+    scalar("width_bucket(x, -5, 5, {n})", lambda x, n: 0 if x < -5 else n + 1 if x >= 5 else (x + 5) * n // 10 + 1, n=PLACES),
+]  # fmt: skip
 ARRAYS = [
     scalar("cardinality(tags)", lambda tags: len(tags)),
     scalar("element_at(tags, {n})", lambda tags, n: element(tags, n), n=PLACES),
-    scalar(
-        "element_at(tags, -{n})", lambda tags, n: tags[-n] if n <= len(tags) else None, n=PLACES
-    ),
+    scalar("element_at(tags, -{n})", lambda tags, n: tags[-n] if n <= len(tags) else None, n=PLACES),
     scalar("try(tags[{n}])", lambda tags, n: element(tags, n), n=PLACES),
-    scalar(
-        "contains(tags, {n})",
-        lambda tags, n: any_of(None if v is None else v == n for v in tags),
-        n=SMALL,
-    ),
-    scalar(
-        "array_position(tags, {n})", lambda tags, n: tags.index(n) + 1 if n in tags else 0, n=SMALL
-    ),
+    scalar("contains(tags, {n})", lambda tags, n: any_of(None if v is None else v == n for v in tags), n=SMALL),
+    scalar("array_position(tags, {n})", lambda tags, n: tags.index(n) + 1 if n in tags else 0, n=SMALL),
     scalar("array_sort(tags)", lambda tags: nulls_last(tags)),
     scalar("array_distinct(tags)", lambda tags: distinct(tags)),
     scalar("array_max(tags)", lambda tags: max(tags) if tags and None not in tags else None),
     scalar("array_min(tags)", lambda tags: min(tags) if tags and None not in tags else None),
     scalar("slice(tags, {n}, {m})", lambda tags, n, m: sliced(tags, n, m), n=PLACES, m=SMALL),
     scalar("array_remove(tags, {n})", lambda tags, n: [v for v in tags if v != n], n=SMALL),
-    scalar(
-        "array_sort(array_union(tags, ARRAY[{n}, 1]))",
-        lambda tags, n: nulls_last({*tags, n, 1}),
-        n=SMALL,
-    ),
-    scalar(
-        "array_sort(array_except(tags, ARRAY[{n}, 1]))",
-        lambda tags, n: nulls_last({*tags} - {n, 1}),
-        n=SMALL,
-    ),
-    scalar(
-        "array_sort(array_intersect(tags, ARRAY[{n}, 1]))",
-        lambda tags, n: nulls_last({*tags} & {n, 1}),
-        n=SMALL,
-    ),
-    scalar(
-        "arrays_overlap(tags, ARRAY[{n}])",
-        lambda tags, n: any_of(None if v is None else v == n for v in tags),
-        n=SMALL,
-    ),
+    scalar("array_sort(array_union(tags, ARRAY[{n}, 1]))", lambda tags, n: nulls_last({*tags, n, 1}), n=SMALL),
+    scalar("array_sort(array_except(tags, ARRAY[{n}, 1]))", lambda tags, n: nulls_last({*tags} - {n, 1}), n=SMALL),
+    scalar("array_sort(array_intersect(tags, ARRAY[{n}, 1]))", lambda tags, n: nulls_last({*tags} & {n, 1}), n=SMALL),
+    scalar("arrays_overlap(tags, ARRAY[{n}])", lambda tags, n: any_of(None if v is None else v == n for v in tags), n=SMALL),
     scalar("array_join(tags, '|')", lambda tags: "|".join(str(v) for v in tags if v is not None)),
-    scalar(
-        "array_join(tags, '|', 'n')",
-        lambda tags: "|".join("n" if v is None else str(v) for v in tags),
-    ),
+    scalar("array_join(tags, '|', 'n')", lambda tags: "|".join("n" if v is None else str(v) for v in tags)),
     scalar("reverse(tags) || {n}", lambda tags, n: [*reversed(tags), n], n=SMALL),
-    scalar(
-        "flatten(ARRAY[tags, ARRAY[{n}]])",
-        lambda tags, n: [*(tags or []), n],
-        n=SMALL,
-        takes_null=True,
-    ),
-    scalar(
-        "filter(tags, v -> v > {n})",
-        lambda tags, n: [v for v in tags if v is not None and v > n],
-        n=SMALL,
-    ),
+    scalar("flatten(ARRAY[tags, ARRAY[{n}]])", lambda tags, n: [*(tags or []), n], n=SMALL, takes_null=True),
+    scalar("filter(tags, v -> v > {n})", lambda tags, n: [v for v in tags if v is not None and v > n], n=SMALL),
     scalar(
         "transform(tags, v -> v * {n} + x)",
         lambda tags, x, n: (
@@ -387,41 +322,18 @@ ARRAYS = [
         takes_null=True,
         n=SMALL,
     ),
-    scalar(
-        "any_match(tags, v -> v > {n})",
-        lambda tags, n: any_of(compared(v, n) for v in tags),
-        n=SMALL,
-    ),
-    scalar(
-        "all_match(tags, v -> v > {n})",
-        lambda tags, n: negated(any_of(negated(compared(v, n)) for v in tags)),
-        n=SMALL,
-    ),
-    scalar(
-        "none_match(tags, v -> v > {n})",
-        lambda tags, n: negated(any_of(compared(v, n) for v in tags)),
-        n=SMALL,
-    ),
-    scalar(
-        "reduce(tags, BIGINT '{n}', (a, v) -> a * 2 + coalesce(v, 1), a -> -a)",
-        lambda tags, n: -reduced(tags, n),
-        n=SMALL,
-    ),
+    scalar("any_match(tags, v -> v > {n})", lambda tags, n: any_of(compared(v, n) for v in tags), n=SMALL),
+    scalar("all_match(tags, v -> v > {n})", lambda tags, n: negated(any_of(negated(compared(v, n)) for v in tags)), n=SMALL),
+    scalar("none_match(tags, v -> v > {n})", lambda tags, n: negated(any_of(compared(v, n) for v in tags)), n=SMALL),
+    scalar("reduce(tags, BIGINT '{n}', (a, v) -> a * 2 + coalesce(v, 1), a -> -a)", lambda tags, n: -reduced(tags, n), n=SMALL),
     scalar(
         "zip_with(tags, ARRAY[{n}, 1], (a, b) -> a + b)",
         lambda tags, n: [added(a, b) for a, b in itertools.zip_longest(tags, [n, 1])],
         n=SMALL,
     ),
-    scalar(
-        "sequence({n}, x)",
-        lambda x, n: list(range(n, x + 1)) if n <= x else list(range(n, x - 1, -1)),
-        n=SMALL,
-    ),
+    scalar("sequence({n}, x)", lambda x, n: list(range(n, x + 1)) if n <= x else list(range(n, x - 1, -1)), n=SMALL),
     scalar("cardinality(filter(sequence(1, 9), v -> v % {n} = 0))", lambda n: 9 // n, n=PLACES),
-    scalar(
-        "ngrams(tags, 2)",
-        lambda tags: [list(pair) for pair in itertools.pairwise(tags)] if len(tags) > 1 else [tags],
-    ),
+    scalar("ngrams(tags, 2)", lambda tags: [list(pair) for pair in itertools.pairwise(tags)] if len(tags) > 1 else [tags]),
     scalar(
         "element_at(MAP(ARRAY['a', 'c'], ARRAY[x, {n}]), coalesce(g, 'c'))",
         lambda x, g, n: {"a": x, "c": n}.get(g or "c"),
@@ -443,22 +355,13 @@ ARRAYS = [
     ),
     scalar("CAST(ROW(x, s) AS ROW(a bigint, b varchar)).a", lambda x: x),
     scalar("CAST(ROW(x, s) AS ROW(a bigint, b varchar))[2]", lambda s: s),
-]
+]  # fmt: skip
 DATES = [
     scalar("date_diff('day', d, CAST(ts AS date))", lambda d, ts: (ts.date() - d).days),
-    scalar(
-        "date_diff('week', d, DATE '2026-11-15')", lambda d: whole(DAY - d, dt.timedelta(days=7))
-    ),
+    scalar("date_diff('week', d, DATE '2026-11-15')", lambda d: whole(DAY - d, dt.timedelta(days=7))),
     scalar("date_diff('month', d, DATE '2026-11-15')", lambda d: complete_months(d, DAY)),
-    scalar(
-        "date_diff('hour', ts, TIMESTAMP '2026-11-15 00:00:00')",
-        lambda ts: whole(midnight(DAY) - ts, dt.timedelta(hours=1)),
-    ),
-    scalar(
-        "date_add('month', {n}, CAST(ts AS date))",
-        lambda ts, n: in_months(ts.date(), n),
-        n=st.integers(-14, 14),
-    ),
+    scalar("date_diff('hour', ts, TIMESTAMP '2026-11-15 00:00:00')", lambda ts: whole(midnight(DAY) - ts, dt.timedelta(hours=1))),
+    scalar("date_add('month', {n}, CAST(ts AS date))", lambda ts, n: in_months(ts.date(), n), n=st.integers(-14, 14)),
     scalar("d + INTERVAL '{n}' DAY", lambda d, n: d + dt.timedelta(days=n), n=SMALL),
     scalar("ts - INTERVAL '{n}' HOUR", lambda ts, n: ts - dt.timedelta(hours=n), n=SMALL),
     scalar("d - INTERVAL '{n}' MONTH", lambda d, n: in_months(d, -n), n=SMALL),
@@ -471,20 +374,14 @@ DATES = [
     scalar("year_of_week(ts)", lambda ts: ts.isocalendar()[0]),
     scalar("day_of_year(ts)", lambda ts: ts.timetuple().tm_yday),
     scalar("quarter(d)", lambda d: (d.month + 2) // 3),
-    scalar(
-        "last_day_of_month(ts)",
-        lambda ts: in_months(ts.date().replace(day=1), 1) - dt.timedelta(days=1),
-    ),
+    scalar("last_day_of_month(ts)", lambda ts: in_months(ts.date().replace(day=1), 1) - dt.timedelta(days=1)),
     scalar("EXTRACT(HOUR FROM ts) * 100 + minute(ts)", lambda ts: ts.hour * 100 + ts.minute),
     scalar("millisecond(ts)", lambda ts: ts.microsecond // 1000),
     scalar("date_format(ts, '%Y/%m/%d %H:%i:%s')", lambda ts: ts.strftime("%Y/%m/%d %H:%M:%S")),
     scalar("date_format(ts, '%x-W%v %W %j')", lambda ts: ts.strftime("%G-W%V %A %j")),
     scalar("format_datetime(ts, 'yyyy-MM-dd HH')", lambda ts: ts.strftime("%Y-%m-%d %H")),
     scalar("to_iso8601(d)", lambda d: d.isoformat()),
-    scalar(
-        "date_parse(date_format(ts, '%Y%m%d'), '%Y%m%d')",
-        lambda ts: midnight(ts.date()),
-    ),
+    scalar("date_parse(date_format(ts, '%Y%m%d'), '%Y%m%d')", lambda ts: midnight(ts.date())),
     scalar(
         "ts AT TIME ZONE '{zone}'",
         lambda ts, zone: moved(ts, zone),
@@ -500,15 +397,10 @@ DATES = [
         lambda ts, zone: moved(ts, zone).replace(hour=0, minute=0, second=0, microsecond=0),
         zone=st.just("Asia/Tokyo"),
     ),
-    scalar(
-        "hour(ts AT TIME ZONE 'America/New_York')", lambda ts: moved(ts, "America/New_York").hour
-    ),
+    scalar("hour(ts AT TIME ZONE 'America/New_York')", lambda ts: moved(ts, "America/New_York").hour),
     scalar("cardinality(sequence(d, d + INTERVAL '{n}' DAY))", lambda n: n + 1, n=SMALL),
-    scalar(
-        "day(CAST(ts AS timestamp) - CAST(d AS timestamp))",
-        lambda ts, d: whole(ts - midnight(d), dt.timedelta(days=1)),
-    ),
-]
+    scalar("day(CAST(ts AS timestamp) - CAST(d AS timestamp))", lambda ts, d: whole(ts - midnight(d), dt.timedelta(days=1))),
+]  # fmt: skip
 
 SCALARS = st.one_of(*TEXTS, *NUMBERS, *ARRAYS, *DATES)
 
@@ -566,46 +458,20 @@ AGGREGATES = st.one_of(
     aggregate("max(ts)", over("ts", max)),
     aggregate("count(DISTINCT s)", over("s", lambda values: len(set(values)), least=0)),
     aggregate("approx_distinct(y)", over("y", lambda values: len(set(values)), least=0)),
-    aggregate(
-        "approx_percentile(x, {p})",
-        over("x", at_percentile),
-        p=st.sampled_from(["0.0", "0.25", "0.5", "0.9", "1.0"]),
-    ),
+    aggregate("approx_percentile(x, {p})", over("x", at_percentile), p=st.sampled_from(["0.0", "0.25", "0.5", "0.9", "1.0"])),
     aggregate("count_if(x > {n})", lambda rows, n: sum(truths(rows, n)), n=SMALL),
-    aggregate(
-        "bool_and(x > {n})",
-        lambda rows, n: all(truths(rows, n)) if truths(rows, n) else None,
-        n=SMALL,
-    ),
-    aggregate(
-        "bool_or(x > {n})",
-        lambda rows, n: any(truths(rows, n)) if truths(rows, n) else None,
-        n=SMALL,
-    ),
+    aggregate("bool_and(x > {n})", lambda rows, n: all(truths(rows, n)) if truths(rows, n) else None, n=SMALL),
+    aggregate("bool_or(x > {n})", lambda rows, n: any(truths(rows, n)) if truths(rows, n) else None, n=SMALL),
     aggregate("stddev(x)", over("x", statistics.stdev, least=2)),
     aggregate("stddev_pop(x)", over("x", statistics.pstdev)),
-    aggregate(
-        "variance(x)",
-        over("x", lambda values: float(statistics.variance(map(Fraction, values))), least=2),
-    ),
-    aggregate(
-        "var_pop(x)", over("x", lambda values: float(statistics.pvariance(map(Fraction, values))))
-    ),
+    aggregate("variance(x)", over("x", lambda values: float(statistics.variance(map(Fraction, values))), least=2)),
+    aggregate("var_pop(x)", over("x", lambda values: float(statistics.pvariance(map(Fraction, values))))),
     aggregate("corr(x, y)", over_pairs(statistics.correlation)),
     aggregate("covar_samp(x, y)", over_pairs(statistics.covariance)),
-    aggregate(
-        "regr_slope(x, y)", over_pairs(lambda x, y: statistics.linear_regression(y, x).slope)
-    ),
-    aggregate(
-        "regr_intercept(x, y)",
-        over_pairs(lambda x, y: statistics.linear_regression(y, x).intercept),
-    ),
-    aggregate(
-        "array_agg(x ORDER BY id DESC)", lambda rows: [row.x for row in reversed(rows)] or None
-    ),
-    aggregate(
-        "array_agg(DISTINCT x ORDER BY x)", lambda rows: nulls_last({row.x for row in rows}) or None
-    ),
+    aggregate("regr_slope(x, y)", over_pairs(lambda x, y: statistics.linear_regression(y, x).slope)),
+    aggregate("regr_intercept(x, y)", over_pairs(lambda x, y: statistics.linear_regression(y, x).intercept)),
+    aggregate("array_agg(x ORDER BY id DESC)", lambda rows: [row.x for row in reversed(rows)] or None),
+    aggregate("array_agg(DISTINCT x ORDER BY x)", lambda rows: nulls_last({row.x for row in rows}) or None),
     aggregate(
         "array_agg(s ORDER BY x DESC, id)",
         lambda rows: (
@@ -617,39 +483,22 @@ AGGREGATES = st.one_of(
         "array_join(array_agg(s ORDER BY id), '|')",
         lambda rows: "|".join(row.s for row in rows if row.s is not None) if rows else None,
     ),
-    aggregate(
-        "listagg(s, '/') WITHIN GROUP (ORDER BY id DESC)",
-        over("s", lambda values: "/".join(reversed(values))),
-    ),
-    aggregate(
-        "element_at(map_agg(id, x), {n})",
-        lambda rows, n: {row.id: row.x for row in rows}.get(n),
-        n=SMALL,
-    ),
+    aggregate("listagg(s, '/') WITHIN GROUP (ORDER BY id DESC)", over("s", lambda values: "/".join(reversed(values)))),
+    aggregate("element_at(map_agg(id, x), {n})", lambda rows, n: {row.id: row.x for row in rows}.get(n), n=SMALL),
     aggregate("cardinality(map_agg(s, x))", over("s", lambda values: len(set(values)))),
-    aggregate(
-        "element_at(histogram(y), {n})",
-        over("y", lambda values, n: values.count(n) or None),
-        n=SMALL,
-    ),
+    aggregate("element_at(histogram(y), {n})", over("y", lambda values, n: values.count(n) or None), n=SMALL),
     aggregate(
         "array_sort(element_at(multimap_agg(coalesce(h, '-'), id), 'p'))",
         lambda rows: [row.id for row in rows if row.h == "p"] or None,
     ),
     aggregate("max_by(s, id)", lambda rows: rows[-1].s if rows else None),
-    aggregate(
-        "min_by(x, ROW(d, id))",
-        lambda rows: min(rows, key=lambda row: (row.d, row.id)).x if rows else None,
-    ),
+    aggregate("min_by(x, ROW(d, id))", lambda rows: min(rows, key=lambda row: (row.d, row.id)).x if rows else None),
     aggregate("max(x, 2)", over("x", lambda values: sorted(values, reverse=True)[:2])),
-    aggregate(
-        "sum(x) FILTER (WHERE y > 0)",
-        lambda rows: over("x", sum)([row for row in rows if (row.y or 0) > 0]),
-    ),
+    aggregate("sum(x) FILTER (WHERE y > 0)", lambda rows: over("x", sum)([row for row in rows if (row.y or 0) > 0])),
     aggregate("reduce_agg(x, BIGINT '0', (a, b) -> a + b, (a, b) -> a + b)", over("x", sum)),
     aggregate("bitwise_or_agg(x)", over("x", lambda values: functools.reduce(int.__or__, values))),
     aggregate("try(sum(x) / count_if(y > 1))", lambda rows: ratio(rows)),
-)
+)  # fmt: skip
 
 GROUPINGS = {
     "": [()],
@@ -727,11 +576,9 @@ OVER_ANY_FRAME = st.sampled_from(
         Piece("count(x)", over("x", len, least=0)),
         Piece("max(s)", over("s", max)),
         Piece("avg(y)", over("y", lambda values: sum(values) / len(values))),
-        Piece(
-            "count_if(y > 0)", over("y", lambda values: sum(value > 0 for value in values), least=0)
-        ),
+        Piece("count_if(y > 0)", over("y", lambda values: sum(value > 0 for value in values), least=0)),
     ]
-)
+)  # fmt: skip
 
 
 def valued(rows: Sequence[Row]) -> list[int]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -8,38 +7,12 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 
 from local_athena import LocalAws, PortInUseError
 from local_athena.__main__ import main
-
-SOURCE = Path(__file__).resolve().parents[1] / "src"
-
-
-def _serve(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "local_athena", "serve", *arguments],
-        cwd=SOURCE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-    )
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> None:
-    process = _serve("--port", "0")
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    endpoint = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
-    with urllib.request.urlopen(endpoint) as answer:
-        assert b"ListAllMyBucketsResult" in answer.read()
-    process.send_signal(stop)
-    rest, errors = process.communicate()
-    assert (process.returncode, rest, errors) == (0, "", "")
+from tests.account import SOURCE
 
 
 def test_what_only_stacks_need_is_not_imported_at_the_start() -> None:
@@ -125,8 +98,3 @@ def test_this_machines_programs_are_served_and_web_pages_refused(aws: LocalAws, 
     for host in ("127.0.0.1", "localhost", "plays.localhost", "[::1]"):
         assert ask(aws, path, Host=f"{host}:4566") == 200
     assert ask(aws, "/_local/athena/executions/none") == 404
-
-
-def test_containers_use_the_name_of_their_service() -> None:
-    with LocalAws.start(host="localhost") as aws:  # stands for 0.0.0.0: any other than the default
-        assert ask(aws, Host="local-aws:4566") == 200

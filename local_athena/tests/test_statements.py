@@ -12,7 +12,7 @@ import pytest
 
 from tests import judgement, statement_tables
 from tests.account import Account
-from tests.judgement import LEDGER, Verdict
+from tests.judgement import Verdict
 from tests.statement import Statement, load
 
 STATEMENTS = load()
@@ -42,5 +42,3 @@ def test_the_ledger_and_the_statements_agree() -> None:
     ids = [statement.id for statement in STATEMENTS]
     assert [id_ for id_, count in Counter(ids).items() if count > 1] == []
     assert set(KNOWN) - set(ids) == set()
-    head = [f"# {line}" for line in judgement.shares(STATEMENTS, KNOWN)]
-    assert LEDGER.read_text(encoding="utf-8").splitlines()[1 : 1 + len(head)] == head

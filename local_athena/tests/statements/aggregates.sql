@@ -1,6 +1,5 @@
 -- Aggregate functions: approximate ones, statistics, those that make arrays, maps and texts.
 -- source: functions/aggregate.html
--- common
 
 -- approx_distinct_of_few_values
 SELECT approx_distinct(x) FROM (VALUES 'a', 'b', 'a', 'c', NULL) AS t (x)
@@ -77,7 +76,6 @@ SELECT approx_percentile(x, 0e0), approx_percentile(x, 1e0) FROM UNNEST(sequence
 --> "1","100"
 
 -- approx_percentile_weighted
--- not common
 SELECT approx_percentile(x, w, 0.5e0) FROM (VALUES (1, 1), (2, 100), (3, 1)) AS t (x, w)
 --> "2"
 
@@ -116,17 +114,14 @@ SELECT round(corr(y, x), 6) FROM (VALUES (1, 1), (2, 3), (3, 2), (4, 4)) AS t (x
 --> "0.8"
 
 -- covariance
--- not common
 SELECT round(covar_pop(y, x), 6), round(covar_samp(y, x), 6) FROM (VALUES (1, 2), (2, 4), (3, 6)) AS t (x, y)
 --> "1.333333","2.0"
 
 -- linear_regression
--- not common
 SELECT round(regr_slope(y, x), 6), round(regr_intercept(y, x), 6) FROM (VALUES (1, 3), (2, 5), (3, 7)) AS t (x, y)
 --> "2.0","1.0"
 
 -- geometric_mean
--- not common
 SELECT round(geometric_mean(x), 6) FROM (VALUES 2, 8) AS t (x)
 --> "4.0"
 
@@ -228,27 +223,22 @@ SELECT map_agg(x, x) FROM (VALUES 1) AS t (x) WHERE x > 1
 -->
 
 -- histogram_looked_up
--- not common
 SELECT element_at(h, 'tea'), element_at(h, 'water') FROM (SELECT histogram(product) AS h FROM sales)
 --> "4",
 
 -- multimap_agg
--- not common
 SELECT array_sort(element_at(multimap_agg(k, v), 'a')) FROM (VALUES ('a', 2), ('b', 3), ('a', 1)) AS t (k, v)
 --> "[1, 2]"
 
 -- map_union
--- not common
 SELECT element_at(m, 'a'), element_at(m, 'b'), cardinality(m) FROM (SELECT map_union(x) AS m FROM (VALUES MAP(ARRAY['a'], ARRAY[1]), MAP(ARRAY['b'], ARRAY[2])) AS t (x))
 --> "1","2","2"
 
 -- largest_and_smallest_n
--- not common
 SELECT max(x, 2), min(x, 2) FROM (VALUES 3, 1, NULL, 5) AS t (x)
 --> "[5, 3]","[1, 3]"
 
 -- max_by_n
--- not common
 SELECT max_by(x, y, 2), min_by(x, y, 2) FROM (VALUES ('a', 1), ('b', 3), ('c', 2)) AS t (x, y)
 --> "[b, c]","[a, c]"
 
@@ -286,17 +276,14 @@ SELECT avg(price), sum(price), max(price), avg(quantity * price) FROM sales
 --> "5.62","56.20","10.00","13.75"
 
 -- arbitrary
--- not common
 SELECT arbitrary(x) FROM (VALUES NULL, 7, 7) AS t (x)
 --> "7"
 
 -- bitwise_aggregates
--- not common
 SELECT bitwise_and_agg(x), bitwise_or_agg(x) FROM (VALUES 12, 10, NULL) AS t (x)
 --> "8","14"
 
 -- reduce_agg
--- not common
 SELECT id, reduce_agg(value, 0, (a, b) -> a + b, (a, b) -> a + b) FROM (VALUES (1, 3), (1, 4), (2, 6)) AS t (id, value) GROUP BY id ORDER BY id
 --> "1","7"
 --> "2","6"

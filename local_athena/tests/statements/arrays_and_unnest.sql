@@ -1,6 +1,5 @@
 -- Arrays and UNNEST.
 -- source: functions/array.html
--- common
 
 -- subscript_from_one
 SELECT ARRAY[10, 20, 30][1], ARRAY['a', 'b'][2], ARRAY[ARRAY[1, 2], ARRAY[3]][1][2]
@@ -51,89 +50,72 @@ SELECT id, tags FROM sales WHERE id BETWEEN 3 AND 6 ORDER BY id
 --> "6","[sweet, null]"
 
 -- contains
--- not common
 SELECT contains(ARRAY[1, 2], 2), contains(ARRAY[1, 2], 3), contains(ARRAY[1, NULL], 3), contains(ARRAY[1, NULL], 1)
 --> "true","false",,"true"
 
 -- contains_in_a_condition
--- not common
 SELECT id FROM sales WHERE contains(tags, 'green') ORDER BY id
 --> "1"
 --> "5"
 --> "8"
 
 -- contains_of_another_type
--- not common
 SELECT contains(ARRAY[1, 2], 'a')
 --! FUNCTION_NOT_FOUND or TYPE_MISMATCH
 
 -- array_position
--- not common
 SELECT array_position(ARRAY['a', 'b', 'a'], 'a'), array_position(ARRAY['a'], 'z'), array_position(ARRAY[NULL, 2], 2)
 --> "1","0","2"
 
 -- array_distinct_keeps_the_first
--- not common
 SELECT array_distinct(ARRAY[3, 1, 3, 2, 1]), array_distinct(ARRAY['b', NULL, 'b', NULL])
 --> "[3, 1, 2]","[b, null]"
 
 -- array_sort_puts_null_last
--- not common
 SELECT array_sort(ARRAY[3, NULL, 1]), array_sort(ARRAY['b', 'B', 'a'])
 --> "[1, 3, null]","[B, a, b]"
 
 -- array_sort_by_a_comparison
--- not common
 SELECT array_sort(ARRAY[3, 2, 5, 1, 2], (x, y) -> IF(x < y, 1, IF(x = y, 0, -1)))
 --> "[5, 3, 2, 2, 1]"
 
 -- array_max_and_min
--- not common
 SELECT array_max(ARRAY[2, 7, 5]), array_min(ARRAY['b', 'a']), array_max(ARRAY[1, NULL]), array_min(CAST(ARRAY[] AS array(integer)))
 --> "7","a",,
 
 -- array_remove
--- not common
 SELECT array_remove(ARRAY[1, 2, 1, 3], 1), array_remove(ARRAY['a'], 'z')
 --> "[2, 3]","[a]"
 
 -- sets_of_arrays
--- not common
 SELECT array_sort(array_union(ARRAY[1, 2], ARRAY[2, 3])), array_sort(array_intersect(ARRAY[1, 2, 2], ARRAY[2, 2, 3])), array_sort(array_except(ARRAY[1, 2, 2, 4], ARRAY[2]))
 --> "[1, 2, 3]","[2]","[1, 4]"
 
 -- arrays_overlap
--- not common
 SELECT arrays_overlap(ARRAY[1, 2], ARRAY[2]), arrays_overlap(ARRAY[1], ARRAY[2]), arrays_overlap(ARRAY[1, NULL], ARRAY[2])
 --> "true","false",
 
 -- arrays_overlap_with_an_empty_one
--- not common
 SELECT arrays_overlap(empty, ARRAY[1, NULL]), arrays_overlap(ARRAY[1, NULL], empty) FROM (SELECT filter(ARRAY[1], x -> x > 1) AS empty)
 --> "false","false"
 
 -- concatenation
--- not common
 SELECT ARRAY[1] || ARRAY[2, 3], ARRAY[1] || 2, 0 || ARRAY[1], concat(ARRAY['a'], ARRAY['b'], ARRAY['c'])
 --> "[1, 2, 3]","[1, 2]","[0, 1]","[a, b, c]"
 
 -- concatenation_with_null
--- not common
 SELECT ARRAY[1] || CAST(NULL AS array(integer)), ARRAY[1] || CAST(NULL AS integer)
 --> ,"[1, null]"
 
 -- slice
--- not common
 SELECT slice(ARRAY[1, 2, 3, 4], 2, 2), slice(ARRAY[1, 2, 3, 4], -2, 2), slice(ARRAY[1, 2], 2, 9), slice(ARRAY[1, 2], 5, 1)
 --> "[2, 3]","[3, 4]","[2]","[]"
 
 -- slice_from_zero
--- not common
 SELECT slice(x, 0, 1) FROM (VALUES ARRAY[1]) AS t (x)
 --! INVALID_FUNCTION_ARGUMENT
 
 -- reverse_repeat_flatten
--- not common
 SELECT reverse(ARRAY[1, 2, 3]), repeat('x', 3), repeat(7, 0), flatten(ARRAY[ARRAY[1], ARRAY[], ARRAY[2, 3]])
 --> "[3, 2, 1]","[x, x, x]","[]","[1, 2, 3]"
 
@@ -178,12 +160,10 @@ SELECT cardinality(sequence(1, 10000))
 --> "10000"
 
 -- comparisons_of_arrays
--- not common
 SELECT ARRAY[1, 2] = ARRAY[1, 2], ARRAY[1] = ARRAY[1, 2], ARRAY[1, 2] < ARRAY[1, 3], ARRAY[1, 2] <> ARRAY[2, 1]
 --> "true","false","true","true"
 
 -- comparisons_of_arrays_with_null
--- not common
 SELECT ARRAY[1, NULL] = ARRAY[1, 2], ARRAY[1, NULL] = ARRAY[2, 2]
 --> ,"false"
 
@@ -193,42 +173,35 @@ SELECT ARRAY[1, 2.5e0], ARRAY[NULL, 1], ARRAY[1, BIGINT '2']
 
 -- cast_of_an_array
 -- source: functions/conversion.html
--- not common
 SELECT CAST(ARRAY[1, NULL, 3] AS array(varchar)), CAST(ARRAY['1', '2'] AS array(integer)), CAST(ARRAY[1] AS array(double))
 --> "[1, null, 3]","[1, 2]","[1.0]"
 
 -- cast_of_an_array_that_fails
 -- source: functions/conversion.html
--- not common
 SELECT CAST(x AS array(integer)) FROM (VALUES ARRAY['1', 'x']) AS t (x)
 --! INVALID_CAST_ARGUMENT
 
 -- group_by_an_array
--- not common
 SELECT tags, count(*) FROM sales WHERE cardinality(tags) = 1 GROUP BY tags ORDER BY tags
 --> "[gift]","1"
 --> "[green]","1"
 --> "[hot]","2"
 
 -- distinct_arrays
--- not common
 SELECT count(DISTINCT tags), count(tags) FROM sales
 --> "8","9"
 
 -- ngrams_and_combinations
--- not common
 SELECT cardinality(ngrams(ARRAY['a', 'b', 'c'], 2)), cardinality(combinations(ARRAY[1, 2, 3, 4], 2))
 --> "2","6"
 
 -- the_documented_examples_of_ngrams_and_combinations
 -- source: functions/array.html
--- not common
 SELECT ngrams(ARRAY['foo', 'bar', 'baz', 'foo'], 3), ngrams(ARRAY['foo', 'bar', 'baz', 'foo'], 5), combinations(ARRAY['foo', 'bar', 'baz'], 2), combinations(ARRAY[1, 2, 2], 2)
 --> "[[foo, bar, baz], [bar, baz, foo]]","[[foo, bar, baz, foo]]","[[foo, bar], [foo, baz], [bar, baz]]","[[1, 2], [1, 2], [2, 2]]"
 
 -- UNNEST.
 -- source: sql/select.html#unnest
--- common
 
 -- unnest_an_array
 SELECT x FROM UNNEST(ARRAY[3, 1, 2]) AS t (x) ORDER BY x

@@ -1,6 +1,5 @@
 -- try, try_cast, nullif, if, coalesce, CASE.
 -- source: functions/conditional.html
--- common
 
 -- try_of_a_division_by_zero
 SELECT try(1 / 0), try(6 / 2), coalesce(try(5 / 0), -1)
@@ -158,43 +157,36 @@ SELECT CASE WHEN true THEN 1 ELSE 'a' END
 
 -- greatest_and_least
 -- source: functions/comparison.html
--- not common
 SELECT greatest(1, 5, 3), least('b', 'a'), greatest(DATE '2026-11-15', DATE '2026-11-01'), least(2, NULL)
 --> "5","a","2026-11-15",
 
 -- is_distinct_from
 -- source: functions/comparison.html
--- not common
 SELECT NULL IS DISTINCT FROM NULL, 1 IS DISTINCT FROM NULL, 1 IS NOT DISTINCT FROM 1, count_if(country IS DISTINCT FROM 'JP') FROM sales
 --> "false","true","true","6"
 
 -- between_with_null
 -- source: functions/comparison.html
--- not common
 SELECT NULL BETWEEN 2 AND 4, 2 BETWEEN NULL AND 6, 2 BETWEEN 3 AND NULL, 8 BETWEEN NULL AND 6, 3 NOT BETWEEN 2 AND 6
 --> ,,"false","false","false"
 
 -- in_with_null
 -- source: functions/comparison.html
--- not common
 SELECT 1 IN (1, NULL), 2 IN (1, NULL), 2 NOT IN (1, NULL), NULL IN (1)
 --> "true",,,
 
 -- quantified_comparisons
 -- source: functions/comparison.html
--- not common
 SELECT 'hello' = ANY (VALUES 'hello', 'world'), 21 < ALL (VALUES 19, 20, 21), 42 >= SOME (SELECT 41 UNION ALL SELECT 42 UNION ALL SELECT 43)
 --> "true","false","true"
 
 -- logic_with_null
 -- source: functions/logical.html
--- not common
 SELECT NULL AND false, NULL AND true, NULL OR true, NULL OR false, NOT CAST(NULL AS boolean)
 --> "false",,"true",,
 
 -- not_in_a_subquery_with_null
 -- source: functions/comparison.html
--- not common
 SELECT count(*) FROM sales WHERE product NOT IN (SELECT country FROM sales)
 --> "0"
 

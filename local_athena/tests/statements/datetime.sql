@@ -1,6 +1,5 @@
 -- Dates and times without a zone.
 -- source: functions/datetime.html
--- common
 
 -- operators_of_dates
 SELECT DATE '2012-08-08' + INTERVAL '2' DAY, DATE '2012-08-08' - INTERVAL '2' DAY, DATE '2026-01-31' + INTERVAL '1' MONTH, DATE '2024-02-29' - INTERVAL '1' YEAR
@@ -11,29 +10,24 @@ SELECT TIMESTAMP '2012-08-08 01:00' + INTERVAL '29' HOUR, TIMESTAMP '2012-10-31 
 --> "2012-08-09 06:00:00.000","2012-11-30 01:00:00.000","2012-09-30 01:00:00.000"
 
 -- operators_of_intervals
--- not common
 SELECT INTERVAL '2' DAY + INTERVAL '3' HOUR, INTERVAL '3' YEAR + INTERVAL '5' MONTH, INTERVAL '2' DAY - INTERVAL '3' HOUR, INTERVAL '3' YEAR - INTERVAL '5' MONTH
 --> "2 03:00:00.000","3-5","1 21:00:00.000","2-7"
 
 -- intervals_times_numbers
--- not common
 SELECT INTERVAL '1' DAY * 3, 2 * INTERVAL '90' MINUTE, DATE '2026-11-15' + INTERVAL '1' DAY * 7, -INTERVAL '1' DAY
 --> "3 00:00:00.000","0 03:00:00.000","2026-11-22","-1 00:00:00.000"
 
 -- a_column_of_days_added
--- not common
 SELECT id, sold_on + quantity * INTERVAL '1' DAY AS due FROM sales WHERE id IN (1, 8, 9) ORDER BY id
 --> "1","2026-11-03"
 --> "8",
 --> "9","2026-11-17"
 
 -- differences_are_intervals
--- not common
 SELECT DATE '2026-11-15' - DATE '2026-11-01', TIMESTAMP '2026-11-15 12:00:00.000' - TIMESTAMP '2026-11-14 13:30:00.000'
 --> "14 00:00:00.000","0 22:30:00.000"
 
 -- intervals_compared
--- not common
 SELECT INTERVAL '90' MINUTE > INTERVAL '1' HOUR, INTERVAL '24' HOUR = INTERVAL '1' DAY, INTERVAL '1' YEAR = INTERVAL '12' MONTH
 --> "true","true","true"
 
@@ -158,12 +152,10 @@ SELECT to_iso8601(TIMESTAMP '2026-11-15 01:02:03.000 UTC'), to_iso8601(TIMESTAMP
 --> "2026-11-15T01:02:03.000Z","2026-11-15T01:02:03.000+09:00"
 
 -- from_iso8601_date
--- not common
 SELECT from_iso8601_date('2020-05-11'), from_iso8601_date('2020-W10'), from_iso8601_date('2020-123'), from_iso8601_date('2026-W46-7')
 --> "2020-05-11","2020-03-02","2020-05-02","2026-11-15"
 
 -- from_iso8601_date_of_something_else
--- not common
 SELECT from_iso8601_date('15.11.2026')
 --! INVALID_FUNCTION_ARGUMENT
 
@@ -197,7 +189,6 @@ SELECT year(date_parse('70', '%y')), year(date_parse('69', '%y')), year(date_par
 --> "1970","2069","2026"
 
 -- date_parse_of_week_and_year
--- not common
 SELECT date_parse('1998 53', '%x %v')
 --> "1998-12-28 00:00:00.000"
 
@@ -308,17 +299,14 @@ SELECT id FROM sales WHERE sold_at BETWEEN TIMESTAMP '2026-11-14 20:00:00.000' A
 --> "10"
 
 -- human_readable_seconds
--- not common
 SELECT human_readable_seconds(96), human_readable_seconds(3762), human_readable_seconds(56363463)
 --> "1 minute, 36 seconds","1 hour, 2 minutes, 42 seconds","93 weeks, 1 day, 8 hours, 31 minutes, 3 seconds"
 
 -- parse_duration
--- not common
 SELECT parse_duration('3.81 d'), parse_duration('5m'), to_milliseconds(parse_duration('1.5h'))
 --> "3 19:26:24.000","0 00:05:00.000","5400000"
 
 -- times_of_day
--- not common
 SELECT TIME '01:00:00.000' + INTERVAL '3' HOUR, TIME '01:00:00.000' - INTERVAL '3' HOUR, CAST(TIMESTAMP '2026-11-15 13:04:05.678' AS time)
 --> "04:00:00.000","22:00:00.000","13:04:05.678"
 

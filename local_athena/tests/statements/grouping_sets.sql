@@ -1,6 +1,5 @@
 -- Subtotals: ROLLUP, CUBE, GROUPING SETS.
 -- source: sql/select.html#complex-grouping-operations
--- common
 
 -- rollup_with_a_name_for_the_total
 SELECT coalesce(country, 'all') AS country, count(*) AS sales, sum(quantity * price) AS amount FROM sales WHERE country IS NOT NULL GROUP BY ROLLUP (country) ORDER BY sales, country
@@ -84,13 +83,11 @@ SELECT product, sum(quantity) FROM sales GROUP BY GROUPING SETS ((product), ()) 
 --> ,"23"
 
 -- grouping_sets_named_twice_give_rows_twice
--- not common
 SELECT product, count(*) FROM sales WHERE product = 'tea' GROUP BY GROUPING SETS ((product), (product))
 --> "tea","4"
 --> "tea","4"
 
 -- grouping_sets_distinct
--- not common
 SELECT product, count(*) FROM sales WHERE product = 'tea' GROUP BY DISTINCT GROUPING SETS ((product), (product))
 --> "tea","4"
 

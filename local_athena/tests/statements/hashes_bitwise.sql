@@ -1,6 +1,5 @@
 -- Hashes, encodings of bytes, bits.
 -- source: functions/binary.html
--- common
 
 -- md5
 SELECT md5(to_utf8('abc')), to_hex(md5(to_utf8(''))), lower(to_hex(md5(to_utf8('é'))))
@@ -63,38 +62,31 @@ SELECT from_base64('!')
 --! INVALID_FUNCTION_ARGUMENT
 
 -- base32
--- not common
 SELECT to_base32(to_utf8('hello')), from_utf8(from_base32('NBSWY3DP'))
 --> "NBSWY3DP","hello"
 
 -- utf8
--- not common
 SELECT to_utf8('aé'), from_utf8(X'61c3a9'), length(to_utf8('é')), from_utf8(X'61ff', '?'), from_utf8(X'61ff', '')
 --> "61 c3 a9","aé","2","a?","a"
 
 -- bytes_of_integers
--- not common
 SELECT to_big_endian_32(258), from_big_endian_32(X'00000102'), to_big_endian_64(-1), from_big_endian_64(X'00000000000000ff')
 --> "00 00 01 02","258","ff ff ff ff ff ff ff ff","255"
 
 -- bytes_joined_and_cut
--- not common
 SELECT X'01' || X'0203', length(X'010203'), substr(X'010203', 2), reverse(X'0102'), concat(X'01', X'02', X'03')
 --> "01 02 03","3","02 03","02 01","01 02 03"
 
 -- comparison_of_bytes
--- not common
 SELECT X'01' = X'01', X'01' < X'02', X'00' < X'0000', X'ff' > X'7f'
 --> "true","true","true","true"
 
 -- bytes_as_integers_of_a_hash
--- not common
 SELECT from_big_endian_64(xxhash64(to_utf8('a'))) = from_big_endian_64(xxhash64(to_utf8('a'))), mod(abs(from_big_endian_64(xxhash64(to_utf8('a')))), 10) BETWEEN 0 AND 9
 --> "true","true"
 
 -- Bits.
 -- source: functions/bitwise.html
--- common
 
 -- bitwise_and_or_xor_not
 SELECT bitwise_and(19, 25), bitwise_or(19, 25), bitwise_xor(19, 25), bitwise_not(-12), bitwise_not(19)
@@ -141,6 +133,5 @@ SELECT 5 & 3
 
 -- from_and_to_base
 -- source: functions/math.html
--- not common
 SELECT from_base('ff', 16), from_base('-101', 2), to_base(255, 16), to_base(-5, 2)
 --> "255","-5","ff","-101"

@@ -1,6 +1,5 @@
 -- A third list, written as the first two were: what it found, of 790 statements.
 -- source: sql/select.html
--- common
 
 -- values_of_rows
 -- source: sql/values.html
@@ -23,7 +22,6 @@ SELECT r, r.b FROM (VALUES ROW(CAST(ROW(1, 'x') AS ROW(a integer, b varchar)))) 
 
 -- values_of_rows_with_names
 -- source: sql/values.html
--- not common
 SELECT * FROM (VALUES CAST(ROW(1, 'x') AS ROW(a integer, b varchar)), CAST(ROW(2, 'y') AS ROW(a integer, b varchar))) ORDER BY a
 --# "a","b"
 --> "1","x"
@@ -61,7 +59,6 @@ SELECT regexp_extract(x, '(?s)a(.*)c', 1) = chr(10) || 'b', regexp_like(x, 'a.b'
 
 -- zip_of_three
 -- source: functions/array.html#zip
--- not common
 SELECT zip(ARRAY[1, 2], ARRAY['a'], ARRAY[true, false]), zip(ARRAY[1], ARRAY[2], CAST(NULL AS array(integer)))
 --> "[{field0=1, field1=a, field2=true}, {field0=2, field1=null, field2=false}]",
 

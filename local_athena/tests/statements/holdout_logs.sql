@@ -1,7 +1,6 @@
 -- Queries over the tables that AWS documents for its logs: load balancers, CloudFront, VPC, CloudTrail, S3, costs.
 -- The columns are those of the documented tables; a few rows stand for the files.
 -- source: https://docs.aws.amazon.com/athena/latest/ug/querying-aws-service-logs.html
--- common
 
 -- alb_requests_by_verb_and_client
 WITH alb_access_logs (time, client_ip, request_verb) AS (

@@ -1,6 +1,5 @@
 -- A second list, written after the first was run once and before anything was mended: longer queries and rarer forms.
 -- source: sql/select.html
--- common
 
 -- errors_by_hour_in_a_zone
 WITH logs (time, code) AS (VALUES ('2026-11-09T15:30:00.000000Z', 500), ('2026-11-09T14:59:59.999999Z', 200), ('2026-11-09T16:00:00Z', 200))
@@ -277,7 +276,6 @@ SELECT dt, date_format(date_parse(dt, '%Y-%m-%d') + INTERVAL '9' HOUR, '%d.%m.%Y
 
 -- time_literals
 -- source: functions/datetime.html
--- not common
 SELECT CAST(TIMESTAMP '2026-11-15 10:11:12.345' AS time) > TIME '10:00:00', hour(TIME '10:11:12'), date_diff('minute', TIME '10:00:00', TIME '11:30:00')
 --> "true","10","90"
 
@@ -328,7 +326,6 @@ SELECT json_format(CAST(map_agg(product, n) AS json)) AS j FROM (SELECT product,
 
 -- json_with_functions_of_the_standard
 -- source: functions/json.html
--- not common
 SELECT json_value('{"a":{"b":"x"}}', 'lax $.a.b'), json_exists('{"a":1}', 'lax $.a'), json_query('{"a":[1,2]}', 'lax $.a'), json_value('{"a":7}', 'lax $.a' RETURNING bigint)
 --> "x","true","[1,2]","7"
 
@@ -343,7 +340,6 @@ SELECT to_hex(sha256(to_utf8(lower(trim(' A@B.c '))))) = to_hex(sha256(to_utf8('
 
 -- bytes_print_as_hexadecimal
 -- source: language/types.html
--- not common
 SELECT to_utf8('ab'), X'0A0B', from_hex('FF')
 --> "61 62","0a 0b","ff"
 
@@ -453,12 +449,10 @@ SELECT length(CAST(uuid() AS varchar)), rand() < 1, random(10) BETWEEN 0 AND 9
 --> "36","true","true"
 
 -- char_is_padded
--- not common
 SELECT CAST('a' AS char(3)) = 'a', length(CAST('a' AS char(3))), CAST('abc' AS char(2)) || '|'
 --> "true","3","ab|"
 
 -- reals_have_seven_digits
--- not common
 SELECT CAST(1.5e0 AS real), CAST(0.1e0 AS real), REAL '3.14', CAST(16777216 AS real)
 --> "1.5","0.1","3.14","1.6777216E7"
 

@@ -1,6 +1,5 @@
 -- Joins, subqueries, set operations, windows, ordering, names.
 -- source: sql/select.html
--- common
 
 -- exists_and_not_exists
 SELECT count_if(EXISTS (SELECT 1 FROM visits v WHERE v.user_id = t.u)) AS seen, count_if(NOT EXISTS (SELECT 1 FROM visits v WHERE v.user_id = t.u)) AS unseen
@@ -152,7 +151,6 @@ SELECT id FROM sales ORDER BY id DESC OFFSET 2 ROWS FETCH NEXT 2 ROWS ONLY
 --> "7"
 
 -- fetch_first_with_ties
--- not common
 SELECT id FROM (SELECT id FROM sales ORDER BY price DESC FETCH FIRST 1 ROW WITH TIES) ORDER BY id
 --> "6"
 --> "10"
@@ -246,7 +244,6 @@ SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN 2 PRECEDING AND 1 FOLLOWING) A
 --> "8","1"
 
 -- groups_of_a_window
--- not common
 SELECT x, sum(x) OVER (ORDER BY x GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW) AS s FROM (VALUES 1, 2, 2, 5) AS t (x) ORDER BY x
 --> "1","1"
 --> "2","5"

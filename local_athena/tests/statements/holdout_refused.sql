@@ -1,6 +1,5 @@
 -- What people write from habit with other engines, or by mistake, and Athena refuses.
 -- source: https://github.com/trinodb/trino (TestAnalyzer.java and the tests of the functions)
--- common
 
 -- an_alias_in_where
 SELECT price * quantity AS amount FROM sales WHERE amount > 10

@@ -1,6 +1,5 @@
 -- Shapes of weekly reports: rankings, cohorts, funnels, sessions, moving figures, pivots, calendars.
 -- source: sql/select.html
--- common
 
 -- top_product_of_each_country
 SELECT country, product, amount FROM (

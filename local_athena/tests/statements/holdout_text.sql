@@ -1,6 +1,5 @@
 -- Texts, regular expressions, URLs, JSON and hashes.
 -- source: functions/string.html
--- common
 
 -- cleaning_of_names
 SELECT trim(lower('  Green TEA ')), regexp_replace(trim('  a   b  '), '\s+', ' '), replace('a-b-c', '-'), upper(substr('kyoto', 1, 1)) || substr('kyoto', 2)
@@ -79,7 +78,6 @@ SELECT levenshtein_distance('kitten', 'sitting'), hamming_distance('abc', 'abd')
 --> "3","1","R163"
 
 -- not_common_string_functions
--- not common
 SELECT luhn_check('79927398713'), word_stem('running'), normalize('é', NFC) = 'é', from_utf8(to_utf8('tea'))
 --> "true","run","true","tea"
 
@@ -186,13 +184,11 @@ SELECT regexp_replace('/a?b=c', '\?.*$', ''), regexp_replace('/a/b/', '^/|/$', '
 
 -- rows_without_names_as_json
 -- source: functions/json.html
--- not common
 SELECT json_format(CAST(ROW(1, 'a') AS json)), json_format(CAST(CAST(ROW(1, 'a') AS row(x integer, y varchar)) AS json))
 --> "{"""":1,"""":""a""}","{""x"":1,""y"":""a""}"
 
 -- the_end_of_a_text_in_one_of_two_patterns
 -- source: functions/regexp.html
--- not common
 SELECT regexp_extract('a x', 'a|b$'), regexp_extract('xb', 'a|b$')
 --> "a","b"
 

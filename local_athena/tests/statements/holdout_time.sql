@@ -1,6 +1,5 @@
 -- Dates, times, zones, weeks and intervals as reports use them.
 -- source: functions/datetime.html
--- common
 
 -- iso_weeks_at_the_turn_of_years
 SELECT d, week(d) AS w, year_of_week(d) AS y, week_of_year(d), yow(d), day_of_week(d), dow(d)
@@ -198,7 +197,6 @@ SELECT human_readable_seconds(3661), human_readable_seconds(96)
 
 -- months_between_the_ends_of_months
 -- source: https://github.com/JodaOrg/joda-time (BasicMonthOfYearDateTimeField), which Trino uses
--- not common
 SELECT date_diff('month', DATE '2026-01-31', DATE '2026-02-28'), date_diff('month', DATE '2026-02-28', DATE '2026-03-31'), date_diff('month', DATE '2026-02-28', DATE '2026-03-27')
 --> "1","1","0"
 

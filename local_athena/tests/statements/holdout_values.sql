@@ -1,6 +1,5 @@
 -- Numbers, decimals, casts, NULL, conditions, aggregates, arrays, maps and rows.
 -- source: functions/math.html
--- common
 
 -- integers_divide_without_a_rest
 SELECT 7 / 2, -7 / 2, 7 % 3, -7 % 3, mod(-7, 3), 7 / 2.0, CAST(7 AS double) / 2, 5 / 2 * 2.0
@@ -142,7 +141,6 @@ SELECT array_agg(country ORDER BY id) FILTER (WHERE country IS NOT NULL), array_
 
 -- checksums_and_bits
 -- source: functions/aggregate.html
--- not common
 SELECT bitwise_or_agg(x), bitwise_and_agg(x), count(DISTINCT checksum_of) FROM (VALUES (5, 1), (4, 1)) AS t (x, checksum_of)
 --> "5","4","1"
 

@@ -1,6 +1,5 @@
 -- JSON.
 -- source: functions/json.html
--- common
 
 -- extract_scalar
 SELECT json_extract_scalar('{"a": "x", "b": {"c": 5}}', '$.a'), json_extract_scalar('{"a": "x", "b": {"c": 5}}', '$.b.c')
@@ -71,27 +70,22 @@ SELECT CAST(json_extract('{"a": [1, 2, 3]}', '$.a') AS array(integer)), CAST(jso
 --> "[1, 2, 3]","7"
 
 -- array_length
--- not common
 SELECT json_array_length('[1, 2, 3]'), json_array_length('[]'), json_array_length('{"a": 1}'), json_array_length('bad')
 --> "3","0",,
 
 -- array_contains
--- not common
 SELECT json_array_contains('[1, 2, 3]', 2), json_array_contains('["a", "b"]', 'z'), json_array_contains('[true]', true)
 --> "true","false","true"
 
 -- array_get
--- not common
 SELECT json_array_get('["a", [3, 9], "c"]', 1), json_array_get('[5, 6]', -1), json_array_get('[]', 0)
 --> "[3,9]","6",
 
 -- json_size
--- not common
 SELECT json_size('{"x": {"a": 1, "b": 2}}', '$.x'), json_size('{"x": [1, 2, 3]}', '$.x'), json_size('{"x": {"a": 1}}', '$.x.a'), json_size('{"x": 1}', '$.y')
 --> "2","3","0",
 
 -- is_json_scalar
--- not common
 SELECT is_json_scalar('1'), is_json_scalar('"x"'), is_json_scalar('[1]'), is_json_scalar('null')
 --> "true","true","false","true"
 
@@ -168,7 +162,6 @@ SELECT CAST(JSON '{"v1":123,"v2":"abc","v3":true}' AS ROW(v1 bigint, v2 varchar,
 --> "{v1=123, v2=abc, v3=true}","{a=1, b=x}"
 
 -- cast_from_json_to_a_row_with_a_missing_field
--- not common
 SELECT CAST(JSON '{"a":1}' AS ROW(a integer, b varchar))
 --> "{a=1, b=null}"
 
@@ -205,7 +198,6 @@ SELECT try(json_parse('bad')), try(CAST(json_extract('{"a": "x"}', '$.a') AS int
 --> ,,"1"
 
 -- json_equality
--- not common
 SELECT JSON '1' = JSON '1', json_parse('[1, 2]') = JSON '[1,2]', json_parse('"a"') = JSON '"b"'
 --> "true","true","false"
 
@@ -236,24 +228,20 @@ SELECT json_object('key1' VALUE 1, 'key2' VALUE true), json_array(true, 'text', 
 
 -- paths_of_the_standard_in_lax_mode
 -- source: functions/json.html
--- not common
 SELECT json_value('{"a": {"b": "x"}}', 'lax $.a.b'), json_value('{"a": 7}', 'lax $."a"'), json_value('{"a": [1, 2]}', 'lax $.a'), json_value('{"a": true}', 'lax $.b'), json_value('not json', 'lax $.a')
 --> "x","7",,,
 
 -- paths_go_into_the_elements_of_arrays
 -- source: functions/json.html
--- not common
 SELECT json_exists('[{"a": 1}, {"b": 2}]', 'lax $.b'), json_exists('{"a": 1}', 'lax $[0].a'), json_exists('{"a": 1}', 'lax $.a.b'), json_exists('{', 'lax $'), json_exists(NULL, 'lax $.a')
 --> "true","true","false","false",
 
 -- json_query_of_escapes
 -- source: functions/json.html
--- not common
 SELECT json_query('{"a": ["\\u00ab", "\u001f"]}', 'lax $.a')
 --> "[""\\u00ab"",""\u001F""]"
 
 -- json_query_of_arrays_and_objects
 -- source: functions/json.html
--- not common
 SELECT json_query('{"a": [1, {"b": "é"}]}', 'lax $.a'), json_query('{"a": 1}', 'lax $.b')
 --> "[1,{""b"":""é""}]",

@@ -1,6 +1,5 @@
 -- Functions that take a lambda.
 -- source: functions/lambda.html
--- common
 
 -- transform
 SELECT transform(ARRAY[5, 6], x -> x + 1), transform(ARRAY['x', 'abc'], x -> x || '0'), transform(ARRAY[], x -> 1)
@@ -58,7 +57,6 @@ SELECT reduce(ARRAY['a', 'b', 'c'], CAST('' AS varchar), (s, x) -> s || x, s -> 
 --> "ABC"
 
 -- reduce_to_an_average
--- not common
 SELECT reduce(ARRAY[5, 6, 10, 20], CAST(ROW(0.0, 0) AS ROW(sum double, count integer)), (s, x) -> CAST(ROW(x + s.sum, s.count + 1) AS ROW(sum double, count integer)), s -> if(s.count = 0, NULL, s.sum / s.count))
 --> "10.25"
 
@@ -67,12 +65,10 @@ SELECT any_match(ARRAY[1, 2], x -> x > 1), any_match(ARRAY[1], x -> x > 1), any_
 --> "true","false","false",,"true"
 
 -- all_match
--- not common
 SELECT all_match(ARRAY[2, 3], x -> x > 1), all_match(ARRAY[1, 2], x -> x > 1), all_match(CAST(ARRAY[] AS array(integer)), x -> false), all_match(ARRAY[2, NULL], x -> x > 1), all_match(ARRAY[1, NULL], x -> x > 1)
 --> "true","false","true",,"false"
 
 -- none_match
--- not common
 SELECT none_match(ARRAY[1], x -> x > 1), none_match(ARRAY[2], x -> x > 1), none_match(ARRAY[1, NULL], x -> x > 1)
 --> "true","false",
 
@@ -93,44 +89,36 @@ SELECT zip_with(ARRAY['a'], ARRAY['d', NULL, 'f'], (x, y) -> coalesce(x, y)), zi
 --> "[a, null, f]","[11, null]"
 
 -- map_filter
--- not common
 SELECT map_filter(MAP(ARRAY[10, 20, 30], ARRAY['a', NULL, 'c']), (k, v) -> v IS NOT NULL), map_filter(MAP(ARRAY['k1', 'k2', 'k3'], ARRAY[20, 3, 15]), (k, v) -> v > 10)
 --> "{10=a, 30=c}","{k1=20, k3=15}"
 
 -- transform_values
--- not common
 SELECT transform_values(MAP(ARRAY[1, 2, 3], ARRAY[10, 20, 30]), (k, v) -> v + k), transform_values(MAP(ARRAY['a', 'b'], ARRAY[1, 2]), (k, v) -> k || CAST(v AS varchar))
 --> "{1=11, 2=22, 3=33}","{a=a1, b=b2}"
 
 -- transform_keys
--- not common
 SELECT transform_keys(MAP(ARRAY[1, 2], ARRAY['a', 'b']), (k, v) -> k + 1), transform_keys(MAP(ARRAY['a', 'b'], ARRAY[1, 2]), (k, v) -> upper(k))
 --> "{2=a, 3=b}","{A=1, B=2}"
 
 -- transform_keys_to_one_key
--- not common
 SELECT transform_keys(MAP(ARRAY['a', 'b'], ARRAY[1, 2]), (k, v) -> 'x')
 --! INVALID_FUNCTION_ARGUMENT
 
 -- map_zip_with
--- not common
 SELECT map_zip_with(MAP(ARRAY[1, 2], ARRAY['a', 'b']), MAP(ARRAY[1, 2], ARRAY['d', 'e']), (k, v1, v2) -> concat(v1, v2))
 --> "{1=ad, 2=be}"
 
 -- map_zip_with_keys_of_one_map
--- not common
 SELECT element_at(m, 'k1'), element_at(m, 'k2'), element_at(m, 'k3') FROM (SELECT map_zip_with(MAP(ARRAY['k1', 'k2'], ARRAY[1, 2]), MAP(ARRAY['k2', 'k3'], ARRAY[4, 9]), (k, v1, v2) -> coalesce(v1, 0) - coalesce(v2, 0)) AS m)
 --> "1","-2","-9"
 
 -- array_sort_by_length
 -- source: functions/array.html
--- not common
 SELECT array_sort(ARRAY['a', 'abcd', 'abc'], (x, y) -> if(length(x) < length(y), -1, if(length(x) = length(y), 0, 1)))
 --> "[a, abc, abcd]"
 
 -- array_sort_with_null_first
 -- source: functions/array.html
--- not common
 SELECT array_sort(ARRAY[3, NULL, 1], (x, y) -> CASE WHEN x IS NULL THEN -1 WHEN y IS NULL THEN 1 WHEN x < y THEN 1 WHEN x = y THEN 0 ELSE -1 END)
 --> "[null, 3, 1]"
 

@@ -1,6 +1,5 @@
 -- Maps.
 -- source: functions/map.html
--- common
 
 -- subscript_of_a_map
 SELECT MAP(ARRAY['a', 'b'], ARRAY[1, 2])['b'], MAP(ARRAY[1, 2], ARRAY['x', 'y'])[1]
@@ -60,34 +59,28 @@ SELECT id, map_keys(attributes) FROM sales WHERE id IN (3, 4, 9) ORDER BY id
 --> "9","[gift]"
 
 -- map_concat_takes_the_last
--- not common
 SELECT element_at(m, 'a'), element_at(m, 'b'), cardinality(m) FROM (SELECT map_concat(MAP(ARRAY['a'], ARRAY[1]), MAP(ARRAY['a', 'b'], ARRAY[2, 3])) AS m)
 --> "2","3","2"
 
 -- map_from_entries
--- not common
 SELECT map_from_entries(ARRAY[(1, 'x'), (2, 'y')])
 --> "{1=x, 2=y}"
 
 -- map_entries_unnested
--- not common
 SELECT k, v FROM UNNEST(map_entries(MAP(ARRAY['a', 'b'], ARRAY[1, 2]))) AS t (k, v) ORDER BY k
 --> "a","1"
 --> "b","2"
 
 -- multimap_from_entries
--- not common
 SELECT element_at(multimap_from_entries(ARRAY[(1, 'x'), (2, 'y'), (1, 'z')]), 1)
 --> "[x, z]"
 
 -- equality_of_maps
--- not common
 SELECT MAP(ARRAY['a', 'b'], ARRAY[1, 2]) = MAP(ARRAY['b', 'a'], ARRAY[2, 1]), MAP(ARRAY['a'], ARRAY[1]) = MAP(ARRAY['a'], ARRAY[2])
 --> "true","false"
 
 -- cast_of_a_map
 -- source: functions/conversion.html
--- not common
 SELECT CAST(MAP(ARRAY['a'], ARRAY[1]) AS map(varchar, varchar)), CAST(MAP(ARRAY['1'], ARRAY['2']) AS map(integer, double))
 --> "{a=1}","{1=2.0}"
 
@@ -104,38 +97,32 @@ SELECT MAP(ARRAY['a', 'b'], ARRAY[1])
 --! INVALID_FUNCTION_ARGUMENT
 
 -- order_by_a_map
--- not common
 SELECT attributes FROM sales ORDER BY attributes
 --! TYPE_MISMATCH
 
 -- split_to_map
 -- source: functions/string.html
--- not common
 SELECT split_to_map('a=1;b=2', ';', '=')['b'], cardinality(split_to_map('', ',', '=')), split_to_map('k:v', ',', ':')
 --> "2","0","{k=v}"
 
 -- split_to_map_with_a_key_twice
 -- source: functions/string.html
--- not common
 SELECT split_to_map('a=1,a=2', ',', '=')
 --! INVALID_FUNCTION_ARGUMENT
 
 -- split_to_multimap
 -- source: functions/string.html
--- not common
 SELECT element_at(split_to_multimap('a=1,b=2,a=3', ',', '='), 'a')
 --> "[1, 3]"
 
 -- Rows and struct columns.
 -- source: language/types.html#row
--- common
 
 -- field_of_a_row
 SELECT CAST(ROW(1, 'a') AS ROW(x integer, y varchar)).x, CAST(ROW(1, 'a') AS ROW(x integer, y varchar)).y
 --> "1","a"
 
 -- field_of_a_row_by_position
--- not common
 SELECT ROW(1, 'a')[1], ROW(1, 'a')[2]
 --> "1","a"
 
@@ -199,7 +186,6 @@ SELECT customer.* FROM sales WHERE id = 1
 
 -- everything_of_a_row_with_names
 -- source: sql/select.html#select-clause
--- not common
 SELECT (CAST(ROW(1, true) AS ROW(field1 bigint, field2 boolean))).* AS (a, b)
 --# "a","b"
 --> "1","true"
@@ -209,33 +195,27 @@ SELECT count_if(customer IS NULL), count_if(customer.address IS NULL), count(cus
 --> "1","2","9","9"
 
 -- equality_of_rows
--- not common
 SELECT ROW(1, 'a') = ROW(1, 'a'), ROW(1, 'a') <> ROW(1, 'b'), (1, 2) = (1, 3)
 --> "true","true","false"
 
 -- equality_of_rows_with_null
--- not common
 SELECT ROW(1, NULL) = ROW(1, 2), ROW(1, NULL) = ROW(2, 2), ROW(1, 2) IS NULL
 --> ,"false","false"
 
 -- order_of_rows
--- not common
 SELECT (1, 2) < (1, 3), (2, 1) < (1, 3), (1, 'b') >= (1, 'a')
 --> "true","false","true"
 
 -- rows_in_a_list
--- not common
 SELECT id FROM sales WHERE (country, product) IN (('JP', 'coffee'), ('US', 'cake')) ORDER BY id
 --> "2"
 --> "10"
 
 -- rows_in_a_subquery
--- not common
 SELECT count(*) FROM sales WHERE (country, product) IN (SELECT country, product FROM sales WHERE id = 1)
 --> "2"
 
 -- distinct_structs
--- not common
 SELECT count(*) FROM (SELECT DISTINCT customer FROM sales)
 --> "7"
 
@@ -252,12 +232,10 @@ SELECT MAP(ARRAY['a'], ARRAY[CAST(ROW(1, 'x') AS ROW(n integer, s varchar))])['a
 --> "x"
 
 -- cast_of_a_row
--- not common
 SELECT CAST(CAST(ROW(1, 2) AS ROW(a integer, b integer)) AS ROW(c varchar, d double))
 --> "{c=1, d=2.0}"
 
 -- a_row_with_quoted_fields
--- not common
 SELECT CAST(ROW(1, 2) AS ROW("a b" integer, "Total" integer))."a b"
 --> "1"
 
@@ -274,6 +252,5 @@ SELECT CAST(ROW(1, 2) AS ROW(a integer))
 --! TYPE_MISMATCH
 
 -- a_comparison_of_rows_of_two_sizes
--- not common
 SELECT ROW(1, 2) = ROW(1, 2, 3)
 --! TYPE_MISMATCH

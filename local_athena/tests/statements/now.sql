@@ -1,6 +1,5 @@
 -- The clock: it stands at 2026-11-15 00:05 UTC, a Sunday.
 -- source: functions/datetime.html
--- common
 
 -- current_date
 SELECT current_date
@@ -91,7 +90,6 @@ SELECT now() BETWEEN TIMESTAMP '2026-11-15 00:00:00.000 UTC' AND TIMESTAMP '2026
 --> "true"
 
 -- the_time_of_now
--- not common
 SELECT CAST(now() AS time), localtime
 --> "00:05:00.000","00:05:00.000"
 

@@ -1,6 +1,5 @@
 -- Regular expressions.
 -- source: functions/regexp.html
--- common
 
 -- regexp_like
 SELECT regexp_like('1a 2b 14m', '\d+b'), regexp_like('abc', '^b'), regexp_like('abc', 'B'), regexp_like('abc', '(?i)B'), regexp_like(NULL, 'a')

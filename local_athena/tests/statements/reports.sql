@@ -1,6 +1,5 @@
 -- Statements as people write them for weekly and monthly reports.
 -- source: arithmetic
--- common
 
 -- visitors_by_day
 SELECT dt, count(DISTINCT user_id) AS users, count(*) AS views FROM visits WHERE dt >= '2026-11-13' AND dt < '2026-11-15' GROUP BY dt ORDER BY dt

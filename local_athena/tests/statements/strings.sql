@@ -1,7 +1,5 @@
 -- Texts.
 -- source: functions/string.html
--- common
--- common
 
 -- split
 SELECT split('a,b,c', ','), split('a,b,c', ',', 2), split('', ','), split('a,', ','), split('abc', 'x')

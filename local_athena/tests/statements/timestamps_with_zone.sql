@@ -1,6 +1,5 @@
 -- Timestamps with a zone: an instant and the zone it prints in.
 -- source: functions/datetime.html
--- common
 
 -- literals
 SELECT TIMESTAMP '2012-10-31 01:00 UTC', TIMESTAMP '2026-11-15 00:00:00 Asia/Tokyo', TIMESTAMP '2026-11-15 00:00:00 +09:00'

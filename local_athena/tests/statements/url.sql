@@ -1,6 +1,5 @@
 -- URLs.
 -- source: functions/url.html
--- common
 
 -- parts_of_a_url
 SELECT url_extract_protocol(u), url_extract_host(u), url_extract_port(u), url_extract_path(u), url_extract_query(u), url_extract_fragment(u) FROM (VALUES 'https://example.com:8080/a/b.html?k1=v1&k2=v2#top') AS t (u)

@@ -1,6 +1,5 @@
 -- VALUES as a table.
 -- source: sql/values.html
--- common
 
 -- values_alone
 VALUES 1, 2, 3
@@ -81,7 +80,6 @@ VALUES 3, 1, 2 ORDER BY 1 LIMIT 2
 --> "2"
 
 -- values_in_a_subquery
--- not common
 SELECT (VALUES 7), (SELECT max(x) FROM (VALUES 1, 9, 4) AS t (x))
 --> "7","9"
 

@@ -1,6 +1,5 @@
 -- Views as Athena stores them in Glue.
 -- source: https://docs.aws.amazon.com/athena/latest/ug/views.html
--- common
 
 -- a_view
 SELECT * FROM sales_by_country ORDER BY country
@@ -52,7 +51,6 @@ SELECT quantity FROM big_sales
 
 -- Lines of JSON.
 -- source: https://docs.aws.amazon.com/athena/latest/ug/parsing-json-data.html
--- common
 
 -- json_lines
 SELECT id, name, score FROM events_openx ORDER BY id
@@ -86,7 +84,6 @@ SELECT id, detail IS NULL AS a, detail.size IS NULL AS b FROM events_hive ORDER 
 
 -- Lines of CSV and of tabs.
 -- source: https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html
--- common
 
 -- csv_with_quotes
 SELECT name, city FROM people_csv ORDER BY name
@@ -134,7 +131,6 @@ SELECT sale, reason FROM returns_tsv ORDER BY sale
 
 -- What a table knows of its files.
 -- source: https://docs.aws.amazon.com/athena/latest/ug/select.html
--- common
 
 -- path_of_a_table
 SELECT DISTINCT "$path" FROM sales

@@ -1,6 +1,5 @@
 -- Window functions and frames.
 -- source: functions/window.html
--- common
 
 -- moving_sum_of_seven_days
 -- source: sql/select.html#window-clause
@@ -95,7 +94,6 @@ SELECT id, max(id) OVER (ORDER BY id ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING) A
 
 -- frames_of_groups
 -- source: sql/select.html#window-clause
--- not common
 SELECT x, count(*) OVER (ORDER BY x GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM (VALUES 1, 1, 3, 5) AS t (x) ORDER BY x
 --> "1","2"
 --> "1","2"
@@ -162,7 +160,6 @@ SELECT x, ntile(5) OVER (ORDER BY x DESC) FROM (VALUES 1, 2) AS t (x) ORDER BY x
 --> "2","1"
 
 -- ranks
--- not common
 SELECT x, rank() OVER (ORDER BY x) AS r, dense_rank() OVER (ORDER BY x) AS d, percent_rank() OVER (ORDER BY x) AS p, cume_dist() OVER (ORDER BY x) AS c FROM (VALUES 10, 20, 20, 30, 40) AS t (x) ORDER BY x
 --> "10","1","1","0.0","0.2"
 --> "20","2","2","0.25","0.6"
@@ -219,7 +216,6 @@ SELECT id, sum(quantity) OVER w AS s, count(*) OVER w AS n FROM sales WHERE id <
 
 -- a_named_window_refined
 -- source: sql/select.html#window-clause
--- not common
 SELECT id, row_number() OVER (w ORDER BY id DESC) AS n FROM sales WHERE product = 'cake' WINDOW w AS (PARTITION BY product) ORDER BY id
 --> "6","3"
 --> "9","2"
@@ -232,7 +228,6 @@ SELECT country, rank() OVER (ORDER BY country) AS r, count(*) OVER (PARTITION BY
 --> ,"3","1"
 
 -- an_array_of_a_frame
--- not common
 SELECT id, array_agg(id) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM sales WHERE id < 4 ORDER BY id
 --> "1","[1]"
 --> "2","[1, 2]"
