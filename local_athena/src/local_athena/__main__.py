@@ -13,16 +13,12 @@ from local_athena.server import HOST, LocalAws, PortInUseError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command. `serve` serves until SIGINT or SIGTERM.
-
-    Returns:
-        The exit code: 0 after a stop, 1 if the port is in use.
-    """
+    """Run a command. `serve` serves until SIGINT or SIGTERM."""
     return _serve(command_line().parse_args(arguments))
 
 
 def command_line() -> argparse.ArgumentParser:
-    """The commands and their options."""
+    """Return the commands and their options."""
     parser = argparse.ArgumentParser(
         "local-athena", description="S3, Glue, STS, SNS, SQS and Athena on this machine"
     )

@@ -27,11 +27,11 @@ class ServiceClock:
         self.fixed: dt.datetime | None = None
 
     def now(self) -> dt.datetime:
-        """The present, in UTC."""
+        """Return the present, in UTC."""
         return self.fixed or dt.datetime.now(dt.UTC)
 
     def answer(self, method: str, body: bytes) -> tuple[int, dict[str, Any]]:
-        """Answers a request: HTTP status and JSON."""
+        """Answer a request: HTTP status and JSON."""
         if method == "PUT":
             try:
                 self.fixed = _instant(json.loads(body)["now"])
@@ -52,11 +52,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 class Clock:
-    """The clock of a local AWS, over HTTP.
-
-    Args:
-        endpoint_url: Where it listens.
-    """
+    """The clock of a local AWS, over HTTP."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._url = endpoint_url.rstrip("/") + PATH
@@ -64,20 +60,13 @@ class Clock:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def set(self, now: dt.datetime) -> None:
-        """Lets the present stand still at an instant.
-
-        Args:
-            now: The instant, with its zone.
-
-        Raises:
-            ValueError: It has no zone.
-        """
+        """Let the present stand still at an instant."""
         if now.tzinfo is None:
             raise ValueError(f"{now} has no zone")
         self._send("PUT", json.dumps({"now": now.isoformat()}).encode())
 
     def clear(self) -> None:
-        """Lets the present be that of the machine again."""
+        """Let the present be that of the machine again."""
         self._send("DELETE")
 
     def _send(self, method: str, body: bytes | None = None) -> None:

@@ -38,11 +38,6 @@ class Call:
     Attributes:
         action: Athena's operation; empty for other services.
         sql: The text of the query that it is about; empty if it is about none, or about several.
-        workgroup: That query's workgroup.
-        state: That query's state.
-        method: HTTP method of a request to S3.
-        bucket: Its bucket.
-        key: Its key.
         glue_action: Glue's operation; empty for other services.
     """
 
@@ -80,7 +75,7 @@ class Fault:
                 raise ValueError(f"{name} is {value!r}, and must be {field.type}, at least 0.")
 
     def fits(self, call: Call) -> bool:
-        """Whether a call is in the scope."""
+        """Return whether a call is in the scope."""
         raise NotImplementedError
 
 
@@ -97,7 +92,7 @@ class QueryFault(Fault):
     workgroup: str | None = None
 
     def fits(self, call: Call) -> bool:
-        """Whether the query that a call is about is in the scope."""
+        """Return whether the query that a call is about is in the scope."""
         return self.sql in call.sql and self.workgroup in (None, call.workgroup)
 
 
@@ -112,7 +107,7 @@ class CallFault(QueryFault):
     action: str | None = None
 
     def fits(self, call: Call) -> bool:
-        """Whether a call is in the scope."""
+        """Return whether a call is in the scope."""
         return self.action in (None, call.action) and super().fits(call)
 
 
@@ -122,7 +117,6 @@ class S3Fault(Fault):
 
     Attributes:
         method: HTTP method; None for any.
-        bucket: The bucket; None for any.
         key_prefix: How the key begins.
     """
 
@@ -131,7 +125,7 @@ class S3Fault(Fault):
     key_prefix: str = ""
 
     def fits(self, call: Call) -> bool:
-        """Whether a request is in the scope."""
+        """Return whether a request is in the scope."""
         return (
             self.method in (None, call.method)
             and self.bucket in (None, call.bucket)
@@ -145,7 +139,6 @@ class Throttle(CallFault):
 
     Attributes:
         code: ThrottlingException, or TooManyRequestsException.
-        message: Athena's words.
         reason: Reason of a TooManyRequestsException, such as CONCURRENT_QUERY_LIMIT_EXCEEDED.
     """
 
@@ -160,7 +153,6 @@ class Refuse(CallFault):
 
     Attributes:
         code: InvalidRequestException, InternalServerException (HTTP 500), or any other (HTTP 400).
-        message: Athena's words.
         athena_error_code: AthenaErrorCode of an InvalidRequestException.
     """
 
@@ -232,7 +224,7 @@ class Hold(QueryFault):
     seconds: int | float | None = None
 
     def fits(self, call: Call) -> bool:
-        """Whether a query that enters a state is in the scope."""
+        """Return whether a query that enters a state is in the scope."""
         return call.state == self.state and super().fits(call)
 
 
@@ -249,7 +241,7 @@ class Report(CallFault):
     instead_of: str | None = None
 
     def fits(self, call: Call) -> bool:
-        """Whether a call about a query in some state is in the scope."""
+        """Return whether a call about a query in some state is in the scope."""
         return self.instead_of in (None, call.state) and super().fits(call)
 
 
@@ -285,7 +277,7 @@ class ThrottleGlue(Fault):
     action: str | None = None
 
     def fits(self, call: Call) -> bool:
-        """Whether a call is in the scope."""
+        """Return whether a call is in the scope."""
         return bool(call.glue_action) and self.action in (None, call.glue_action)
 
 
@@ -306,7 +298,7 @@ class CutBody(S3Fault):
     after_bytes: int = 0
 
     def fits(self, call: Call) -> bool:
-        """Whether a request for an object is in the scope."""
+        """Return whether a request for an object is in the scope."""
         return bool(call.key) and super().fits(call)
 
 
@@ -320,11 +312,7 @@ _F = TypeVar("_F", bound=Fault)
 
 
 def from_json(text: bytes) -> Fault:
-    """The fault in a request's body.
-
-    Raises:
-        ValueError: What is wrong with it.
-    """
+    """Read the fault in a request's body; a ValueError says what is wrong with it."""
     fields = json.loads(text)
     if not isinstance(fields, dict) or fields.get("kind") not in KINDS:
         raise ValueError(f"A fault is a JSON object whose kind is one of {', '.join(KINDS)}.")
@@ -337,7 +325,7 @@ def from_json(text: bytes) -> Fault:
 
 
 def to_json(fault: Fault) -> dict[str, Any]:
-    """A fault as `from_json` reads it, as an object."""
+    """Return a fault as `from_json` reads it, as an object."""
     return {"kind": type(fault).__name__, **dataclasses.asdict(fault)}
 
 
@@ -361,7 +349,7 @@ class FaultPlan:
         self._changed = threading.Condition()
 
     def add(self, fault: Fault) -> str:
-        """Takes a fault and gives its id."""
+        """Add a fault, and return its id."""
         with self._changed:
             id_ = str(next(self._ids))
             self._entries[id_] = _Entry(fault)
@@ -376,7 +364,7 @@ class FaultPlan:
             ]
 
     def clear(self, id_: str | None = None) -> bool:
-        """Forgets one fault, or all, and lets go what it holds; False if there is no such fault."""
+        """Clear one fault, or all, and release what it holds; return False if there is none."""
         with self._changed:
             if id_ is not None and id_ not in self._entries:
                 return False
@@ -386,16 +374,14 @@ class FaultPlan:
             return True
 
     def take(self, kind: type[_F], call: Call) -> _F | None:
-        """The fault of a kind that strikes a call; it counts as struck."""
+        """Return the fault of a kind that strikes a call; it counts as struck."""
         with self._changed:
             return self._take(kind, call)[1]
 
     def hold(self, call: Call, is_over: Callable[[], bool]) -> None:
-        """Waits for as long as a query is held in the state that it has entered.
+        """Wait as long as a query is held in the state that it has entered.
 
-        Args:
-            call: The query and its state.
-            is_over: Whether it need not be held any more; looked at after each `wake`.
+        `is_over` is called after each `wake`.
         """
         with self._changed:
             id_, hold = self._take(Hold, call)
@@ -403,7 +389,7 @@ class FaultPlan:
                 self._changed.wait_for(lambda: id_ not in self._entries or is_over(), hold.seconds)
 
     def wake(self) -> None:
-        """Lets those who wait in `hold` look whether they are over."""
+        """Let those who wait in `hold` look whether they are over."""
         with self._changed:
             self._changed.notify_all()
 
@@ -419,11 +405,7 @@ class FaultPlan:
 
 
 class Faults:
-    """The faults of a local AWS, over HTTP.
-
-    Args:
-        endpoint_url: Where it listens.
-    """
+    """The faults of a local AWS, over HTTP."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._url = endpoint_url.rstrip("/") + PATH
@@ -431,16 +413,16 @@ class Faults:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def add(self, fault: Fault) -> str:
-        """Asks for a fault and gives its id."""
+        """Add a fault, and return its id."""
         return str(self._send("POST", "", to_json(fault))["id"])
 
     def list(self) -> list[dict[str, Any]]:
-        """All faults, oldest first: `id`, `kind`, its fields, and how often it `struck`."""
+        """Return all faults, oldest first: `id`, `kind`, its fields, and how often it `struck`."""
         faults: list[dict[str, Any]] = self._send("GET")["faults"]
         return faults
 
     def clear(self, id_: str | None = None) -> None:
-        """Forgets one fault, or all, and lets go what it holds.
+        """Clear one fault, or all, and release what it holds.
 
         Raises:
             KeyError: If there is no such fault.

@@ -122,15 +122,15 @@ class LocalAws:
         return aws
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
-        """A boto3 client of this endpoint."""
+        """Return a boto3 client of this endpoint."""
         return self._clients.get(service, region)
 
     def reset(self) -> None:
-        """Forgets everything, in all services, and all faults."""
+        """Forget everything, in all services, and all faults."""
         self._application.open(self._own_clients)
 
     def stop(self) -> None:
-        """Ends all queries, then the server.
+        """End all queries, then the server.
 
         When it returns, the port is free, and threads and processes are gone.
         """
@@ -174,7 +174,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 class _QuietHandler(MotoRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Says nothing."""
+        """Say nothing."""
 
 
 class _Dispatcher(DomainDispatcherApplication):
@@ -182,7 +182,7 @@ class _Dispatcher(DomainDispatcherApplication):
 
     @lru_cache(maxsize=1_000)  # noqa: B019 - there is one in a process
     def get_backend_for_host(self, host: str | None) -> Any:
-        """The service that a host stands for."""
+        """Return the service that a host stands for."""
         return super().get_backend_for_host(host)
 
 
@@ -345,7 +345,7 @@ class _Signature(NamedTuple):
 
     @classmethod
     def of(cls, environ: dict[str, Any]) -> _Signature:
-        """The signature in a request's header, or in a presigned URL."""
+        """Return the signature in a request's header, or in a presigned URL."""
         text = environ.get("HTTP_AUTHORIZATION") or unquote(environ.get("QUERY_STRING", ""))
         scope = re.search(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/", text)
         return cls(*scope.groups()) if scope is not None else cls()
@@ -372,7 +372,7 @@ def _cut(environ: dict[str, Any], body: bytes, after_bytes: int) -> Iterator[byt
 
 
 def _reset(environ: dict[str, Any]) -> ConnectionResetError:
-    """Resets the connection of a request; gives the error that makes the server forget it.
+    """Reset the connection of a request; return the error that makes the server forget it.
 
     Its file descriptor then belongs to a socket at its end,
     so that the server's clean-up finds no other's.

@@ -39,13 +39,7 @@ _T = TypeVar("_T")
 
 
 class AthenaApi:
-    """The operations, each a method taking the request's parameters and its region.
-
-    Args:
-        clients: Clients of S3 and Glue.
-        faults: What shall go wrong.
-        executions: The queries; closed with this.
-    """
+    """Athena's operations, each a method that takes the request's parameters and its region."""
 
     def __init__(self, clients: Clients, faults: FaultPlan, executions: Executions) -> None:
         self._clients = clients
@@ -72,19 +66,7 @@ class AthenaApi:
         }
 
     def call(self, operation: str, body: bytes, region: str) -> tuple[int, dict[str, str], bytes]:
-        """Answers one request.
-
-        Args:
-            operation: Name of the operation.
-            body: Its parameters, JSON.
-            region: The region it was signed for.
-
-        Returns:
-            HTTP status, headers and body.
-
-        Raises:
-            Dropped: If the client shall get no answer.
-        """
+        """Answer a request with its HTTP status and body, or raise Dropped if it gets no answer."""
         try:
             answer = self._answer(operation, body, region)
             return 200, {}, json.dumps(answer).encode()
@@ -136,15 +118,11 @@ class AthenaApi:
             raise ApiError(refuse.message, refuse.code, refuse.athena_error_code, status)
 
     def close(self) -> None:
-        """Stops all queries and ends the workers."""
+        """Stop all queries and end the workers."""
         self._executions.close()
 
     def inspect(self, execution_id: str) -> dict[str, Any]:
-        """What a query read: its scans (tables, partitions, columns, bytes), and DuckDB's text.
-
-        Raises:
-            ApiError: If there is no such execution.
-        """
+        """What a query read: its scans (tables, partitions, columns, bytes), and DuckDB's text."""
         execution = self._executions.get(execution_id)
         with execution.lock:
             return {

@@ -45,11 +45,7 @@ _TIMES = ("date", "timestamp", "timestamp with time zone")
 
 
 def cast(expr: Expr, to: Type, *, safe: bool = False) -> Expr:
-    """CAST(expr AS to), or TRY_CAST if `safe`.
-
-    Raises:
-        QueryFailed: TYPE_MISMATCH if Trino has no such cast, NOT_SUPPORTED if it is not done here.
-    """
+    """CAST(expr AS to), or TRY_CAST if `safe`."""
     source = expr.type
     if source == to:
         return expr
@@ -211,7 +207,7 @@ def _parse(expr: Expr, to: Type, safe: bool) -> Expr:
 
 
 def parsed(expr: Expr, pattern: str, value: str, to: Type, error: str, *extra: Expr) -> Expr:
-    """A value read from a text.
+    """Return a value read from a text.
 
     Args:
         expr: The text.

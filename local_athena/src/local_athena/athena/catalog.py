@@ -77,11 +77,8 @@ class Table:
     """A table of Glue.
 
     Attributes:
-        database: Its database.
-        name: Its name.
         columns: Types of its columns in the table's order; a type that is not done here has the
             base "unsupported".
-        partition_types: Types of its partition keys, in order.
         location: The `s3://` prefix of its files, if it has no partition keys.
         projected: Its partitions if they are projected; None if Glue registers them.
         text: How its lines are read; None for Parquet.
@@ -102,9 +99,6 @@ class View:
 
     Attributes:
         database: Where its unqualified tables are.
-        name: Its name, in lower case.
-        sql: Its query.
-        columns: Names of its columns.
     """
 
     database: str
@@ -118,7 +112,6 @@ class Partition:
     """A partition of a table.
 
     Attributes:
-        values: Its values as text, in the order of the keys.
         location: The `s3://` prefix of its files.
         columns: Its own columns with their types, as far as Glue knows any.
     """
@@ -133,7 +126,6 @@ class Reading:
     """What one scan reads.
 
     Attributes:
-        dataset: The files, with the partition keys as columns.
         scanned_bytes: Compressed bytes of the column chunks that the query needs. Athena bills
             them so.
     """
@@ -143,7 +135,7 @@ class Reading:
 
 
 def glue_type(text: str) -> Type:
-    """A type of Glue (Hive) as one of Trino."""
+    """Return a type of Glue (Hive) as one of Trino."""
     text = text.strip().lower()
     nested = re.fullmatch(r"(array|map|struct)\s*<(.*)>", text, flags=re.DOTALL)
     if nested is not None:
@@ -181,7 +173,7 @@ def _split_types(text: str) -> list[str]:
 
 
 def arrow_type(type_: Type, timestamp_unit: str = "us") -> pa.DataType:
-    """The Arrow type that a column of a type has, with timestamps in a unit."""
+    """Return the Arrow type that a column of a type has, with timestamps in a unit."""
     inner = [arrow_type(each, timestamp_unit) for each in type_.of]
     if type_.base == "array":
         return pa.list_(inner[0])
@@ -195,11 +187,7 @@ def arrow_type(type_: Type, timestamp_unit: str = "us") -> pa.DataType:
 
 
 class Footers:
-    """Parquet files with their footers, remembered from one query to the next.
-
-    Args:
-        lake: Glue and S3.
-    """
+    """Parquet files with their footers, remembered from one query to the next."""
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -209,16 +197,7 @@ class Footers:
     def fragment(
         self, found: FoundObject, values: tuple[str, ...], expression: ds.Expression
     ) -> ds.ParquetFileFragment:
-        """A file of a partition, opened as far as its footer.
-
-        Args:
-            found: The object.
-            values: The partition's.
-            expression: What they say of each row.
-
-        Raises:
-            QueryFailed: HIVE_BAD_DATA if it is not Parquet.
-        """
+        """Return a file of a partition, opened as far as its footer."""
         key = (found.path, found.etag, *values)
         fragment = self._fragments.get(key)
         if fragment is None:
@@ -303,16 +282,7 @@ class _ObjectsScanner:
 
 
 class Catalog:
-    """Glue's data catalog in one region, as one query sees it.
-
-    Args:
-        lake: Glue and S3.
-        footers: What is remembered of files.
-        now: The instant that the query takes for the present.
-
-    Attributes:
-        now: The same.
-    """
+    """Glue's data catalog in one region, as one query sees it; `now` is what NOW stands for."""
 
     def __init__(self, lake: Lake, footers: Footers, now: dt.datetime) -> None:
         self.now = now
@@ -320,12 +290,7 @@ class Catalog:
         self._footers = footers
 
     def table(self, database: str, name: str) -> Table | View:
-        """The table, or the view.
-
-        Raises:
-            QueryFailed: SCHEMA_NOT_FOUND, TABLE_NOT_FOUND; NOT_SUPPORTED for a view of Hive, a
-                format or a projection that is not done here.
-        """
+        """Return the table, or the view."""
         table = self._lake.table(database, name)
         if table is None:
             if not self._lake.has_database(database):
@@ -352,7 +317,7 @@ class Catalog:
         return Table(database, name, columns, keys, location, projected, text)
 
     def partitions(self, table: Table) -> list[Partition]:
-        """The projected or registered partitions; a table without partition keys is one."""
+        """Return the projected or registered partitions; a table without partition keys is one."""
         if table.projected is not None:
             return list(table.projected)
         if not table.partition_types:
@@ -361,12 +326,7 @@ class Catalog:
         return [_partition(found) for found in registered]
 
     def read(self, scan: Scan, partitions: Sequence[Partition]) -> Reading:
-        """The files of partitions, opened as far as their footers.
-
-        Raises:
-            QueryFailed: HIVE_BAD_DATA if a file does not fit the table,
-                HIVE_PARTITION_SCHEMA_MISMATCH if a partition does not.
-        """
+        """Return the files of partitions, opened as far as their footers."""
         table = scan.table
         if table.text is not None:
             return self._read_text(table, table.text, scan, partitions)
@@ -413,14 +373,7 @@ class Catalog:
         read: set[str],
         spellings: Mapping[str, str],
     ) -> pa.Table:
-        """The rows of a file that spells its columns otherwise than the table, in memory.
-
-        Args:
-            fragment: The file.
-            schema: The table's.
-            read: The columns that the query reads; the others are NULL.
-            spellings: How the file spells columns.
-        """
+        """The rows of a file that spells its columns otherwise than the table, in memory."""
         wanted = [field for field in schema if field.name in read]
         of_file = [field.with_name(spellings.get(field.name, field.name)) for field in wanted]
         file = ds.FileSystemDataset([fragment], pa.schema(of_file), self._footers.format)
@@ -482,7 +435,7 @@ def _view(database: str, name: str, text: str) -> View:
 
 
 def _check_supported(table: Table, columns: Iterable[str]) -> None:
-    """Refuses a column whose type is not known here."""
+    """Reject a column whose type is not known here."""
     for name in columns:
         if table.columns[name].base == "unsupported":
             raise not_supported(f"the type of the column {name} of {table.database}.{table.name}")
@@ -542,11 +495,7 @@ def _widens(own: Type, to: Type) -> bool:
 
 
 def partition_values(table: Table, partitions: Sequence[Partition]) -> pa.Table:
-    """The partitions' values under the types of their keys, one row each.
-
-    Raises:
-        QueryFailed: HIVE_INVALID_PARTITION_VALUE if a value is none of its type.
-    """
+    """Cast the partitions' values to the types of their keys, one row each."""
     arrays = []
     for position, type_ in enumerate(table.partition_types.values()):
         texts = [partition.values[position] for partition in partitions]

@@ -26,7 +26,7 @@ class Clients:
         self._lock = threading.Lock()
 
     def get(self, service: str, region: str = "us-east-1") -> Any:
-        """The client of a service in a region."""
+        """Return the client of a service in a region."""
         with self._lock:
             if (service, region) not in self._clients:
                 session: Any = boto3.Session(self._access_key, "local", region_name=region)
@@ -43,7 +43,7 @@ class Clients:
             return self._clients[service, region]
 
     def close(self) -> None:
-        """Closes all connections."""
+        """Close all connections."""
         with self._lock:
             for client in self._clients.values():
                 client.close()

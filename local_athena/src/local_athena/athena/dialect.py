@@ -54,7 +54,6 @@ class Statement:
 
     Attributes:
         sql: The query with its parameters filled in, to whose text positions in errors refer.
-        tree: Its parse tree.
         unload: Where UNLOAD writes its result; None for a plain query.
     """
 
@@ -125,7 +124,7 @@ class _Athena(Trino):
             return self._try_parse(super()._parse_derived_table_values, retreat=False)
 
         def _parse_types(self, *args: Any, **options: Any) -> exp.Expr | None:
-            """Notes how a type is spelt: Athena knows fewer names than sqlglot."""
+            """Note how a type is spelt: Athena knows fewer names than sqlglot."""
             start = self._index
             node = super()._parse_types(*args, **options)
             if isinstance(node, exp.DataType):
@@ -135,15 +134,9 @@ class _Athena(Trino):
 
 
 def parse(sql: str, parameters: Sequence[str] = ()) -> Statement:
-    """The parse tree of one query, or of the one in an UNLOAD.
+    """Parse one query, or that in an UNLOAD, with literals in the place of its `?`.
 
-    Args:
-        sql: The statement as submitted.
-        parameters: Literals in the place of its `?`, in order.
-
-    Raises:
-        ApiError: What Athena refuses at the start (syntax, number of parameters), and statements
-            that this service does not do.
+    Raise ApiError for what Athena rejects at the start, and for what is not supported here.
     """
     sql = _selected(sql)
     is_unload = _check_syntax(sql)

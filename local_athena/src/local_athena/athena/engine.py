@@ -47,8 +47,7 @@ _FAILURES: tuple[tuple[str, str], ...] = (
 class Engine:
     """A DuckDB for one query after the other: no files, network or Python variables.
 
-    Args:
-        memory_bytes: What DuckDB counts against it; texts and lists are not counted.
+    DuckDB counts neither texts nor lists against `memory_bytes`.
     """
 
     def __init__(self, memory_bytes: int = _MEMORY_BYTES) -> None:
@@ -66,7 +65,7 @@ class Engine:
             self._connection.execute(setting)
 
     def satisfying(self, values: pa.Table, predicates: Sequence[Predicate]) -> list[int]:
-        """The rows of partition values that satisfy all predicates, by position."""
+        """Return the rows of partition values that satisfy all predicates, by position."""
         rows = values.append_column("#", pa.array(range(values.num_rows), pa.int64()))
         conditions = [f"(({predicate.unless}) OR ({predicate.sql}))" for predicate in predicates]
         self._connection.register("k", rows)
@@ -77,15 +76,7 @@ class Engine:
             self._connection.unregister("k")
 
     def run(self, sql: str, scans: Mapping[str, ds.Dataset]) -> Iterator[pa.RecordBatch]:
-        """Runs a query and streams its rows.
-
-        Args:
-            sql: DuckDB's text.
-            scans: The datasets it reads, by name.
-
-        Raises:
-            QueryFailed: What went wrong, under Trino's name for it.
-        """
+        """Run a query over datasets by name, and stream its rows."""
         self._python_failure = None
         try:
             self._add_python(sql)
@@ -104,7 +95,7 @@ class Engine:
                 self._connection.unregister(name)
 
     def _add_python(self, sql: str) -> None:
-        """Hands DuckDB the Python functions that a query names, and that it does not have yet."""
+        """Hand DuckDB the Python functions that a query names, and that it does not have yet."""
         named = PYTHON_FUNCTIONS.keys() & re.findall(r"\bpython_\w+", sql)
         for name in sorted(named - self._python_names):
             # `create_function` imports numpy. The worker has put None in its place, so that Arrow
@@ -152,7 +143,7 @@ class Engine:
         return call
 
     def close(self) -> None:
-        """Frees the memory."""
+        """Free the memory."""
         self._connection.close()
 
 

@@ -34,14 +34,10 @@ _USER_ERROR = 1000
 
 
 class ApiError(Exception):
-    """A request that Athena refuses, as botocore shows it.
+    """A request that Athena rejects, as botocore shows it.
 
-    Args:
-        message: Athena's words.
-        code: The exception's name in the service model.
-        athena_code: AthenaErrorCode of an InvalidRequestException.
-        status: HTTP status.
-        reason: Reason of a TooManyRequestsException.
+    `code` is the exception's name in the service model, `athena_code` the AthenaErrorCode of an
+    InvalidRequestException, `reason` the Reason of a TooManyRequestsException.
     """
 
     def __init__(
@@ -71,11 +67,9 @@ class ApiError(Exception):
 
 
 class QueryFailed(Exception):  # noqa: N818 - the state it leads to
-    """A query that ends FAILED.
+    """A query that ends FAILED, by Trino's name of the error, such as TABLE_NOT_FOUND.
 
-    Args:
-        name: Trino's name of the error, such as TABLE_NOT_FOUND.
-        message: The sentence behind it, with "line L:C: " where the position is known.
+    The message begins with "line L:C: " where the position is known.
     """
 
     def __init__(self, name: str, message: str) -> None:
@@ -101,5 +95,5 @@ class QueryFailed(Exception):  # noqa: N818 - the state it leads to
 
 
 def not_supported(what: str) -> QueryFailed:
-    """What Athena does and this service does not."""
+    """Return what Athena does and this service does not."""
     return QueryFailed("NOT_SUPPORTED", f"the local Athena does not do {what}")

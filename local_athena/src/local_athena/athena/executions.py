@@ -35,11 +35,8 @@ class Request:
     """What a client asked for, as far as it decides the result.
 
     Attributes:
-        sql: The query as submitted.
-        parameters: Literals for its `?`.
         database: Where unqualified tables are; None for `default`.
         catalog: The data catalog, as the client writes it.
-        workgroup: The workgroup's name.
         result_configuration: The client's ResultConfiguration; None if the request has none.
         region: The region that the request was signed for.
     """
@@ -60,10 +57,8 @@ class Execution:
     What has a default but `id` changes under its lock.
 
     Attributes:
-        request: What the client asked for.
         result_configuration: OutputLocation (a prefix) and ExpectedBucketOwner of its result; empty
             if Athena keeps the result itself.
-        scan_cutoff_bytes: The workgroup's limit.
         unload_target: Where UNLOAD writes; None for a plain query.
         scanned_bytes: What a query that was ended before its time has scanned; None for all that
             its scans need.
@@ -113,13 +108,7 @@ class Execution:
     def finish(
         self, state: str, reason: str | None = None, error: dict[str, Any] | None = None
     ) -> None:
-        """Ends it, unless it is over: as CANCELLED if it was asked to stop, else as `state`.
-
-        Args:
-            state: One of FINAL_STATES.
-            reason: StateChangeReason.
-            error: AthenaError.
-        """
+        """End it, unless it is over: as CANCELLED if it was asked to stop, else as `state`."""
         with self.lock:
             if self.state in FINAL_STATES:
                 return
@@ -128,7 +117,7 @@ class Execution:
             self.state, self.reason, self.error, self.completed = state, reason, error, time.time()
 
     def stop(self) -> None:
-        """Asks it to stop, and kills the process that runs it."""
+        """Ask it to stop, and kill the process that runs it."""
         with self.lock:
             if self.state in FINAL_STATES:
                 return
@@ -140,7 +129,7 @@ class Execution:
             self.finish("CANCELLED")
 
     def begin(self) -> bool:
-        """Takes it from the queue; False if it was stopped there."""
+        """Take it from the queue; False if it was stopped there."""
         with self.lock:
             if self.state != "QUEUED":
                 return False
@@ -148,17 +137,13 @@ class Execution:
             return True
 
     def check_stop(self) -> None:
-        """Raises Interrupted if it was asked to stop."""
+        """Raise Interrupted if it was asked to stop."""
         if self.stop_requested:
             raise Interrupted
 
     @contextmanager
     def running_in(self, worker: Worker) -> Iterator[None]:
-        """While it runs in a process, which a stop kills.
-
-        Raises:
-            Interrupted: It was asked to stop before.
-        """
+        """Note the process in which it runs, which a stop kills; raise Interrupted after a stop."""
         with self.lock:
             self.check_stop()
             self.worker = worker
@@ -224,7 +209,7 @@ class Execution:
         return sum(scan.scanned_bytes for scan in self.scans)
 
     def call(self, action: str = "", state: str | None = None) -> Call:
-        """What a fault's scope sees of it, in the state that it is in if none is given."""
+        """Return what a fault's scope sees of it, in the state that it is in if none is given."""
         return Call(action, self.request.sql, self.request.workgroup, state or self.state)
 
 
@@ -237,16 +222,7 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 class Executions:
-    """All query executions.
-
-    Args:
-        clients: Clients of S3.
-        faults: What shall go wrong.
-        clock: The present.
-        workers: The processes that run them.
-        queries_at_once: How many run at once; more wait QUEUED.
-        max_active: How many may be queued or running; None for any number.
-    """
+    """All query executions: `queries_at_once` run, at most `max_active` are queued or running."""
 
     def __init__(
         self,
@@ -272,18 +248,10 @@ class Executions:
         self._turns = threading.Semaphore(queries_at_once)
 
     def start(self, request: Request, group: WorkGroup, token: str) -> Execution:
-        """Accepts a query, or finds the one that its token stands for.
+        """Accept a query, or find the one that its ClientRequestToken stands for.
 
-        What is refused uses no token up: the location of the result and the syntax are looked at
+        What is rejected uses no token up: the location of the result and the syntax are checked
         first, as recorded.
-
-        Args:
-            request: What is asked for.
-            group: The workgroup it runs in.
-            token: ClientRequestToken.
-
-        Raises:
-            ApiError: What Athena refuses at the start.
         """
         place = group.result_configuration(request.result_configuration)
         unload_target = self._workers.check(request.sql, request.parameters)
@@ -305,11 +273,7 @@ class Executions:
         return execution
 
     def get(self, execution_id: str) -> Execution:
-        """The execution.
-
-        Raises:
-            ApiError: If there is none.
-        """
+        """Return the execution."""
         execution = self._executions.get(execution_id)
         if execution is None:
             raise ApiError(
@@ -319,23 +283,19 @@ class Executions:
         return execution
 
     def stop(self, execution_id: str) -> None:
-        """Asks one to stop.
-
-        Raises:
-            ApiError: If there is none.
-        """
+        """Ask one to stop."""
         self.get(execution_id).stop()
         self._faults.wake()
         self._workers.wake()
 
     def newest_first(self, workgroup: str) -> list[Execution]:
-        """The executions of a workgroup."""
+        """Return the executions of a workgroup."""
         with self._lock:
             newest_first = list(reversed(self._executions.values()))
         return [each for each in newest_first if each.request.workgroup == workgroup]
 
     def close(self) -> None:
-        """Stops what runs and ends the threads; the processes stay."""
+        """Stop what runs and end the threads; the processes stay."""
         for execution in list(self._executions.values()):
             execution.stop()
         self._faults.wake()
@@ -438,13 +398,7 @@ class Executions:
 
 
 class _Host:
-    """What a query says while it runs, noted in its execution.
-
-    Args:
-        execution: The query.
-        lake: What it may read.
-        output: Where its result goes.
-    """
+    """What a query says while it runs, noted in its execution."""
 
     def __init__(self, execution: Execution, lake: Lookups, output: Output) -> None:
         self.lake = lake

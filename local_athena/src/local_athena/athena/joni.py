@@ -71,7 +71,6 @@ class Pattern:
         python: As Python takes it.
         re2: As RE2 takes it, None if it does not mean the same there.
         has_boundary: Whether it asks where words begin or end.
-        ignores_case: Whether lower and upper case are the same for it.
         is_simple: Whether RE2 also finds the same pieces of a text, and not only whether there are
             any: it has no `$`, fits no empty text, and repeats no group that may.
         has_optional_groups: Whether a match may be without one of its groups.
@@ -85,7 +84,7 @@ class Pattern:
     has_optional_groups: bool
 
     def is_sure_of(self, text: str) -> bool:
-        """Whether Python surely finds in this text what Joni finds.
+        """Return whether Python surely finds in this text what Joni finds.
 
         Beyond ASCII the two may differ in where words end, and in lower and upper case.
         """
@@ -102,12 +101,7 @@ class Pattern:
 
 @lru_cache(maxsize=256)
 def read(joni: str) -> Pattern:
-    """Reads a regular expression.
-
-    Raises:
-        NotReadError: It may mean something else in the other engines.
-        ValueError: It is not a regular expression.
-    """
+    """Read a regular expression."""
     tokens = list(_tokens(joni))
     kinds = {token.kind for token in tokens}
     is_in_re2 = kinds.isdisjoint(_NOT_IN_RE2) and not _has_other_class(tokens)
@@ -227,13 +221,7 @@ def _has_optional_group(tokens: Sequence[_Token]) -> bool:
 
 
 def matches(pattern: Pattern, text: str, start: int = 0) -> Iterator[re.Match[str]]:
-    """All matches from a character on, as Trino goes from one to the next.
-
-    Args:
-        pattern: The regular expression.
-        text: Where to look.
-        start: How many characters stand before. Anchors still see them.
-    """
+    """Yield all matches in Trino's order. Anchors see the `start` characters before."""
     while start <= len(text):
         match = pattern.python.search(text, start)
         if match is None:
@@ -244,11 +232,7 @@ def matches(pattern: Pattern, text: str, start: int = 0) -> Iterator[re.Match[st
 
 @lru_cache(maxsize=256)
 def read_replacement(pattern: Pattern, form: str) -> tuple[str | int, ...]:
-    r"""A replacement as texts and numbers of groups: `$1`, `${name}`, `\$`.
-
-    Raises:
-        ValueError: It names a group that is not there, or ends early.
-    """
+    r"""Return a replacement as texts and numbers of groups: `$1`, `${name}`, `\$`."""
     pieces: list[str | int] = []
     rest = form
     while rest:

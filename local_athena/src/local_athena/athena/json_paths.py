@@ -22,11 +22,7 @@ class PathNotReadError(Exception):
 
 @lru_cache(maxsize=256)
 def read(path: str) -> tuple[str | int, ...]:
-    """The names of members and places of elements, from the outside to the inside.
-
-    Raises:
-        PathNotReadError: There is more in it, such as a filter.
-    """
+    """Return the names of members and places of elements, from the outside to the inside."""
     start = re.match(r"\s*(?:lax\s+)?\$", path)
     if start is None:
         raise PathNotReadError
@@ -43,11 +39,7 @@ def read(path: str) -> tuple[str | int, ...]:
 
 
 def found(document: str, steps: Sequence[str | int]) -> list[Any]:
-    """What a path finds: numbers with a point are Decimal.
-
-    Raises:
-        ValueError: The document is not JSON.
-    """
+    """Return what a path finds: numbers with a point are Decimal."""
     items: Iterable[Any] = [json.loads(document, parse_float=Decimal, parse_constant=_no_number)]
     for step in steps:
         items = _elements(items, step) if isinstance(step, int) else _members(items, step)

@@ -10,7 +10,6 @@ class FoundPartition(NamedTuple):
     """A partition that Glue has registered.
 
     Attributes:
-        values: Its values as text, in the order of the keys.
         location: The `s3://` prefix of its files.
         columns: Names and Glue's types of its own columns, as far as Glue knows any.
     """
@@ -24,10 +23,7 @@ class FoundObject(NamedTuple):
     """An object in S3.
 
     Attributes:
-        bucket: Its bucket.
-        key: Its key.
         etag: Its ETag, in quotes.
-        size: Its bytes.
     """
 
     bucket: str
@@ -48,21 +44,13 @@ class Lake(Protocol):
         """The table as Glue describes it (`Table` in its service model); None if there is none."""
 
     def has_database(self, name: str) -> bool:
-        """Whether Glue has a database."""
+        """Return whether Glue has a database."""
 
     def partitions(self, database: str, table: str) -> Sequence[FoundPartition]:
-        """All registered partitions of a table, in the order of their registration."""
+        """Return all registered partitions of a table, in the order of their registration."""
 
     def objects(self, bucket: str, prefix: str) -> Sequence[FoundObject]:
-        """The objects under a prefix, by key.
-
-        Raises:
-            LookupError: There is no such bucket.
-        """
+        """Return the objects under a prefix, by key."""
 
     def read(self, found: FoundObject, offset: int, length: int) -> bytes:
-        """A part of an object.
-
-        Raises:
-            LookupError: The object is gone, or replaced by another one.
-        """
+        """Return a part of an object."""

@@ -60,11 +60,7 @@ _SPELLINGS = re.compile(
 
 
 def named_type(node: exp.DataType) -> Type:
-    """A type as it is written.
-
-    Raises:
-        QueryFailed: TYPE_NOT_FOUND for a name that Athena does not know in a query.
-    """
+    """Return a type as it is written."""
     spelling = re.split(r"[^a-z0-9_ ]", node.meta.get(SPELLING, ""))[0]
     spelling = re.sub(r" with(out)? time zone|\s+$", "", spelling)
     if spelling and not _SPELLINGS.fullmatch(spelling):
@@ -99,7 +95,7 @@ def named_type(node: exp.DataType) -> Type:
 
 
 def number(digits: str) -> Expr:
-    """A numeric literal: integer or bigint, else double.
+    """Return a numeric literal: integer or bigint, else double.
 
     Athena reads `1.5` as a double, unlike Trino.
     """
@@ -123,11 +119,7 @@ def _decimal(digits: str) -> Expr:
 
 
 def _read_literal(value: str, kind: str) -> Expr:
-    """DATE '...' or TIMESTAMP '...' without a zone.
-
-    Raises:
-        QueryFailed: INVALID_LITERAL if there is no such day or time.
-    """
+    """DATE '...' or TIMESTAMP '...' without a zone."""
     match = re.fullmatch(_MOMENT, value)
     if match is None or (kind == "date" and match[4]):
         raise QueryFailed("INVALID_LITERAL", f"'{value}' is not a valid {kind} literal")

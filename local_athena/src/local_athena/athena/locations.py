@@ -10,11 +10,7 @@ _S3_FOLDER = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?"
 
 
 def s3_folder(location: str, name: str) -> str:
-    """An S3 location with a slash at its end.
-
-    Raises:
-        ApiError: If it is none; the message calls it by its name.
-    """
+    """Return an S3 location with a slash at its end."""
     if not re.fullmatch(_S3_FOLDER, location, flags=re.DOTALL):
         raise ApiError(f"{name} is not a valid S3 path: {location}")
     return location if location.endswith("/") else f"{location}/"

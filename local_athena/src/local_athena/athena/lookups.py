@@ -21,18 +21,14 @@ from local_athena.athena.lake import FoundObject, FoundPartition
 
 
 class Lookups:
-    """The `Lake` of one region.
-
-    Args:
-        region: The region.
-    """
+    """The `Lake` of one region."""
 
     def __init__(self, region: str) -> None:
         self._region = region
         self._described: WeakKeyDictionary[FakePartition, FoundPartition] = WeakKeyDictionary()
 
     def table(self, database: str, name: str) -> Mapping[str, Any] | None:
-        """The table as Glue describes it; None if there is none."""
+        """Return the table as Glue describes it; None if there is none."""
         try:
             described: dict[str, Any] = self._glue.get_table(database, name).as_dict()
         except EntityNotFoundException:
@@ -40,11 +36,11 @@ class Lookups:
         return described
 
     def has_database(self, name: str) -> bool:
-        """Whether Glue has a database."""
+        """Return whether Glue has a database."""
         return name in self._glue.databases
 
     def partitions(self, database: str, table: str) -> Sequence[FoundPartition]:
-        """All registered partitions of a table, in the order of their registration."""
+        """Return all registered partitions of a table, in the order of their registration."""
         registered = self._glue.get_partitions(database, table, expression="")
         return [self._partition(partition) for partition in registered]
 
@@ -61,11 +57,7 @@ class Lookups:
         return found
 
     def objects(self, bucket: str, prefix: str) -> Sequence[FoundObject]:
-        """The objects under a prefix, by key.
-
-        Raises:
-            LookupError: There is no such bucket.
-        """
+        """Return the objects under a prefix, by key."""
         held = self._keys(bucket)
         found = []
         # moto's own listing copies all keys with their versions for each prefix.
@@ -76,11 +68,7 @@ class Lookups:
         return found
 
     def read(self, found: FoundObject, offset: int, length: int) -> bytes:
-        """A part of an object.
-
-        Raises:
-            LookupError: The object is gone, or replaced by another one.
-        """
+        """Return a part of an object."""
         newest = self._keys(found.bucket).get(found.key)
         if not isinstance(newest, FakeKey) or newest.etag != found.etag:
             raise LookupError(f"s3://{found.path} has changed since the query began")

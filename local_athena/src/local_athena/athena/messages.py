@@ -11,12 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """Read a statement, and say whether Athena would refuse it at the start.
-
-    Attributes:
-        sql: The statement as submitted.
-        parameters: Literals for its `?`.
-    """
+    """Read a statement, and say whether Athena would refuse it at the start."""
 
     sql: str
     parameters: tuple[str, ...]
@@ -27,9 +22,6 @@ class Query:
     """Run a query.
 
     Attributes:
-        sql: The statement as submitted.
-        parameters: Literals for its `?`.
-        database: Where unqualified tables are.
         scan_cutoff_bytes: How much it may scan; None for any amount.
         now: The instant that it takes for the present.
     """
@@ -76,10 +68,8 @@ class Plan:
     """The query is translated.
 
     Attributes:
-        duckdb_sql: DuckDB's text.
         columns: ColumnInfo of what GetQueryResults shows: the columns of the result, or those of
             an UNLOAD's data manifest.
-        metadata: The object beside the result.
         unload_target: Where UNLOAD writes, as an `s3://` prefix; None for a plain query.
     """
 
@@ -161,9 +151,7 @@ class Ended:
     """The last message about a statement.
 
     Attributes:
-        outcome: How it ended.
         is_broken: Whether the process should serve no other statement.
-        peak_bytes: The most memory that the process has had.
     """
 
     outcome: Checked | Refused | Failed | CutoffExceeded | Done

@@ -17,14 +17,7 @@ from local_athena.athena.limits import RESULT_BYTES
 
 
 class Output:
-    """The files of one result: first on this machine, where they have no names, then in S3.
-
-    Args:
-        clients: Clients of S3. One is made when it is first needed, which takes a while.
-        region: The client's region.
-        owner: Whose the bucket must be, if that is to be checked.
-        check_stop: Raises an exception once the query was asked to stop.
-    """
+    """The files of one result: first on this machine, where they have no names, then in S3."""
 
     def __init__(
         self, clients: Clients, region: str, owner: str | None, check_stop: Callable[[], None]
@@ -49,38 +42,30 @@ class Output:
             file.close()
 
     def write(self, number: int, data: bytes) -> None:
-        """Takes the next bytes of a file.
-
-        Raises:
-            QueryFailed: The result is too large for this service.
-        """
+        """Take the next bytes of a file."""
         self._bytes += len(data)
         if self._bytes > RESULT_BYTES:
             raise not_supported(f"results of more than {RESULT_BYTES >> 20} MB")
         self._file(number).write(data)
 
     def read(self, number: int) -> bytes:
-        """All of a file."""
+        """Return all of a file."""
         file = self._file(number)
         file.seek(0)
         return file.read()
 
     def put_file(self, location: str, number: int) -> None:
-        """Writes a file to an `s3://` URL."""
+        """Write a file to an `s3://` URL."""
         self._upload(location, self._file(number), self._owner)
 
     def put(self, location: str, data: bytes) -> None:
-        """Writes an object to an `s3://` URL."""
+        """Write an object to an `s3://` URL."""
         self._upload(location, io.BytesIO(data), self._owner)
 
     def unload(self, target: str, files: Sequence[tuple[str, int]]) -> list[str]:
-        """Writes UNLOAD's files, and gives their `s3://` URLs.
+        """Write UNLOAD's files below an `s3://` prefix, and return their URLs.
 
         The expected owner is not that of the target (user guide, "UNLOAD").
-
-        Args:
-            target: An `s3://` prefix.
-            files: Their names below it, and their numbers.
         """
         written = []
         for name, number in files:
@@ -89,11 +74,7 @@ class Output:
         return written
 
     def check_empty(self, target: str) -> None:
-        """Looks whether UNLOAD may write to an `s3://` prefix.
-
-        Raises:
-            QueryFailed: HIVE_PATH_ALREADY_EXISTS.
-        """
+        """Require that an `s3://` prefix is empty, else raise HIVE_PATH_ALREADY_EXISTS."""
         bucket, _, prefix = target.removeprefix("s3://").partition("/")
         with _writing(target):
             found = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
@@ -128,7 +109,7 @@ class Output:
 
 @contextmanager
 def _writing(location: str) -> Iterator[None]:
-    """Names what S3 refuses as a query's failure."""
+    """Name what S3 refuses as a query's failure."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:

@@ -16,15 +16,9 @@ _FIELD = re.compile(rb'(?:"((?:[^"]|"")*)"|)([,\n])')
 def read_page(
     chunks: Iterator[bytes], offset: int, rows: int
 ) -> tuple[list[list[str | None]], int | None]:
-    """Rows of a result.
+    """Read up to so many rows of a CSV, whose first chunk starts at an offset in bytes.
 
-    Args:
-        chunks: The result's CSV from `offset` on, from `stored` or `kept`.
-        offset: Where the page starts, in bytes.
-        rows: How many rows at most.
-
-    Returns:
-        The rows, None for NULL, and the next page's offset, None after the last.
+    NULL is None. Return the next page's offset too, None after the last row.
     """
     page: list[list[str | None]] = []
     for row, size in _rows(chunks):
@@ -36,7 +30,7 @@ def read_page(
 
 
 def stored(s3: Any, location: str, offset: int) -> Iterator[bytes]:
-    """The CSV at an `s3://` URL, from an offset on."""
+    """Yield the CSV at an `s3://` URL, from an offset on."""
     bucket, _, key = location.removeprefix("s3://").partition("/")
     total = offset + 1
     while offset < total:
@@ -49,7 +43,7 @@ def stored(s3: Any, location: str, offset: int) -> Iterator[bytes]:
 
 
 def kept(data: bytes, offset: int) -> Iterator[bytes]:
-    """A CSV in memory, from an offset on."""
+    """Return a CSV in memory, from an offset on."""
     return (data[at : at + _CHUNK_BYTES] for at in range(offset, len(data), _CHUNK_BYTES))
 
 
@@ -76,11 +70,7 @@ def encode_token(execution_id: str, offset: int) -> str:
 
 
 def decode_token(execution_id: str, token: str) -> int:
-    """The offset in a token.
-
-    Raises:
-        ApiError: If it is none of this execution.
-    """
+    """Return the offset in a token."""
     try:
         owner, _, offset = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
         if owner == execution_id:

@@ -34,22 +34,7 @@ def partitions(
     location: str,
     now: dt.datetime,
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The partitions that a table projects.
-
-    Args:
-        table: Its name, for messages.
-        keys: Its partition keys, in order.
-        parameters: Its parameters in Glue.
-        location: Its `s3://` prefix.
-        now: What NOW stands for.
-
-    Returns:
-        Each partition's values as text, in the order of the keys, and its `s3://` prefix.
-
-    Raises:
-        QueryFailed: INVALID_TABLE_PROPERTY for a parameter that is missing or cannot be read,
-            NOT_SUPPORTED for what is not done here.
-    """
+    """Yield each projected partition: its values in the order of the keys, and its S3 prefix."""
     default = f"{location.rstrip('/')}/{'/'.join(f'{key}=${{{key}}}' for key in keys)}/"
     template = parameters.get("storage.location.template", default)
     for values in itertools.product(*(_values(table, key, parameters, now) for key in keys)):

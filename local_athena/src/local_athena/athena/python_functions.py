@@ -49,12 +49,7 @@ class PythonFunction:
 
 
 def _read(pattern: str, text: str) -> joni.Pattern:
-    """A regular expression for this text.
-
-    Raises:
-        NotDoneError: Python may find something else in this text than Joni.
-        ValueError: It is no regular expression.
-    """
+    """A regular expression for this text."""
     try:
         read = joni.read(pattern)
     except joni.NotReadError:

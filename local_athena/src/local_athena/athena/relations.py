@@ -17,7 +17,6 @@ class Scan:
     """One place in which a table stands in a query.
 
     Attributes:
-        table: The table in Glue.
         name: Under which DuckDB finds it.
         columns: Names of the table's columns (not of its partition keys) that the query needs.
         predicates: What each partition's values must satisfy to be read.
@@ -49,7 +48,6 @@ class Column:
 
     Attributes:
         name: As written where it was named.
-        type: Its Trino type.
         sql: DuckDB's text for it.
         scan: The scan it is read from, if it is a table's.
         sources: What it is made of, if it is a query's (one expression for each side of a set
@@ -70,7 +68,7 @@ class Column:
         return self.scan or self.sql.partition(".")[0]
 
     def as_expr(self) -> Expr:
-        """A reference to it."""
+        """Return a reference to it."""
         return Expr((self,), self.type)
 
 
@@ -79,7 +77,6 @@ class Query:
     """A translated query.
 
     Attributes:
-        sql: DuckDB's text.
         outputs: Its columns, their `sql` the position's name (`c0`, `c1`, ...).
         needs: Expressions that decide which rows come out, whichever outputs are used.
         children: Queries inside: derived tables, subqueries.
@@ -118,7 +115,7 @@ class Scope:
 
 
 def mark_needed_columns(query: Query) -> None:
-    """Notes in every scan which of the table's columns the query needs.
+    """Note in every scan which of the table's columns the query needs.
 
     Those are all outputs of `query`, what decides its rows, and what those are made of in turn; not
     what an inner query offers and nobody uses.
@@ -148,11 +145,9 @@ def mark_needed_columns(query: Query) -> None:
 
 
 def add_pruning(condition: Expr, fields: list[Field]) -> None:
-    """Lets a condition prune partitions, if it is one on partition keys of one scan alone.
+    """Let a conjunct of WHERE or ON prune partitions, if it is on partition keys of one scan alone.
 
-    Args:
-        condition: A conjunct of WHERE or ON.
-        fields: The columns whose rows the condition may remove before the join.
+    `fields` are the columns whose rows the condition may remove before the join.
     """
     reachable = {field.column: field for field in fields}
     columns = list(condition.columns)

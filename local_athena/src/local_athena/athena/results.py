@@ -50,12 +50,12 @@ def column_info(names: Sequence[str], types: Sequence[Type]) -> list[dict[str, A
 
 
 def csv_header(names: Sequence[str]) -> bytes:
-    """The first line of a result."""
+    """Return the first line of a result."""
     return (",".join('"' + name.replace('"', '""') + '"' for name in names) + "\n").encode()
 
 
 def csv_rows(batch: pa.RecordBatch, types: Sequence[Type]) -> memoryview:
-    """The lines of a batch: each value quoted, NULL an empty field without quotes."""
+    """Return the lines of a batch: each value quoted, NULL an empty field without quotes."""
     if not batch.num_rows:
         return memoryview(b"")
     fields = []
@@ -158,5 +158,5 @@ def _java(text: str) -> str:
 
 
 def metadata(names: Sequence[str], types: Sequence[Type]) -> bytes:
-    """The object beside the CSV. Athena's encoding is not published; this one is JSON."""
+    """Return the object beside the CSV. Athena's encoding is not published; this one is JSON."""
     return json.dumps({"ColumnInfo": column_info(names, types)}).encode()

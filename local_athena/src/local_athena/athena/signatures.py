@@ -47,8 +47,6 @@ class Lambda:
     """A lambda, which has no type before the types of its parameters are known.
 
     Attributes:
-        arity: How many parameters it has.
-        names: The parameters' names in DuckDB.
         body: Translates the body with these for the parameters.
     """
 
@@ -87,9 +85,6 @@ class Signature:
     """A function's name, what it takes and what it gives.
 
     Attributes:
-        name: The function.
-        parameters: What it takes.
-        result: What it gives.
         repeats: Whether its last parameter may stand more than once.
     """
 
@@ -105,8 +100,6 @@ class Match:
 
     Attributes:
         args: The arguments under the signature's types; a lambda as DuckDB's text.
-        bindings: What the variables stand for.
-        result: The result's type.
     """
 
     args: tuple[Expr, ...]
@@ -115,11 +108,7 @@ class Match:
 
 
 def parse_signature(text: str) -> Signature:
-    """Reads a signature.
-
-    Raises:
-        ValueError: If it is not one.
-    """
+    """Read a signature."""
     match = re.fullmatch(r"(\w+)\((.*)\) -> (.+)", text)
     if match is None:
         raise ValueError(f"not a signature: {text}")
@@ -150,12 +139,9 @@ def _pattern(text: str) -> Pattern:
 
 
 def match(signature: Signature, args: Sequence[Argument], *, is_pair: bool = False) -> Match | None:
-    """The arguments under the signature's types, None if they do not fit.
+    """Return the arguments under the signature's types, None if they do not fit.
 
-    Args:
-        signature: What the function takes.
-        args: The arguments.
-        is_pair: Whether DuckDB's lambda gets a row of the values where Trino's gets each.
+    With `is_pair`, DuckDB's lambda gets a row of the values where Trino's gets each.
     """
     patterns = _patterns(signature, len(args))
     bindings = _bindings(patterns, args)

@@ -47,12 +47,7 @@ _ENGINE_SHARE = 0.7
 
 
 class Statements:
-    """All statements of this process, one after the other.
-
-    Args:
-        connection: To the service.
-        memory_bytes: What the process may have.
-    """
+    """All statements of this process, one after the other."""
 
     def __init__(self, connection: Connection, memory_bytes: int) -> None:
         self._connection = connection
@@ -62,11 +57,7 @@ class Statements:
         pa.set_io_thread_count(2)  # their reads take turns on the one connection
 
     def serve(self, before_each: Callable[[], None]) -> None:
-        """Answer statements until the service closes the connection.
-
-        Args:
-            before_each: Called when one has come.
-        """
+        """Answer statements until the connection is closed; call `before_each` when one comes."""
         self._connection.send(Ready())
         while True:
             try:

@@ -28,7 +28,6 @@ class TextFormat:
 
     Attributes:
         serde: The SerDe's class, in lower case.
-        parameters: Its parameters.
         header_lines: How many lines of each file are left out.
     """
 
@@ -38,16 +37,7 @@ class TextFormat:
 
     @classmethod
     def of(cls, serde: str, parameters: Mapping[str, str], table: Mapping[str, str]) -> TextFormat:
-        """The format of a table in Glue.
-
-        Args:
-            serde: SerializationLibrary.
-            parameters: Parameters of the SerDe.
-            table: Parameters of the table.
-
-        Raises:
-            QueryFailed: NOT_SUPPORTED for another SerDe, or a parameter that is not done here.
-        """
+        """Read the format of a table from its SerDe, and the parameters of both."""
         known: Sequence[str]
         if serde.lower() in _JSON:
             known = ("serialization.format", "ignore.malformed.json", "case.insensitive")
@@ -64,16 +54,7 @@ class TextFormat:
         return cls(serde.lower(), lower, int(table.get("skip.header.line.count", "0")))
 
     def rows(self, content: bytes, path: str, columns: Mapping[str, Type]) -> list[dict[str, Any]]:
-        """The rows of a file, as Arrow takes them.
-
-        Args:
-            content: The file.
-            path: Bucket and key.
-            columns: The table's columns.
-
-        Raises:
-            QueryFailed: HIVE_BAD_DATA or HIVE_CURSOR_ERROR for what cannot be read.
-        """
+        """Return the rows of a file, as Arrow takes them."""
         if path.endswith(".gz"):
             content = gzip.decompress(content)
         lines = content.decode("utf-8", errors="replace").split("\n")[self.header_lines :]
@@ -159,12 +140,7 @@ def _number(text: str, type_: Type) -> Any:
 
 
 def _scalar(text: str, type_: Type) -> Any:
-    """A value from its text.
-
-    Raises:
-        ValueError: If it is none of its type.
-        InvalidOperation: Likewise, for a decimal.
-    """
+    """A value from its text."""
     if is_integer(type_):
         return int(text)
     if is_float(type_):

@@ -99,11 +99,7 @@ class Tables(Protocol):
     """Where tables are looked up."""
 
     def table(self, database: str, name: str) -> Table | View:
-        """The table, or the view.
-
-        Raises:
-            QueryFailed: SCHEMA_NOT_FOUND or TABLE_NOT_FOUND.
-        """
+        """Return the table, or the view."""
 
     def partitions(self, table: Table) -> list[Partition]:
         """Its partitions."""
@@ -115,8 +111,6 @@ class Translation:
 
     Attributes:
         sql: DuckDB's text; the columns come out as `c0`, `c1`, ...
-        names: Their names, as Athena shows them.
-        types: Their types.
         scans: The tables it reads, once for each place where one stands.
     """
 
@@ -131,9 +125,6 @@ class _Cte:
     """A WITH query.
 
     Attributes:
-        query: Its tree.
-        columns: Names that its WITH gives to its columns.
-        ctes: The WITH queries that it sees.
         is_named: Whether it is named anywhere.
         shared: Its translation and DuckDB's name for it, if it is shared.
     """
@@ -171,17 +162,7 @@ class _Try:
 def translate(
     statement: Statement, tables: Tables, database: str, now: datetime | None = None
 ) -> Translation:
-    """Translates a parsed query.
-
-    Args:
-        statement: The query, from `dialect.parse`.
-        tables: The catalog.
-        database: Where unqualified tables are.
-        now: What `current_timestamp` is, with a time zone; None for this moment.
-
-    Raises:
-        QueryFailed: As Athena fails it, or NOT_SUPPORTED for what is not done here.
-    """
+    """Translate a parsed query, whose unqualified tables are in `database`."""
     translator = _Translator(statement.sql, tables, database, now or datetime.now(UTC))
     try:
         query = translator.query(statement.tree, {}, None)
@@ -970,7 +951,7 @@ class _Translator:
     # --- expressions ------------------------------------------------------------------------------
 
     def expr(self, node: exp.Expr, frame: _Frame) -> Expr:
-        """Translates an expression, and puts its position into what goes wrong in it."""
+        """Translate an expression, and put its position into its errors."""
         try:
             operator = _COMPARISONS.get(type(node))
             if operator is not None and _quantifier(node.expression) is not None:
@@ -1479,7 +1460,7 @@ class _Translator:
         )
 
     def _check_distinct(self, name: str, args: list[Argument], order: Sequence[str | Expr]) -> None:
-        """Refuses a DISTINCT that DuckDB would do otherwise; `count` compares instants."""
+        """Reject a DISTINCT that DuckDB would do otherwise; `count` compares instants."""
         if name in ("approx_distinct", "map_agg", "max_by", "min_by"):
             raise not_supported(f"DISTINCT in {name}")
         if name == "count" and isinstance(args[0], Expr):
@@ -1588,7 +1569,7 @@ _EXPRESSIONS: dict[type[exp.Expr], Callable[[_Translator, Any, _Frame], Expr]] =
 
 
 def _only(node: exp.Expr, *allowed: str) -> None:
-    """Refuses a node that says more than the translation reads."""
+    """Reject a node that says more than the translation reads."""
     for name, value in node.args.items():
         if value and name not in allowed and name not in _PASSIVE_ARGS:
             raise not_supported(f"{name.rstrip('_').upper()} in {node.key.upper()}")
@@ -1660,7 +1641,7 @@ def _precision(node: exp.Expr) -> list[exp.Expr]:
 
 
 def _groupable(expr: Expr) -> Expr:
-    """Refuses what DuckDB would group otherwise: equal instants of two zones are one value."""
+    """Reject what DuckDB would group otherwise: equal instants of two zones are one value."""
     if _holds_open_zone(expr.type):
         raise not_supported("GROUP BY or DISTINCT of a timestamp whose time zone is not known")
     return expr

@@ -125,7 +125,7 @@ BASES = frozenset([*_DUCKDB_TYPES, "decimal", "array", "map", "row", "function"]
 
 
 def decimal(precision: int, scale: int) -> Type:
-    """A decimal type, its precision capped at 38 as Trino does."""
+    """Return a decimal type, its precision capped at 38 as Trino does."""
     if scale > MAX_PRECISION:
         message = f"decimal scale {scale} exceeds {MAX_PRECISION}"
         raise QueryFailed("NUMERIC_VALUE_OUT_OF_RANGE", message)
@@ -133,22 +133,22 @@ def decimal(precision: int, scale: int) -> Type:
 
 
 def is_integer(type_: Type) -> bool:
-    """Whether it is one of the four integer types."""
+    """Return whether it is one of the four integer types."""
     return type_.base in INTEGER_DIGITS
 
 
 def is_number(type_: Type) -> bool:
-    """Whether arithmetic is defined on it."""
+    """Return whether arithmetic is defined on it."""
     return type_.base in _NUMBERS
 
 
 def is_float(type_: Type) -> bool:
-    """Whether it has NaN and infinity."""
+    """Return whether it has NaN and infinity."""
     return type_.base in ("real", "double")
 
 
 def common_type(left: Type, right: Type) -> Type | None:
-    """The type that both coerce to, None if there is none (Trino's TypeCoercion)."""
+    """Return the type that both coerce to, None if there is none (Trino's TypeCoercion)."""
     if left == right or right == UNKNOWN:
         return left
     if left == UNKNOWN:
@@ -207,16 +207,16 @@ class Expr:
         return (part for part in self.parts if not isinstance(part, str))
 
     def as_opaque(self) -> Expr:
-        """The same expression, not to be evaluated on partition values."""
+        """Return the same expression, not to be evaluated on partition values."""
         return Expr(self.parts, self.type, True, self.constant)
 
     def as_type(self, type_: Type) -> Expr:
-        """The same expression under another type that DuckDB holds alike."""
+        """Return the same expression under another type that DuckDB holds alike."""
         return Expr(self.parts, type_, self.opaque, self.constant)
 
 
 def fill(template: str, type_: Type, *args: Expr, opaque: bool = False) -> Expr:
-    """Fills `{0}`, `{1}`... of a DuckDB text with expressions; `{*}` stands for all of them.
+    """Fill `{0}`, `{1}`... of a DuckDB text with expressions; `{*}` stands for all of them.
 
     The template is ours: what comes from the query goes in as an expression, never as text.
     """
@@ -280,22 +280,22 @@ def joined(*pieces: str | Expr, type_: Type, opaque: bool = False) -> Expr:
 
 
 def quoted(text: str) -> str:
-    """A string literal of DuckDB (and of Trino)."""
+    """Return a string literal of DuckDB (and of Trino)."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """A quoted name of DuckDB (and of Trino)."""
+    """Return a quoted name of DuckDB (and of Trino)."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def array(element: Type) -> Type:
-    """An array type."""
+    """Return an array type."""
     return Type("array", of=(element,))
 
 
 def text(value: str) -> Expr:
-    """A string literal."""
+    """Return a string literal."""
     return Expr((quoted(value),), Type("varchar", len(value)), constant=value)
 
 
@@ -326,11 +326,7 @@ def coerce(expr: Expr, to: Type) -> Expr:
 
 
 def unify(*exprs: Expr) -> tuple[Expr, ...]:
-    """The expressions under their common type.
-
-    Raises:
-        QueryFailed: TYPE_MISMATCH if there is none.
-    """
+    """Return the expressions under their common type."""
     type_ = exprs[0].type
     for expr in exprs[1:]:
         common = common_type(type_, expr.type)
@@ -359,7 +355,7 @@ def local(expr: Expr) -> Expr:
 
 
 def zoned(wall: Expr, like: Expr, near: Expr) -> Expr:
-    """A timestamp without zone under the zone of another one, where that is its local time.
+    """Return a timestamp without zone under the zone of another one, where that is its local time.
 
     A local time that comes twice has the offset of the instant `near`. One that is left out moves
     forward by the length of the gap.
@@ -376,19 +372,19 @@ def zoned(wall: Expr, like: Expr, near: Expr) -> Expr:
 
 
 def same_in_utc(wall: Expr) -> Expr:
-    """The instant at which UTC's clocks show a local time."""
+    """Return the instant at which UTC's clocks show a local time."""
     return build("timezone('UTC', {0})", TIMESTAMP_UTC, wall)
 
 
 def instant(expr: Expr) -> Expr:
-    """The instant of a timestamp with time zone; what has no open zone is left as it is."""
+    """Return the instant of a timestamp with time zone; what has no open zone is left as it is."""
     if expr.type.base == "timestamp with time zone" and expr.type.zone is None:
         return build("({0}).t", TIMESTAMP_UTC, expr)
     return expr
 
 
 def at_instant(moved: Expr, like: Expr) -> Expr:
-    """An instant under the zone of another timestamp."""
+    """Return an instant under the zone of another timestamp."""
     if like.type.zone is None:
         return build("struct_pack(t := {0}, z := ({1}).z)", like.type, moved, like)
     return moved.as_type(like.type)

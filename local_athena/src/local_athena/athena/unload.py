@@ -29,11 +29,10 @@ _NOT_OF_HIVE = ("timestamp with time zone", "unknown", "json")
 
 
 def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
-    """The schema of the files. A timestamp is INT64 with TIMESTAMP(MILLIS), not adjusted to UTC.
+    """Return the schema of the files: a timestamp is TIMESTAMP(MILLIS), not adjusted to UTC.
 
-    Raises:
-        QueryFailed: For columns that Athena cannot write: of a type that Hive does not have,
-            without a name of their own, or with the name of another (Hive knows lower case alone).
+    Raise QueryFailed for a type that Hive does not have, and for a column without a name of its own
+    (Hive compares in lower case).
     """
     for position, (name, type_) in enumerate(zip(names, types, strict=True), 1):
         if name == f"_col{position - 1}":
@@ -50,13 +49,7 @@ def schema(names: Sequence[str], types: Sequence[Type]) -> pa.Schema:
 
 
 class Files:
-    """The files of one UNLOAD. Rows go to them in turn.
-
-    Args:
-        write: Takes a file's number, counted from 0, and its next bytes.
-        types: Types of the columns.
-        schema: The files' schema.
-        compression: Their codec.
+    """The files of one UNLOAD, numbered from 0. Rows go to them in turn.
 
     Attributes:
         rows: How many rows have been written.
@@ -78,7 +71,7 @@ class Files:
         self._turns = itertools.count()
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Writes the next rows."""
+        """Write the next rows."""
         columns = map(_written, batch.columns, self._types, self._schema.types)
         batch = pa.record_batch(list(columns), schema=self._schema)
         for start in range(0, batch.num_rows, _ROWS_OF_ONE_FILE):
@@ -98,7 +91,7 @@ class Files:
             self._files[next(self._turns) % len(self._files)].write(rows, row_group_rows)
 
     def close(self) -> list[tuple[str, int]]:
-        """Ends the files; gives their names in S3, sorted, and their numbers.
+        """End the files; return their names in S3, sorted, and their numbers.
 
         The names are those of Trino: the query's id, then a UUID.
         Never do they sort as the rows did.

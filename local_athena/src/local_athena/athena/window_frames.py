@@ -23,7 +23,7 @@ _RANKINGS = (
 
 
 def check_window(name: str, over: exp.Window) -> None:
-    """What a function asks of its window."""
+    """Require what a function asks of its window."""
     if name in ("lag", "lead") and not over.args.get("order"):
         message = f"{name} function requires an ORDER BY window clause"
         raise QueryFailed("MISSING_ORDER_BY", message)
@@ -48,11 +48,7 @@ def check_range(spec: exp.WindowSpec | None, keys: Sequence[Expr]) -> None:
 
 
 def window_frame(spec: exp.WindowSpec | None) -> str:
-    """DuckDB's text for a frame, or nothing.
-
-    Raises:
-        QueryFailed: NOT_SUPPORTED for a bound that is not a literal.
-    """
+    """DuckDB's text for a frame, or nothing."""
     if spec is None:
         return ""
     if spec.args.get("exclude"):

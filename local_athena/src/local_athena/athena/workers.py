@@ -70,9 +70,6 @@ class Host(Protocol):
 class Worker:
     """One process. It serves one statement after the other.
 
-    Args:
-        limits: What a statement may use there.
-
     Attributes:
         is_reusable: Whether it waits for the next statement.
         has_grown: Whether it holds more memory than one that has just started.
@@ -103,20 +100,12 @@ class Worker:
             )
 
     def wait_until_ready(self) -> None:
-        """Waits until it takes statements.
-
-        Raises:
-            WorkerEndedError: It has ended instead.
-        """
+        """Wait until it takes statements."""
         self._receive()
         self.is_reusable = True
 
     def check(self, sql: str, parameters: tuple[str, ...]) -> str | None:
-        """Whether a statement may start; gives the target of an UNLOAD.
-
-        Raises:
-            ApiError: What Athena refuses at the start.
-        """
+        """Check whether a statement may start; return the target of an UNLOAD."""
         try:
             outcome = self._serve(Check(sql, parameters), None)
         except QueryFailed as error:
@@ -126,19 +115,13 @@ class Worker:
         return outcome.unload_target
 
     def run(self, query: Query, host: Host) -> Done:
-        """Runs a query.
-
-        Raises:
-            QueryFailed: What went wrong.
-            CutoffExceededError: It would scan too much.
-            WorkerEndedError: The process was killed.
-        """
+        """Run a query."""
         outcome = self._serve(query, host)
         assert isinstance(outcome, Done)
         return outcome
 
     def _serve(self, statement: Check | Query, host: Host | None) -> Checked | Done:
-        """Sends a statement and answers what comes back, until it ends."""
+        """Send a statement, and answer what comes back until it ends."""
         self.is_reusable = False
         try:
             self._connection.send(statement)
@@ -213,11 +196,11 @@ class Worker:
         return self._process.poll() is not None
 
     def kill(self) -> None:
-        """Ends it at once, from any thread."""
+        """End it at once, from any thread."""
         self._process.kill()
 
     def end(self) -> None:
-        """Ends it, and waits until its memory is free."""
+        """End it, and wait until its memory is free."""
         self._process.kill()
         self._process.wait()
         self._connection.close()
@@ -230,10 +213,6 @@ class Workers:
 
     A process takes a third of a second to start, and is used again. When none has been idle for a
     moment, another one is started. What is idle for long ends, but for one that is like new.
-
-    Args:
-        limits: What a statement may use.
-        queries_at_once: How many queries may run at once.
     """
 
     def __init__(self, limits: Limits, queries_at_once: int) -> None:
@@ -250,11 +229,7 @@ class Workers:
         self._keeper.start()
 
     def check(self, sql: str, parameters: tuple[str, ...]) -> str | None:
-        """Whether a statement may start; gives the target of an UNLOAD.
-
-        Raises:
-            ApiError: What Athena refuses at the start.
-        """
+        """Check whether a statement may start; return the target of an UNLOAD."""
         try:
             with self._checks, self.borrow() as worker:
                 return worker.check(sql, parameters)
@@ -263,13 +238,9 @@ class Workers:
 
     @contextmanager
     def borrow(self, is_over: Callable[[], bool] = lambda: False) -> Iterator[Worker]:
-        """A process for one statement. It is killed if the block leaves it in the middle of one.
+        """Lend a process for one statement; kill it if the block leaves it in the middle of one.
 
-        Args:
-            is_over: Whether it is no longer wanted; looked at after each `wake`.
-
-        Raises:
-            WorkerEndedError: It is no longer wanted, or none can be started.
+        `is_over` is called after each `wake`.
         """
         worker = self._take(is_over)
         try:
@@ -278,12 +249,12 @@ class Workers:
             self._give_back(worker)
 
     def wake(self) -> None:
-        """Lets those who wait for a process look whether they still want it."""
+        """Let those who wait for a process look whether they still want it."""
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Ends all processes."""
+        """End all processes."""
         with self._changed:
             self._is_closed = True
             for worker in self._all:
@@ -365,7 +336,7 @@ class Workers:
         return max(0.0, due - time.monotonic())
 
     def _start(self) -> None:
-        """Starts a process. If that fails twice in a row, those who wait for one are told."""
+        """Start a process. If that fails twice in a row, those who wait for one are told."""
         for is_last in (False, True):
             try:
                 worker = self._new_worker()
@@ -377,12 +348,7 @@ class Workers:
                 return
 
     def _new_worker(self) -> Worker:
-        """A process that takes statements.
-
-        Raises:
-            OSError: It cannot be started.
-            WorkerEndedError, QueryFailed: It has ended instead.
-        """
+        """A process that takes statements."""
         worker = Worker(self._limits)
         with self._changed:
             self._all.add(worker)

@@ -35,10 +35,7 @@ class WorkGroup:
     """A workgroup.
 
     Attributes:
-        name: Its name.
         configuration: WorkGroupConfiguration as the service model shapes it.
-        description: Free text.
-        enabled: Whether it takes queries.
         created: Seconds since the epoch.
     """
 
@@ -79,17 +76,9 @@ class WorkGroup:
         return bool(self.configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled"))
 
     def result_configuration(self, requested: Mapping[str, Any] | None) -> dict[str, Any]:
-        """What holds for a query's result in S3; nothing if Athena keeps it.
+        """Return OutputLocation, ended by a slash, and ExpectedBucketOwner; nothing if managed.
 
-        Args:
-            requested: The client's ResultConfiguration; None if the request has none.
-
-        Returns:
-            OutputLocation, ended by a slash, and ExpectedBucketOwner if there is one.
-
-        Raises:
-            ApiError: If there is no location, or one that is not in S3, or the request has a
-                ResultConfiguration, even an empty one, for a managed result.
+        For a managed result, any ResultConfiguration of the client is rejected, even an empty one.
         """
         if self.is_managed:
             if requested is not None:
@@ -115,18 +104,14 @@ class WorkGroups:
         self._lock = threading.Lock()
 
     def get(self, name: str) -> WorkGroup:
-        """The workgroup.
-
-        Raises:
-            ApiError: If there is none.
-        """
+        """Return the workgroup."""
         group = self._groups.get(name)
         if group is None:
             raise ApiError(f"WorkGroup {name} is not found.")
         return group
 
     def create(self, name: str, configuration: dict[str, Any], description: str) -> None:
-        """Makes one; its settings are enforced unless it says otherwise."""
+        """Make one; its settings are enforced unless it says otherwise."""
         configuration = {"EnforceWorkGroupConfiguration": True, **configuration}
         _check(configuration)
         with self._lock:
@@ -137,7 +122,7 @@ class WorkGroups:
     def update(
         self, name: str, updates: dict[str, Any], description: str | None, state: str | None
     ) -> None:
-        """Changes one, by ConfigurationUpdates of the service model."""
+        """Change one, by ConfigurationUpdates of the service model."""
         group = self.get(name)
         with self._lock:
             changed = {**group.configuration, **updates}
@@ -156,7 +141,7 @@ class WorkGroups:
             group.enabled = group.enabled if state is None else state == "ENABLED"
 
     def delete(self, name: str) -> None:
-        """Removes one, if it is there; `primary` stays."""
+        """Remove one, if it is there; `primary` stays."""
         if name == PRIMARY:
             raise ApiError("The primary workgroup cannot be deleted.")
         with self._lock:

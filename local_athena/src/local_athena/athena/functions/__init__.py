@@ -77,11 +77,7 @@ MACROS = (
 
 
 def call(name: str, args: Sequence[Argument]) -> Expr:
-    """A call of a scalar function.
-
-    Raises:
-        QueryFailed: FUNCTION_NOT_FOUND if it does not take these arguments.
-    """
+    """Return a call of a scalar function."""
     row, matched = _chosen(name, SCALARS[name], args)
     if callable(row.duckdb):
         try:
@@ -93,11 +89,7 @@ def call(name: str, args: Sequence[Argument]) -> Expr:
 
 
 def aggregate(name: str, args: Sequence[Argument], *, windowed: bool) -> Call:
-    """A call of an aggregate function, or of a window function if `windowed`.
-
-    Raises:
-        QueryFailed: FUNCTION_NOT_FOUND if it does not take these arguments.
-    """
+    """Return a call of an aggregate function, or of a window function if `windowed`."""
     rows = [*AGGREGATES.get(name, []), *(WINDOWS.get(name, []) if windowed else [])]
     row, matched = _chosen(name, rows, args)
     if callable(row.duckdb):

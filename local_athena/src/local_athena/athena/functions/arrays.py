@@ -32,7 +32,7 @@ def _array_join(values: Expr, delimiter: Expr, null: Expr | None = None) -> Expr
 
 
 def _plain_elements(values: Expr, what: str) -> None:
-    """Refuses what DuckDB compares otherwise than Trino."""
+    """Reject what DuckDB compares otherwise than Trino."""
     if any(
         is_float(Type(base)) or base in ("row", "array", "map") for base in values.type.of[0].bases
     ):

@@ -58,11 +58,7 @@ def _parsed(value: Expr) -> Expr:
 
 
 def literal_json(source: str) -> Expr:
-    """JSON '...': its text as Trino keeps it, with sorted keys and numbers as Java's.
-
-    Raises:
-        QueryFailed: INVALID_FUNCTION_ARGUMENT if it is not JSON.
-    """
+    """JSON '...': its text as Trino keeps it, with sorted keys and numbers as Java's."""
     try:
         value = json.loads(source, parse_constant=_no_constant)
     except ValueError:

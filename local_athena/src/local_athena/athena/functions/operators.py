@@ -45,11 +45,7 @@ _TIMES = ("date", "timestamp", "timestamp with time zone")
 
 
 def number(expr: Expr) -> Expr:
-    """A number, or NULL as one.
-
-    Raises:
-        WrongArgumentsError: For anything else.
-    """
+    """Return a number, or NULL as one."""
     if expr.type == UNKNOWN:
         return coerce(expr, INTEGER)
     if not is_number(expr.type):
@@ -58,11 +54,7 @@ def number(expr: Expr) -> Expr:
 
 
 def arithmetic(operator: str, left: Expr, right: Expr) -> Expr:
-    """`+ - * / %` with Trino's result types: integers divide truncating, decimals exactly.
-
-    Raises:
-        QueryFailed: TYPE_MISMATCH where Trino has no such operator.
-    """
+    """`+ - * / %` with Trino's result types: integers divide truncating, decimals exactly."""
     moment = _moved(operator, left, right)
     if moment is not None:
         return moment
@@ -183,11 +175,7 @@ def negate(value: Expr) -> Expr:
 
 
 def comparison(operator: str, left: Expr, right: Expr) -> Expr:
-    """`= <> < <= > >=` and DISTINCT FROM; NaN compares as in IEEE 754, other than in DuckDB.
-
-    Raises:
-        QueryFailed: TYPE_MISMATCH where the types have nothing in common.
-    """
+    """`= <> < <= > >=` and DISTINCT FROM; NaN compares as in IEEE 754, other than in DuckDB."""
     if common_type(left.type, right.type) is None:
         raise _no_operator(operator, left, right)
     left, right = (instant(side) for side in unify(left, right))
@@ -255,24 +243,20 @@ def _without_null(value: Expr) -> Expr:
 
 
 def fields(row: Expr) -> list[Expr]:
-    """The fields of a row."""
+    """Return the fields of a row."""
     named = zip(row.type.shown_fields, row.type.of, strict=True)
     return [build("struct_extract({0}, {1})", type_, row, text(name)) for name, type_ in named]
 
 
 def field_of(row: Expr, name: str) -> Expr | None:
-    """A field of a row by its name, None if there is none."""
+    """Return a field of a row by its name, None if there is none."""
     named = {field.lower(): position for position, field in enumerate(row.type.fields) if field}
     position = named.get(name.lower())
     return None if position is None else fields(row)[position]
 
 
 def subscript(value: Expr, key: Expr) -> Expr:
-    """`value[key]` of an array, a map or a row.
-
-    Raises:
-        QueryFailed: TYPE_MISMATCH for anything else.
-    """
+    """`value[key]` of an array, a map or a row."""
     base = value.type.base
     if base == "row":
         position = int(key.constant) if key.constant and key.constant.isdigit() else 0
@@ -290,12 +274,7 @@ def subscript(value: Expr, key: Expr) -> Expr:
 
 
 def like(value: Expr, pattern: Expr, escape: Expr | None) -> Expr:
-    """LIKE: binary, without an escape character unless one is given.
-
-    Raises:
-        QueryFailed: TYPE_MISMATCH for what is no text, INVALID_FUNCTION_ARGUMENT for a wrong
-            escape.
-    """
+    """LIKE: binary, without an escape character unless one is given."""
     given = [each for each in (value, pattern, escape) if each is not None]
     for each in given:
         if each.type.base not in ("varchar", "char", "unknown"):
@@ -329,7 +308,7 @@ def at_time_zone(moment: Expr, zone: Expr) -> Expr:
 
 
 def in_zone(moment: Expr, zone: Expr) -> Expr:
-    """An instant under a zone, a literal or one that differs from row to row."""
+    """Return an instant under a zone, a literal or one that differs from row to row."""
     if zone.constant is not None:
         known = Type("timestamp with time zone", zone=zone_name(zone))
         return moment.as_type(known)
@@ -340,11 +319,7 @@ def in_zone(moment: Expr, zone: Expr) -> Expr:
 
 
 def zone_name(zone: Expr) -> str:
-    """A zone as Athena prints it: an IANA name, UTC, or an offset such as +09:00.
-
-    Raises:
-        QueryFailed: NOT_SUPPORTED for another spelling.
-    """
+    """Return a zone as Athena prints it: an IANA name, UTC, or an offset such as +09:00."""
     name = literal(zone, "a time zone")
     if re.fullmatch(r"[+-]\d\d:\d\d", name):
         return "UTC" if name[1:] == "00:00" else name
@@ -359,11 +334,7 @@ def _zones() -> frozenset[str]:
 
 
 def named_row(to: Type, values: Sequence[Expr], *, safe: bool) -> Expr:
-    """CAST(ROW(...) AS ROW(name type, ...)).
-
-    Raises:
-        QueryFailed: TYPE_MISMATCH if there are more or fewer values than fields.
-    """
+    """CAST(ROW(...) AS ROW(name type, ...))."""
     if len(values) != len(to.of):
         raise QueryFailed("TYPE_MISMATCH", f"Cannot cast a row of {len(values)} fields to {to}")
     return packed(
@@ -372,7 +343,7 @@ def named_row(to: Type, values: Sequence[Expr], *, safe: bool) -> Expr:
 
 
 def packed(type_: Type, values: Sequence[Expr]) -> Expr:
-    """A row of these values."""
+    """Return a row of these values."""
     pieces: list[str | Expr] = []
     for name, value in zip(type_.shown_fields, values, strict=True):
         pieces += [", " if pieces else "", f"{identifier(name)} := ", value]

@@ -23,12 +23,7 @@ _ONE = Expr(("1",), INTEGER, constant="1")
 
 
 def _read(pattern: Expr) -> joni.Pattern | None:
-    """A regular expression; None if it differs from row to row.
-
-    Raises:
-        QueryFailed: INVALID_FUNCTION_ARGUMENT if it is not one, NOT_SUPPORTED if it may mean
-            something else here.
-    """
+    """A regular expression; None if it differs from row to row."""
     if pattern.constant is None:
         return None
     try:

@@ -19,7 +19,6 @@ class Call:
 
     Attributes:
         template: DuckDB's text, `@` before each call to which they belong.
-        type: The result's type.
         args: What stands for `{0}`, `{1}`, ...
     """
 
@@ -28,14 +27,7 @@ class Call:
     args: tuple[Expr, ...] = ()
 
     def expr(self, *, distinct: bool, order: Expr, nulls: str, suffix: Expr) -> Expr:
-        """The whole expression.
-
-        Args:
-            distinct: Whether only different arguments count.
-            order: ORDER BY of the arguments, or nothing.
-            nulls: ` IGNORE NULLS`, or nothing.
-            suffix: FILTER and OVER, or nothing.
-        """
+        """Write out the call. `order`, `nulls` and `suffix` (FILTER and OVER) may be empty."""
         pieces: list[str | Expr] = []
         rest = self.template
         while (marked := re.search(r"@(\w+)\(", rest)) is not None:
@@ -73,7 +65,6 @@ class Function:
         example: What stands behind SELECT.
         answer: The result of the example as Athena prints it; rows are lines, None is NULL.
         page: The page of Trino's documentation, or Athena's, that says so.
-        aliases: Other names of the function.
         is_pair: Whether DuckDB's lambda gets a row of the values where Trino's gets each.
     """
 
@@ -112,23 +103,19 @@ _Row = TypeVar("_Row", bound=Function)
 
 
 def on_page(page: str, *rows: _Row) -> tuple[_Row, ...]:
-    """Rows whose page is this one, where they name none."""
+    """Return rows whose page is this one, where they name none."""
     return tuple(row if row.page else replace(row, page=page) for row in rows)
 
 
 def literal(expr: Expr, what: str) -> str:
-    """The text of a literal.
-
-    Raises:
-        QueryFailed: NOT_SUPPORTED for anything else.
-    """
+    """Return the text of a literal."""
     if expr.constant is None or expr.type.base != "varchar":
         raise not_supported(f"{what} that is not a literal")
     return expr.constant
 
 
 def named(rows: Sequence[Function]) -> dict[str, list[Function]]:
-    """Rows under each of their names."""
+    """Return rows under each of their names."""
     table: dict[str, list[Function]] = {}
     for row in rows:
         for name in (row.name, *row.aliases):

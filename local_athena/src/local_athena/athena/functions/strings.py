@@ -28,13 +28,7 @@ _WHITE_SPACE = "".join(chr(code) for code in _WHITE_SPACE_CODES)
 
 
 def trim(kind: str, value: Expr, characters: Expr | None = None) -> Expr:
-    """trim, ltrim, rtrim and TRIM(... FROM ...).
-
-    Args:
-        kind: DuckDB's function.
-        value: What is trimmed.
-        characters: What is taken off its ends, white space by default.
-    """
+    """trim, ltrim, rtrim and TRIM(... FROM ...)."""
     return build(f"{kind}({{0}}, {{1}})", value.type, value, characters or text(_WHITE_SPACE))
 
 
