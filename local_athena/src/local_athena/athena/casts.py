@@ -20,12 +20,14 @@ from local_athena.athena.types import (
     build,
     coerce,
     common_type,
-    identifier,
     is_float,
     is_integer,
     is_number,
     joined,
     local,
+    packed,
+    row_fields,
+    separated,
     text,
 )
 
@@ -122,16 +124,10 @@ def _cast_inside(expr: Expr, to: Type) -> Expr:
         held = _each(build("map_values({0})", array(source.of[1]), expr), source.of[1], to.of[1])
         return build("trino_map({0}, {1})", to, keys, held)
     name = _element_name(source)
-    pieces: list[str | Expr] = []
-    named = zip(source.shown_fields, source.of, to.shown_fields, to.of, strict=True)
-    for old, own, new, wanted in named:
-        field = build("struct_extract({0}, {1})", own, Expr((name,), source), text(old))
-        pieces += [", " if pieces else "", f"{identifier(new)} := ", cast(field, wanted)]
-    packed = joined("struct_pack(", *pieces, ")", type_=to)
-    bound = (
-        f"list_transform([{{0}}], lambda {name}: CASE WHEN {name} IS NOT NULL THEN {{1}} END)[1]"
-    )
-    return build(bound, to, expr, packed)
+    fields = row_fields(Expr((name,), source))
+    row = packed(to, map(cast, fields, to.of))
+    kept = f"CASE WHEN {name} IS NOT NULL THEN {{1}} END"
+    return build(f"list_transform([{{0}}], lambda {name}: {kept})[1]", to, expr, row)
 
 
 def _to_text(expr: Expr, to: Type, safe: bool) -> Expr:
@@ -269,21 +265,12 @@ def _to_json(expr: Expr) -> Expr:
         template = f"CASE WHEN {{0}} IS NOT NULL THEN {whole} END"
         return build(template, JSON, expr, shown, value)
     if source.base == "row":
-        pieces: list[str | Expr] = []
-        named = zip(source.shown_fields, source.fields, source.of, strict=True)
-        for field, own_name, type_ in named:
-            value = _to_json(
-                build("struct_extract({0}, {1})", type_, Expr((name,), source), text(field))
-            )
+        members = []
+        for field, own_name in zip(row_fields(Expr((name,), source)), source.fields, strict=True):
             shown = build("CAST(to_json({0}) AS VARCHAR)", VARCHAR, text(own_name))
-            pieces += [
-                " || ',' || " if pieces else "",
-                shown,
-                " || ':' || coalesce(",
-                value,
-                f", {null})",
-            ]
-        body = joined("'{' || ", *pieces, " || '}'", type_=JSON)
+            value = build(f"coalesce({{0}}, {null})", JSON, _to_json(field))
+            members.append(joined(shown, " || ':' || ", value, type_=JSON))
+        body = joined("'{' || ", *separated(" || ',' || ", members), " || '}'", type_=JSON)
         kept = f"CASE WHEN {name} IS NOT NULL THEN {{1}} END"
         return build(f"list_transform([{{0}}], lambda {name}: {kept})[1]", JSON, expr, body)
     raise _no_cast(source, JSON)
@@ -315,16 +302,14 @@ def _from_json(expr: Expr, to: Type) -> Expr:
         held = f"list_transform(trino_json_keys({{0}}), lambda {name}: {{1}})"
         return build(f"trino_map(trino_json_keys({{0}}), {held})", to, expr, body)
     if to.base == "row" and all(to.fields):
-        pieces: list[str | Expr] = []
-        for position, (field, type_) in enumerate(zip(to.fields, to.of, strict=True)):
-            member = build(
-                f"trino_json_field({{0}}, {{1}}, {position})", JSON, element, text(field)
-            )
-            pieces += [", " if pieces else "", f"{identifier(field)} := ", cast(member, type_)]
-        packed = joined("struct_pack(", *pieces, ")", type_=to)
+        members = [
+            build(f"trino_json_field({{0}}, {{1}}, {position})", JSON, element, text(field))
+            for position, field in enumerate(to.fields)
+        ]
+        row = packed(to, map(cast, members, to.of))
         has_value = f"{name} IS NOT NULL AND json_type({name}) <> 'NULL'"
         bound = f"list_transform([{{0}}], lambda {name}: CASE WHEN {has_value} THEN {{1}} END)[1]"
-        return build(bound, to, expr, packed)
+        return build(bound, to, expr, row)
     raise not_supported(f"CAST(json AS {to})")
 
 

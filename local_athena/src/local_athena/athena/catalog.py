@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 
 from local_athena.athena import projection
 from local_athena.athena.errors import QueryFailed, not_supported
-from local_athena.athena.lake import FoundObject, FoundPartition, Lake
+from local_athena.athena.lake import FoundObject, Lake
 from local_athena.athena.text_tables import TextFormat
 from local_athena.athena.types import (
     BIGINT,
@@ -323,7 +323,10 @@ class Catalog:
         if not table.partition_types:
             return [Partition((), table.location)]
         registered = self._lake.partitions(table.database, table.name)
-        return [_partition(found) for found in registered]
+        return [
+            Partition(found.values, found.location, _partition_types(found.columns))
+            for found in registered
+        ]
 
     def read(self, scan: Scan, partitions: Sequence[Partition]) -> Reading:
         """Return the files of partitions, opened as far as their footers."""
@@ -389,9 +392,8 @@ class Catalog:
     ) -> Reading:
         """The lines of partitions; all bytes of a file count, as Athena has to read them."""
         types = {**table.columns, **table.partition_types, PATH: VARCHAR}
-        schema = pa.schema(
-            [(name, arrow_type(types[name])) for name in types if _is_read(name, table, scan)]
-        )
+        read = table.partition_types.keys() | scan.columns
+        schema = pa.schema([(name, arrow_type(types[name])) for name in types if name in read])
         columns = {name: table.columns[name] for name in table.columns if name in schema.names}
         _check_supported(table, columns)
         batches = []
@@ -441,10 +443,6 @@ def _check_supported(table: Table, columns: Iterable[str]) -> None:
             raise not_supported(f"the type of the column {name} of {table.database}.{table.name}")
 
 
-def _is_read(name: str, table: Table, scan: Scan) -> bool:
-    return name in table.partition_types or name in scan.columns
-
-
 def _batch(
     rows: Sequence[Mapping[str, Any]], constant: Mapping[str, pa.Scalar], schema: pa.Schema
 ) -> pa.RecordBatch:
@@ -455,10 +453,6 @@ def _batch(
         else:
             arrays.append(pa.array([row[column.name] for row in rows], column.type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _partition(found: FoundPartition) -> Partition:
-    return Partition(found.values, found.location, _partition_types(found.columns))
 
 
 @lru_cache(maxsize=1_000)

@@ -87,7 +87,7 @@ def as_text(column: pa.Array, type_: Type) -> pa.StringArray:
         )
     if type_.base == "timestamp":
         return column.cast(pa.timestamp("ms")).cast(pa.string())
-    if type_.base == "timestamp with time zone" and type_.zone is None:
+    if type_.is_zone_open:
         return column.cast(pa.string())
     if type_.base == "timestamp with time zone":
         zone = type_.zone or "UTC"

@@ -48,10 +48,13 @@ from local_athena.athena.types import (
     array,
     build,
     coerce,
+    connected,
     instant,
     is_float,
     joined,
     quoted,
+    row_fields,
+    separated,
     text,
     unify,
 )
@@ -189,23 +192,17 @@ def _printable(query: Query) -> str:
     shown = []
     for output in query.outputs:
         type_ = output.type
-        is_open = type_.base == "timestamp with time zone" and type_.zone is None
-        if is_open or type_.base.startswith("interval"):
+        if type_.is_zone_open or type_.base.startswith("interval"):
             shown.append(f"{cast(Expr((output.sql,), type_), VARCHAR).sql} AS {output.sql}")
-        elif any(
+        elif type_.holds_open_zone or any(
             base.startswith(("interval", "unsupported")) for base in type_.bases
-        ) or _holds_open_zone(type_):
+        ):
             raise not_supported(f"{type_} in a result")
         else:
             shown.append(output.sql)
     if shown == [output.sql for output in query.outputs]:
         return query.sql
     return f"SELECT {', '.join(shown)} FROM ({query.sql}) AS shown"
-
-
-def _holds_open_zone(type_: Type) -> bool:
-    is_open = type_.base == "timestamp with time zone" and type_.zone is None
-    return is_open or any(map(_holds_open_zone, type_.of))
 
 
 @dataclass(frozen=True)
@@ -297,7 +294,7 @@ class _Translator:
         if node.args.get("group"):
             sql, groups = self._group(node.args["group"], items, frame)
             clauses.append(f"GROUP BY {sql}")
-            if any(map(_is_open, groups)):
+            if any(key.type.is_zone_open for key in groups):
                 qualified.append(_one_zone_each(groups))
         if node.args.get("having"):
             having = self._boolean(node.args["having"].this, frame)
@@ -311,12 +308,13 @@ class _Translator:
             is_plain = not (
                 frame.windowed or any(node.args.get(each) for each in ("group", "having"))
             )
-            if is_plain and any(map(_is_open, different)) and not any(e.opaque for e in different):
+            has_open_zone = any(expr.type.is_zone_open for expr in different)
+            if is_plain and has_open_zone and not any(expr.opaque for expr in different):
                 # DuckDB takes the check of time zones beside GROUP BY alone.
                 positions = ", ".join(str(position) for position in range(1, len(items) + 1))
                 clauses.append(f"GROUP BY {positions}")
                 qualified.append(_one_zone_each(different))
-                different = [expr for expr in different if not _is_open(expr)]
+                different = [expr for expr in different if not expr.type.is_zone_open]
             for expr in different:
                 _groupable(expr)
         ordered: list[str] = []
@@ -371,7 +369,7 @@ class _Translator:
                 ]
                 whole = self._row_behind(item, frame) if not found else None
                 if whole is not None:
-                    held = zip(whole.type.fields, operators.fields(whole), strict=True)
+                    held = zip(whole.type.fields, row_fields(whole), strict=True)
                     for name, field_ in held:
                         yield name or f"_col{count}", field_
                         count += 1
@@ -423,7 +421,7 @@ class _Translator:
         frame.needs += plain
         has_sets = any(group.args.get(name) for name in _GROUPING_SETS)
         for key in plain:
-            if has_sets or not _is_open(key):
+            if has_sets or not key.type.is_zone_open:
                 _groupable(key)
         for name, word in _GROUPING_SETS.items():
             for each in group.args.get(name) or []:
@@ -471,7 +469,7 @@ class _Translator:
             if is_distinct and not positions:
                 message = "For SELECT DISTINCT, ORDER BY expressions must appear in select list"
                 raise self._located(QueryFailed("EXPRESSION_NOT_IN_DISTINCT", message), item)
-            is_position = bool(positions) and not _holds_open_zone(key.type)
+            is_position = bool(positions) and not key.type.holds_open_zone
             yield (positions[0] if is_position else None), key, _direction(item)
 
     def _ordinal(self, literal: exp.Literal, outputs: list[Expr]) -> Expr:
@@ -692,7 +690,7 @@ class _Translator:
             is_row = listed.type.of[0].base == "row"
             element = Expr((filled if is_row else f"v[{position}]",), listed.type.of[0])
             if element.type.base == "row" and not keeps_rows:
-                values += operators.fields(element)
+                values += row_fields(element)
                 fields += element.type.fields
             else:
                 values.append(element)
@@ -995,7 +993,7 @@ class _Translator:
             node = node.this
         if isinstance(node, exp.And):
             sides = [self._condition(side, frame, prunable) for side in node.flatten()]
-            return _connected(" AND ", sides)
+            return connected("AND", sides)
         condition = self._boolean(node, frame)
         frame.needs.append(condition)
         add_pruning(condition, prunable)
@@ -1011,7 +1009,7 @@ class _Translator:
         query = self._subquery_of(inner, frame)
         source, (column,) = self._derive(query, _Frame({}, Scope()))
         left, right = unify(value, column.as_expr())
-        if is_float(left.type) or left.type.of or _holds_open_zone(left.type):
+        if is_float(left.type) or left.type.of or left.type.holds_open_zone:
             raise not_supported(f"{word} of {left.type}")
         in_query = f" {operator} {word} (SELECT {right.sql} FROM {source}))"
         return self._hoisted(joined("(", left, in_query, type_=BOOLEAN, opaque=True))
@@ -1035,10 +1033,10 @@ class _Translator:
         return operators.negate(value)
 
     def _and(self, node: exp.And, frame: _Frame) -> Expr:
-        return _connected(" AND ", [self._boolean(side, frame) for side in node.flatten()])
+        return connected("AND", [self._boolean(side, frame) for side in node.flatten()])
 
     def _or(self, node: exp.Or, frame: _Frame) -> Expr:
-        return _connected(" OR ", [self._boolean(side, frame) for side in node.flatten()])
+        return connected("OR", [self._boolean(side, frame) for side in node.flatten()])
 
     def _not(self, node: exp.Not, frame: _Frame) -> Expr:
         return build("(NOT {0})", BOOLEAN, self._boolean(node.this, frame))
@@ -1073,7 +1071,7 @@ class _Translator:
     def _row_in(self, value: Expr, node: exp.Expr, frame: _Frame) -> Expr:
         """(a, b) IN (SELECT x, y ...): NULL where only a NULL keeps it from being true."""
         query = self.query(node, frame.ctes, frame.scope)
-        sides = operators.fields(value)
+        sides = row_fields(value)
         if len(query.outputs) != len(sides):
             message = f"The subquery has {len(query.outputs)} columns, and the row {len(sides)}"
             raise self._located(QueryFailed("TYPE_MISMATCH", message), node)
@@ -1081,10 +1079,8 @@ class _Translator:
             query.needs += output.sources
         frame.children.append(query)
         source, columns = self._derive(query, _Frame({}, Scope()))
-        equal: list[str | Expr] = []
-        for side, column in zip(sides, columns, strict=True):
-            equal += [" AND " if equal else "(", operators.comparison("=", side, column.as_expr())]
-        is_equal = joined(*equal, ")", type_=BOOLEAN)
+        pairs = zip(sides, (column.as_expr() for column in columns), strict=True)
+        is_equal = connected("AND", [operators.comparison("=", *pair) for pair in pairs])
         exists = f"EXISTS (SELECT 1 FROM {source} WHERE "
         pieces = ("CASE WHEN ", exists, is_equal, ") THEN true WHEN ", exists, "(", is_equal)
         whole = joined(*pieces, ") IS NULL) THEN NULL ELSE false END", type_=BOOLEAN, opaque=True)
@@ -1106,7 +1102,7 @@ class _Translator:
 
     def _dpipe(self, node: exp.DPipe, frame: _Frame) -> Expr:
         sides = [self.expr(node.this, frame), self.expr(node.expression, frame)]
-        return self._apply("concat", sides)
+        return functions.call("concat", sides)
 
     def _attimezone(self, node: exp.AtTimeZone, frame: _Frame) -> Expr:
         moment, zone = self.expr(node.this, frame), self.expr(node.args["zone"], frame)
@@ -1149,8 +1145,6 @@ class _Translator:
             return operators.named_row(to, values, safe=safe)
         return cast(self.expr(node.this, frame), to, safe=safe)
 
-    _trycast = _cast
-
     def _array(self, node: exp.Array, frame: _Frame) -> Expr:
         _only(node, "expressions")
         return operators.array_of(*(self.expr(element, frame) for element in node.expressions))
@@ -1182,18 +1176,18 @@ class _Translator:
         name = node.name.lower()
         if name not in (*_FIELDS, *_DAY_FIELDS, *_ZONE_FIELDS):
             raise not_supported(f"EXTRACT({name.upper()} ...)")
-        return self._apply(name, [self.expr(node.expression, frame)])
+        return functions.call(name, [self.expr(node.expression, frame)])
 
     def _substring(self, node: exp.Substring, frame: _Frame) -> Expr:
         _only(node, "this", "start", "length")
         args = [node.args.get(name) for name in ("this", "start", "length")]
         given = [self.expr(arg, frame) for arg in args if arg is not None]
-        return self._apply("substr", given)
+        return functions.call("substr", given)
 
     def _strposition(self, node: exp.StrPosition, frame: _Frame) -> Expr:
         _only(node, "this", "substr")
         args = [self.expr(node.args[name], frame) for name in ("this", "substr")]
-        return self._apply("strpos", args)
+        return functions.call("strpos", args)
 
     def _trim(self, node: exp.Trim, frame: _Frame) -> Expr:
         _only(node, "this", "position", "expression")
@@ -1215,7 +1209,7 @@ class _Translator:
             form = text(arguments[1].name.upper())
             return functions.call(name, [self.expr(arguments[0], frame), form])
         if name == "typeof" and len(arguments) == 1:
-            return text(str(self.expr(arguments[0], frame).type).replace(",", ", ", 0))
+            return text(str(self.expr(arguments[0], frame).type))
         if name == "row":
             return operators.row_of(*(self.expr(arg, frame) for arg in arguments))
         if name in ("now", "current_timestamp", "localtimestamp"):
@@ -1308,12 +1302,13 @@ class _Translator:
         tried = build("TRY({0})", inner.type, inner)
         if not attempt.before:
             return tried
-        pieces: list[str | Expr] = []
-        for position, each in enumerate(attempt.before):
-            pieces += [", " if pieces else "", f"h{position} := ", each]
+        named = [
+            joined(f"h{position} := ", each, type_=each.type)
+            for position, each in enumerate(attempt.before)
+        ]
         return joined(
             "list_transform([struct_pack(",
-            *pieces,
+            *separated(", ", named),
             f")], lambda {attempt.row}: ",
             tried,
             ")[1]",
@@ -1325,12 +1320,12 @@ class _Translator:
         """json_parse in TRY: what is not JSON fails in it, the rest is parsed before."""
         value = self.expr(node, frame)
         if not isinstance(node, exp.Column) or value.constant is not None:
-            return self._apply("json_parse", [value])
+            return functions.call("json_parse", [value])
         parsed = build(
             "CASE WHEN json_valid({0}) THEN {1} END",
             JSON,
             value,
-            self._apply("json_parse", [value]),
+            functions.call("json_parse", [value]),
         )
         before = self._hoisted(parsed)
         failed = "{0} IS NOT NULL AND {1} IS NULL"
@@ -1369,9 +1364,10 @@ class _Translator:
 
     def _over(self, node: exp.Window, frame: _Frame) -> Expr:
         clause: list[str | Expr] = [" OVER ("]
-        for position, item in enumerate(node.args.get("partition_by") or []):
-            key = instant(self.expr(item, frame))
-            clause += [", " if position else "PARTITION BY ", _groupable(key)]
+        partition_by = node.args.get("partition_by") or []
+        if partition_by:
+            partition_keys = [_groupable(instant(self.expr(item, frame))) for item in partition_by]
+            clause += ["PARTITION BY ", *separated(", ", partition_keys)]
         keys = self._order_inside(node.args.get("order"), frame)
         check_range(node.args.get("spec"), [key for key in keys if isinstance(key, Expr)])
         clause += keys
@@ -1476,9 +1472,6 @@ class _Translator:
                 )
                 raise QueryFailed("EXPRESSION_NOT_IN_DISTINCT", message)
 
-    def _apply(self, name: str, args: list[Expr]) -> Expr:
-        return functions.call(name, args)
-
     def _unknown_function(self, name: str) -> QueryFailed:
         if name not in functions.SCALARS:
             analysis = validate(f'SELECT "{name}"()', function_arguments="off")
@@ -1581,7 +1574,7 @@ def _row_of(values: list[Expr]) -> tuple[list[Expr], tuple[str, ...]]:
     A single value of type row is the whole row, as in `VALUES ROW(1, 2)`.
     """
     if len(values) == 1 and values[0].type.base == "row":
-        return operators.fields(values[0]), values[0].type.fields
+        return row_fields(values[0]), values[0].type.fields
     return values, ("",) * len(values)
 
 
@@ -1599,13 +1592,6 @@ def _scanned(column: str, type_: Type) -> str:
 
 _GROUPING_SETS = {"rollup": "ROLLUP", "cube": "CUBE", "grouping_sets": "GROUPING SETS"}
 _IGNORING_NULLS = ("first_value", "last_value", "nth_value", "lag", "lead")
-
-
-def _connected(word: str, sides: Sequence[Expr]) -> Expr:
-    pieces: list[str | Expr] = []
-    for side in sides:
-        pieces += [word if pieces else "(", side]
-    return joined(*pieces, ")", type_=BOOLEAN)
 
 
 def _ties(node: exp.Expr) -> int:
@@ -1642,19 +1628,15 @@ def _precision(node: exp.Expr) -> list[exp.Expr]:
 
 def _groupable(expr: Expr) -> Expr:
     """Reject what DuckDB would group otherwise: equal instants of two zones are one value."""
-    if _holds_open_zone(expr.type):
+    if expr.type.holds_open_zone:
         raise not_supported("GROUP BY or DISTINCT of a timestamp whose time zone is not known")
     return expr
-
-
-def _is_open(key: Expr) -> bool:
-    return key.type.base == "timestamp with time zone" and key.type.zone is None
 
 
 def _one_zone_each(keys: Sequence[Expr]) -> str:
     """A condition that is true, or fails if two rows differ in nothing but a time zone."""
     same = f"OVER (PARTITION BY {', '.join(instant(key).sql for key in keys)})"
-    zones = [f"({key.sql}).z" for key in keys if _is_open(key)]
+    zones = [f"({key.sql}).z" for key in keys if key.type.is_zone_open]
     differ = " OR ".join(f"min({zone}) {same} <> max({zone}) {same}" for zone in zones)
     failure = f"trino_undone({quoted('one instant in several time zones')})"
     return f"CASE WHEN {differ} THEN {failure} ELSE true END"

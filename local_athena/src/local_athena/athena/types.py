@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -65,13 +65,23 @@ class Type:
             fields = zip(self.shown_fields, self.of, strict=True)
             listed = [f"{identifier(name)} {type_.duckdb}" for name, type_ in fields]
             return f"STRUCT({', '.join(listed)})"
-        if self.base == "timestamp with time zone" and self.zone is None:
+        if self.is_zone_open:
             return "STRUCT(t TIMESTAMPTZ, z VARCHAR)"
         if self.base == "decimal":
             return f"DECIMAL({self.precision}, {self.scale})"
         if self.base not in _DUCKDB_TYPES:
             raise not_supported(f"the type {self} here")
         return _DUCKDB_TYPES[self.base]
+
+    @property
+    def is_zone_open(self) -> bool:
+        """Whether it is a timestamp whose time zone differs from row to row."""
+        return self.base == "timestamp with time zone" and self.zone is None
+
+    @property
+    def holds_open_zone(self) -> bool:
+        """Whether it, or something that it holds, is such a timestamp."""
+        return self.is_zone_open or any(inner.holds_open_zone for inner in self.of)
 
     @property
     def shown_fields(self) -> tuple[str, ...]:
@@ -279,6 +289,34 @@ def joined(*pieces: str | Expr, type_: Type, opaque: bool = False) -> Expr:
     return Expr(tuple(parts), type_, opaque or inner)
 
 
+def separated(separator: str, exprs: Iterable[Expr]) -> list[str | Expr]:
+    """Return expressions with a text between each two of them, for `joined`."""
+    pieces: list[str | Expr] = []
+    for expr in exprs:
+        pieces += [separator, expr] if pieces else [expr]
+    return pieces
+
+
+def connected(word: str, conditions: Iterable[Expr]) -> Expr:
+    """Return conditions connected by AND or OR."""
+    return joined("(", *separated(f" {word} ", conditions), ")", type_=BOOLEAN)
+
+
+def row_fields(row: Expr) -> list[Expr]:
+    """Return the fields of a row."""
+    named = zip(row.type.shown_fields, row.type.of, strict=True)
+    return [build("struct_extract({0}, {1})", type_, row, text(name)) for name, type_ in named]
+
+
+def packed(type_: Type, values: Iterable[Expr]) -> Expr:
+    """Return a row of these values."""
+    named = [
+        joined(f"{identifier(name)} := ", value, type_=value.type)
+        for name, value in zip(type_.shown_fields, values, strict=True)
+    ]
+    return joined("struct_pack(", *separated(", ", named), ")", type_=type_)
+
+
 def quoted(text: str) -> str:
     """Return a string literal of DuckDB (and of Trino)."""
     return "'" + text.replace("'", "''") + "'"
@@ -308,15 +346,10 @@ def coerce(expr: Expr, to: Type) -> Expr:
         return build(padded, to, expr)
     if expr.type.duckdb == to.duckdb and expr.type != UNKNOWN:
         return expr.as_type(to)
-    if to.base == "timestamp with time zone" and to.zone is None and expr.type != UNKNOWN:
+    if to.is_zone_open and expr.type != UNKNOWN:
         zone = quoted(expr.type.zone or "UTC")
         return build(f"struct_pack(t := CAST({{0}} AS TIMESTAMPTZ), z := {zone})", to, expr)
-    if (
-        expr.type.of
-        and expr.type != UNKNOWN
-        and _has_open_zone(to)
-        and not _has_open_zone(expr.type)
-    ):
+    if expr.type.of and to.holds_open_zone and not expr.type.holds_open_zone:
         raise not_supported(f"values of {expr.type} beside those of {to}")
     if is_float(to) and expr.type.base == "decimal" and expr.type.digits[0] > _EXACT_IN_DOUBLE:
         return build(f"CAST(CAST({{0}} AS VARCHAR) AS {to.duckdb})", to, expr)
@@ -334,11 +367,6 @@ def unify(*exprs: Expr) -> tuple[Expr, ...]:
             raise QueryFailed("TYPE_MISMATCH", f"types {type_} and {expr.type} have no common type")
         type_ = common
     return tuple(coerce(expr, type_) for expr in exprs)
-
-
-def _has_open_zone(type_: Type) -> bool:
-    is_open = type_.base == "timestamp with time zone" and type_.zone is None
-    return is_open or any(map(_has_open_zone, type_.of))
 
 
 def local(expr: Expr) -> Expr:
@@ -378,7 +406,7 @@ def same_in_utc(wall: Expr) -> Expr:
 
 def instant(expr: Expr) -> Expr:
     """Return the instant of a timestamp with time zone; what has no open zone is left as it is."""
-    if expr.type.base == "timestamp with time zone" and expr.type.zone is None:
+    if expr.type.is_zone_open:
         return build("({0}).t", TIMESTAMP_UTC, expr)
     return expr
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from local_athena.athena.functions import operators
 from local_athena.athena.functions.row import Function, on_page
-from local_athena.athena.types import UNKNOWN, Expr, Type, array, build
+from local_athena.athena.types import UNKNOWN, Expr, Type, array, build, row_fields
 
 _PAIRS = "list_zip(map_keys({0}), map_values({0}))"
 
@@ -23,7 +22,7 @@ def _from_entries(entries: Expr) -> Expr:
 
 def _multimap_from_entries(entries: Expr) -> Expr:
     row = entries.type.of[0]
-    key, value = operators.fields(Expr(("each",), row))
+    key, value = row_fields(Expr(("each",), row))
     packed = build("struct_pack(k := {0}, v := {1})", row, key, value)
     listed = build("list_transform({0}, lambda each: {1})", entries.type, entries, packed)
     type_ = Type("map", of=(row.of[0], array(row.of[1])))

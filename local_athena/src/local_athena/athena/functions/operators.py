@@ -28,14 +28,17 @@ from local_athena.athena.types import (
     build,
     coerce,
     common_type,
+    connected,
     decimal,
-    identifier,
     instant,
     is_float,
     is_integer,
     is_number,
     joined,
     local,
+    packed,
+    row_fields,
+    separated,
     text,
     unify,
     zoned,
@@ -196,14 +199,8 @@ def is_one_of(value: Expr, items: Sequence[Expr]) -> Expr:
     value, *unified = unify(value, *items)
     type_ = value.type
     if type_.of or is_float(type_) or type_.base == "timestamp with time zone":
-        pieces: list[str | Expr] = []
-        for each in equal:
-            pieces += [" OR " if pieces else "(", each]
-        return joined(*pieces, ")", type_=BOOLEAN)
-    pieces = ["(", value, " IN ("]
-    for position, item in enumerate(unified):
-        pieces += [", " if position else "", item]
-    return joined(*pieces, "))", type_=BOOLEAN)
+        return connected("OR", equal)
+    return joined("(", value, " IN (", *separated(", ", unified), "))", type_=BOOLEAN)
 
 
 def _compared_elements(operator: str, left: Expr, right: Expr) -> Expr:
@@ -224,11 +221,8 @@ def _compared_elements(operator: str, left: Expr, right: Expr) -> Expr:
     elif type_.base == "array":
         equal = build("trino_array_equal({0}, {1})", BOOLEAN, left, right)
     else:
-        pairs = zip(fields(left), fields(right), strict=True)
-        parts: list[str | Expr] = []
-        for one, other in pairs:
-            parts += [" AND " if parts else "(", comparison("=", one, other)]
-        equal = joined(*parts, ")", type_=BOOLEAN)
+        pairs = zip(row_fields(left), row_fields(right), strict=True)
+        equal = connected("AND", [comparison("=", *pair) for pair in pairs])
         missing = "CASE WHEN {0} IS NOT NULL AND {1} IS NOT NULL THEN {2} END"
         equal = build(missing, BOOLEAN, left, right, equal)
     return equal if operator == "=" else build("(NOT {0})", BOOLEAN, equal)
@@ -242,17 +236,11 @@ def _without_null(value: Expr) -> Expr:
     return build("trino_comparable({0}, {1})", value.type, value, message)
 
 
-def fields(row: Expr) -> list[Expr]:
-    """Return the fields of a row."""
-    named = zip(row.type.shown_fields, row.type.of, strict=True)
-    return [build("struct_extract({0}, {1})", type_, row, text(name)) for name, type_ in named]
-
-
 def field_of(row: Expr, name: str) -> Expr | None:
     """Return a field of a row by its name, None if there is none."""
     named = {field.lower(): position for position, field in enumerate(row.type.fields) if field}
     position = named.get(name.lower())
-    return None if position is None else fields(row)[position]
+    return None if position is None else row_fields(row)[position]
 
 
 def subscript(value: Expr, key: Expr) -> Expr:
@@ -263,7 +251,7 @@ def subscript(value: Expr, key: Expr) -> Expr:
         if not 1 <= position <= len(value.type.of):
             message = f"Invalid subscript of {value.type}: a constant from 1 to its fields' number"
             raise QueryFailed("INVALID_FUNCTION_ARGUMENT", message)
-        return fields(value)[position - 1]
+        return row_fields(value)[position - 1]
     if base == "array" and (is_integer(key.type) or key.type == UNKNOWN):
         return build("trino_subscript({0}, {1})", value.type.of[0], value, key)
     if base == "map" and common_type(value.type.of[0], key.type) == value.type.of[0]:
@@ -342,14 +330,6 @@ def named_row(to: Type, values: Sequence[Expr], *, safe: bool) -> Expr:
     )
 
 
-def packed(type_: Type, values: Sequence[Expr]) -> Expr:
-    """Return a row of these values."""
-    pieces: list[str | Expr] = []
-    for name, value in zip(type_.shown_fields, values, strict=True):
-        pieces += [", " if pieces else "", f"{identifier(name)} := ", value]
-    return joined("struct_pack(", *pieces, ")", type_=type_)
-
-
 def row_of(*values: Expr) -> Expr:
     """ROW(...), whose fields have no names."""
     types = tuple(value.type for value in values)
@@ -364,7 +344,7 @@ def sort_key(expr: Expr) -> Expr:
     if expr.type.base != "row":
         return instant(expr)
     nulls = build(
-        "[{*}]", UNKNOWN, *(build("({0} IS NULL)", BOOLEAN, each) for each in fields(expr))
+        "[{*}]", UNKNOWN, *(build("({0} IS NULL)", BOOLEAN, each) for each in row_fields(expr))
     )
     failure = text("NOT_SUPPORTED: ROW comparison not supported for fields with null elements")
     return build(

@@ -16,6 +16,7 @@ from local_athena.athena.types import (
     is_float,
     is_integer,
     joined,
+    separated,
     text,
 )
 from local_athena.athena.types import decimal as decimal_type
@@ -107,10 +108,7 @@ def _exact(value: Expr) -> Expr:
 
 
 def _concat(*values: Expr) -> Expr:
-    pieces: list[str | Expr] = []
-    for value in values:
-        pieces += [" || " if pieces else "(", value]
-    return joined(*pieces, ")", type_=VARCHAR)
+    return joined("(", *separated(" || ", values), ")", type_=VARCHAR)
 
 
 def _concat_ws(separator: Expr, *values: Expr) -> Expr:
