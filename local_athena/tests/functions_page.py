@@ -1,4 +1,4 @@
-"""The page of what the local Athena does: its functions, each with its documented example."""
+"""The page of the functions that the local Athena supports, each with its documented example."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from local_athena.athena.functions import PAGES
 from local_athena.athena.functions.row import Function
 
-_HEAD = """# What the local Athena does
+_HEAD = """# Functions
 
-The [local Athena](../README.md) does the functions of this page and refuses all
-others: one that it does not do is `NOT_SUPPORTED`, one that Athena does not have is
-`FUNCTION_NOT_FOUND`. Each example is a test. This page is generated from the rows in
-`src/local_athena/athena/functions`:
+The [local Athena](../README.md) supports the functions of this page. Another function of Athena is
+`NOT_SUPPORTED`, and one that Athena does not have is `FUNCTION_NOT_FOUND`. Each example is a test.
+This page is generated from the rows in `src/local_athena/athena/functions`:
 {renew}
 
 | in a signature | |
@@ -25,11 +24,11 @@ others: one that it does not do is `NOT_SUPPORTED`, one that Athena does not hav
 | `L` | a date or timestamp, another one at each place |
 | `...` | the last argument again |
 
-An example stands behind `SELECT`. A line break in an answer separates rows.
+Put an example after `SELECT` to run it. A line break in an answer separates rows.
 
 Operators, `CASE`, `IF`, `TRY`, `CAST`, `TRY_CAST`, `EXTRACT`, `TRIM`, `POSITION`, subscripts,
 `row.field`, `now()`, `current_date`, `current_timestamp`, `localtimestamp`, `grouping()` and
-`typeof()` have a grammar of their own. They are done too.
+`typeof()` have a grammar of their own. They are supported too.
 """
 _TRINO = "https://trino.io/docs/current"
 

@@ -1,6 +1,6 @@
 """The tables that statements read, in the database `db` of a local Athena.
 
-They are small, so that a reader can count by hand. The clock of a statement is `CLOCK`.
+They are small, so that a reader can count by hand. Each statement is submitted at `NOW`.
 """
 
 # ruff: noqa: E501 - a row of a table stands on a line
@@ -14,21 +14,22 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 
 from local_athena import LocalAws
-from local_athena.clock import Clock
+from local_athena.athena import executions
+from local_athena.athena.messages import Query
 from tests.account import Account
 
-CLOCK = datetime(2026, 11, 15, 0, 5, tzinfo=UTC)
+NOW = datetime(2026, 11, 15, 0, 5, tzinfo=UTC)
 
 
 @contextmanager
 def serve() -> Iterator[Account]:
     """A local Athena with the tables."""
-    with LocalAws.start() as aws:
-        Clock(aws.endpoint_url).set(CLOCK)
+    with LocalAws.start() as aws, mock.patch.object(executions, "Query", _query_of_now):
         account = Account(aws)
         _create_sales(account)
         _create_visits(account)
@@ -38,6 +39,10 @@ def serve() -> Iterator[Account]:
         _create_csv_tables(account)
         _create_views(account)
         yield account
+
+
+def _query_of_now(**fields: Any) -> Query:
+    return Query(**fields | {"now": NOW})
 
 
 # --- sales: one row for each sale, with nested columns

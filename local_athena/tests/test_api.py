@@ -77,10 +77,9 @@ def test_answers_fit_the_service_model(account: Account) -> None:
         "BatchGetQueryExecution": {"QueryExecutionIds": [id_, failed, "none"]},
         "GetQueryResults": {"QueryExecutionId": id_},
         "GetWorkGroup": {"WorkGroup": "primary"},
-        "GetDatabase": database,
         "GetTableMetadata": {**database, "TableName": "t"},
-        "GetDataCatalog": {"Name": "AwsDataCatalog"},
-        **{f"List{name}": {} for name in ("QueryExecutions", "WorkGroups", "DataCatalogs")},
+        "ListQueryExecutions": {},
+        "ListWorkGroups": {},
     }
     raw: list[bytes] = []
     events = account.athena.meta.events
@@ -232,7 +231,7 @@ def test_what_no_client_of_aws_would_send_is_refused_in_athenas_form(
         ({"ClientRequestToken": "x" * 129}, "ClientRequestToken must have 32 to 128 characters"),
         (
             {"ResultReuseConfiguration": {"ResultReuseByAgeConfiguration": {"Enabled": True}}},
-            "NOT_SUPPORTED: the local Athena does not do result reuse",
+            "NOT_SUPPORTED: the local Athena does not support result reuse",
         ),
     ],
 )
@@ -272,7 +271,7 @@ def test_newest_first_by_workgroup(account: Account) -> None:
 
 
 def test_an_operation_that_is_not_done_is_refused(account: Account) -> None:
-    assert "does not do the operation" in refusal(account.athena.list_named_queries)
+    assert "does not support the operation" in refusal(account.athena.list_named_queries)
 
 
 def test_a_token_that_no_answer_has_given_is_refused(account: Account) -> None:
@@ -283,7 +282,7 @@ def test_a_token_that_no_answer_has_given_is_refused(account: Account) -> None:
 # --- the catalog
 
 
-def test_the_catalog_tells_of_databases_and_tables(account: Account) -> None:
+def test_the_catalog_describes_a_table(account: Account) -> None:
     columns = {"StorageDescriptor": account.storage("s3://lake/t/", {"a": "int"})}
     columns["StorageDescriptor"]["Columns"][0]["Comment"] = "first"
     keys = [{"Name": "dt", "Type": "string"}]
@@ -303,13 +302,6 @@ def test_the_catalog_tells_of_databases_and_tables(account: Account) -> None:
     }
     missing = refused(account.athena.get_table_metadata, TableName="u", **database)
     assert missing["Code"] == "MetadataException"
-    assert account.athena.get_database(**database)["Database"]["Name"] == "db"
-    missing = refused(account.athena.get_database, CatalogName="x", DatabaseName="nope")
-    assert missing["Code"] == "MetadataException"
-    for name in ("AwsDataCatalog", "awsdatacatalog"):
-        catalog = account.athena.get_data_catalog(Name=name)["DataCatalog"]
-        assert catalog == {"Name": "AwsDataCatalog", "Type": "GLUE"}
-    assert refusal(account.athena.get_data_catalog, Name="x") == "DataCatalog x was not found"
 
 
 # --- stopping

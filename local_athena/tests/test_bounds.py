@@ -197,7 +197,10 @@ def test_a_result_has_a_largest_size(small: Account, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(output, "RESULT_BYTES", 2 * MEGABYTE)
     assert small.run(numbers(100_000)).state == "SUCCEEDED"
     outcome = small.run(numbers(400_000))
-    assert outcome.reason == "NOT_SUPPORTED: the local Athena does not do results of more than 2 MB"
+    assert (
+        outcome.reason
+        == "NOT_SUPPORTED: the local Athena does not support results of more than 2 MB"
+    )
 
 
 # --- stop

@@ -84,7 +84,9 @@ def test_each_query_sees_what_glue_knows_of_the_partitions_now(
     assert "2025-01-04" not in _by_day(account)
     account.add_partition("plays", "2025-02-01", path="s3://gone/plays/")
     reason = account.run("SELECT count(*) FROM plays").reason
-    assert reason == "HIVE_FILESYSTEM_ERROR: cannot list s3://gone/plays/: there is no bucket gone"
+    assert (
+        reason == "HIVE_FILESYSTEM_ERROR: cannot list s3://gone/plays/: bucket gone does not exist"
+    )
 
 
 def _chunks(data: bytes, *columns: str) -> int:
@@ -546,8 +548,20 @@ def test_a_query_sees_the_projected_partitions_alone(account: Account) -> None:
     )
     reason = account.run("SELECT * FROM odd").reason
     assert reason.startswith(
-        "NOT_SUPPORTED: line 1:15: the local Athena does not do partition projection"
+        "NOT_SUPPORTED: line 1:15: the local Athena does not support partition projection"
     )
+
+
+def test_the_present_is_the_time_at_which_a_query_was_submitted(account: Account) -> None:
+    settings = {"type": "date", "range": "NOW-1DAY,NOW", "format": "yyyy-MM-dd"}
+    parameters = {f"projection.day.{name}": value for name, value in settings.items()}
+    parameters["projection.enabled"] = "true"
+    account.create_table("days", {"n": "int"}, {"day": "string"}, parameters)
+    outcome = account.run("SELECT current_date AS d, max(day) AS day FROM days")
+    submitted = outcome.execution["Status"]["SubmissionDateTime"].astimezone(dt.UTC)
+    yesterday = submitted - dt.timedelta(days=1)
+    assert outcome.csv == f'"d","day"\n"{submitted:%Y-%m-%d}",\n'
+    assert outcome.partitions() == [f"{yesterday:%Y-%m-%d}", f"{submitted:%Y-%m-%d}"]
 
 
 def test_a_query_that_needs_no_more_rows_leaves_no_question_to_the_next_one(

@@ -364,7 +364,7 @@ MESSAGES = [
     ("SELECT MAP(ARRAY[NULL, 2], ARRAY[1, 2])", "INVALID_FUNCTION_ARGUMENT: map key cannot be null$"),
     ("SELECT url_decode('%zz')", r"INVALID_FUNCTION_ARGUMENT: Illegal hex characters in escape \(%\) pattern: %zz$"),
     ("SELECT date_parse('x', '%Y')", "INVALID_FUNCTION_ARGUMENT: Invalid format"),
-    ("SELECT approx_set(1)", "NOT_SUPPORTED: line 1:8: the local Athena does not do the function approx_set"),
+    ("SELECT approx_set(1)", "NOT_SUPPORTED: line 1:8: the local Athena does not support the function approx_set"),
     ("SELECT ARRAY[ARRAY[1]] = ARRAY[ARRAY[1]]", "NOT_SUPPORTED: .*= of arrays such as array\\(array\\(integer\\)\\)"),
     ("SELECT max_by(1, ROW(1, NULL))", "NOT_SUPPORTED: ROW comparison not supported for fields with null elements"),
     ("SELECT date_format(DATE '2024-01-01', '%U')", "NOT_SUPPORTED: .*%U in this date format"),
@@ -399,7 +399,7 @@ REFUSED = [
     ("COPY t TO 'x'", "mismatched input 'COPY'"),
     ("ATTACH 'x' AS y", "mismatched input 'ATTACH'"),
     # what Athena does and this does not
-    ("CREATE TABLE x AS SELECT 1", "NOT_SUPPORTED: the local Athena does not do CREATE TABLE statements"),
+    ("CREATE TABLE x AS SELECT 1", "NOT_SUPPORTED: the local Athena does not support CREATE TABLE statements"),
     ("EXPLAIN SELECT 1", "NOT_SUPPORTED: .* EXPLAIN statements"),
     ("-- a\nUSING EXTERNAL FUNCTION f(a int) RETURNS int LAMBDA 'l' SELECT f(1)", "NOT_SUPPORTED: .* USING EXTERNAL FUNCTION$"),
     ("SHOW TABLES", "NOT_SUPPORTED: .* SHOW statements"),

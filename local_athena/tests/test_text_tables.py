@@ -152,5 +152,7 @@ def test_a_file_may_be_compressed() -> None:
     ],
 )
 def test_what_is_not_done_is_refused(serde: str, parameters: dict[str, str], says: str) -> None:
-    with pytest.raises(QueryFailed, match=f"NOT_SUPPORTED: the local Athena does not do {says}"):
+    with pytest.raises(
+        QueryFailed, match=f"NOT_SUPPORTED: the local Athena does not support {says}"
+    ):
         TextFormat.of(serde, parameters, {})

@@ -30,8 +30,6 @@ from local_athena.athena.errors import ApiError
 from local_athena.athena.executions import Executions
 from local_athena.athena.limits import Limits
 from local_athena.athena.workers import Workers
-from local_athena.clock import PATH as CLOCK
-from local_athena.clock import ServiceClock
 from local_athena.faults import PATH as FAULTS
 from local_athena.faults import (
     Call,
@@ -166,8 +164,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise PortInUseError(
-            f"cannot listen on {host}:{port} ({error.strerror});"
-            " choose another with --port (make: PORT=)"
+            f"Cannot listen on {host}:{port} ({error.strerror}). Set --port to another port."
         ) from error
     return listener
 
@@ -197,7 +194,6 @@ class _Application:
         self._max_active = max_active
         self._workers = Workers(limits, queries_at_once)
         self._faults = FaultPlan()
-        self._clock = ServiceClock()
         self._moto = _Dispatcher(create_backend_app)
         # moto checks a condition and then writes; S3 does both at once.
         self._s3_writes = threading.Lock()
@@ -207,11 +203,9 @@ class _Application:
         self._end_queries()
         moto_api_backend.reset()
         self._faults = FaultPlan()
-        self._clock = ServiceClock()
         executions = Executions(
             clients=clients,
             faults=self._faults,
-            clock=self._clock,
             workers=self._workers,
             queries_at_once=self._queries_at_once,
             max_active=self._max_active,
@@ -229,15 +223,12 @@ class _Application:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if self._is_of_a_web_page(environ):
-            message = "The local AWS serves this machine's programs, and no web page"
+            message = "Requests from web pages are rejected"
             return _respond(start_response, 403, json.dumps({"message": message}).encode())
         path = environ.get("PATH_INFO", "")
         if path == FAULTS or path.startswith(f"{FAULTS}/"):
             id_ = path.removeprefix(FAULTS).removeprefix("/")
             return self._script(environ, start_response, id_)
-        if path == CLOCK:
-            status, fields = self._clock.answer(environ["REQUEST_METHOD"], _body(environ))
-            return _respond(start_response, status, json.dumps(fields).encode())
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         if not (target.startswith(_ATHENA) or path.startswith(_INSPECT)):
             return self._call_moto(environ, start_response)
@@ -254,10 +245,10 @@ class _Application:
         region = _Signature.of(environ).region
         try:
             operation = target.removeprefix(_ATHENA)
-            status, headers, answer = athena.call(operation, _body(environ), region)
+            status, answer = athena.call(operation, _body(environ), region)
         except Dropped:
             raise _reset(environ) from None
-        return _respond(start_response, status, answer, **headers)
+        return _respond(start_response, status, answer)
 
     def _is_of_a_web_page(self, environ: dict[str, Any]) -> bool:
         """Whether a browser asks for somebody's page.
@@ -285,7 +276,9 @@ class _Application:
             return _respond(start_response, 200, listing.encode())
         elif method == "DELETE":
             known = self._faults.clear(id_ or None)
-            status, answer = (200, {}) if known else (404, {"message": f"There is no fault {id_}"})
+            status, answer = (
+                (200, {}) if known else (404, {"message": f"Fault {id_} does not exist"})
+            )
         return _respond(start_response, status, json.dumps(answer).encode())
 
     def _call_moto(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:

@@ -16,7 +16,7 @@ from botocore.validate import ParamValidator
 
 from local_athena.athena import pages
 from local_athena.athena.clients import Clients
-from local_athena.athena.errors import ApiError
+from local_athena.athena.errors import ApiError, not_supported_request
 from local_athena.athena.executions import FINAL_STATES, Execution, Executions, Request
 from local_athena.athena.workgroups import PRIMARY, WorkGroups
 from local_athena.faults import (
@@ -59,24 +59,21 @@ class AthenaApi:
             "UpdateWorkGroup": self._update_group,
             "DeleteWorkGroup": self._delete_group,
             "ListWorkGroups": self._list_groups,
-            "GetDatabase": self._database,
             "GetTableMetadata": self._table,
-            "GetDataCatalog": self._data_catalog,
-            "ListDataCatalogs": self._data_catalogs,
         }
 
-    def call(self, operation: str, body: bytes, region: str) -> tuple[int, dict[str, str], bytes]:
+    def call(self, operation: str, body: bytes, region: str) -> tuple[int, bytes]:
         """Answer a request with its HTTP status and body, or raise Dropped if it gets no answer."""
         try:
             answer = self._answer(operation, body, region)
-            return 200, {}, json.dumps(answer).encode()
+            return 200, json.dumps(answer).encode()
         except ApiError as error:
-            return error.status, {}, json.dumps(error.fields).encode()
+            return error.status, json.dumps(error.fields).encode()
 
     def _answer(self, operation: str, body: bytes, region: str) -> dict[str, Any]:
         method = self._operations.get(operation)
         if method is None:
-            raise ApiError(f"NOT_SUPPORTED: the local Athena does not do the operation {operation}")
+            raise not_supported_request(f"the operation {operation}")
         try:
             parameters = json.loads(body or b"{}")
         except ValueError:
@@ -148,7 +145,7 @@ class AthenaApi:
             raise ApiError("ClientRequestToken must have 32 to 128 characters")
         reuse = parameters.get("ResultReuseConfiguration", {})
         if reuse.get("ResultReuseByAgeConfiguration", {}).get("Enabled"):
-            raise ApiError("NOT_SUPPORTED: the local Athena does not do result reuse")
+            raise not_supported_request("result reuse")
         context = parameters.get("QueryExecutionContext", {})
         if context.get("Catalog", "AwsDataCatalog").lower() != "awsdatacatalog":
             raise ApiError(f"Catalog {context['Catalog']} does not exist")
@@ -269,14 +266,15 @@ class AthenaApi:
 
     # --- data catalog -----------------------------------------------------------------------------
 
-    def _database(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
-        database = self._glue(region, "get_database", Name=parameters["DatabaseName"])["Database"]
-        described = {"Name": database["Name"], "Parameters": database.get("Parameters", {})}
-        return {"Database": described}
-
     def _table(self, parameters: dict[str, Any], region: str) -> dict[str, Any]:
-        names = {"DatabaseName": parameters["DatabaseName"], "Name": parameters["TableName"]}
-        table = self._glue(region, "get_table", **names)["Table"]
+        glue = self._clients.get("glue", region)
+        try:
+            found = glue.get_table(
+                DatabaseName=parameters["DatabaseName"], Name=parameters["TableName"]
+            )
+        except ClientError as error:
+            raise ApiError(error.response["Error"]["Message"], "MetadataException") from None
+        table = found["Table"]
         storage = table.get("StorageDescriptor", {})
         columns = storage.get("Columns", [])
         table_parameters = dict(table.get("Parameters", {}))
@@ -292,22 +290,6 @@ class AthenaApi:
                 "Parameters": table_parameters,
             }
         }
-
-    def _glue(self, region: str, operation: str, **parameters: str) -> Mapping[str, Any]:
-        try:
-            call = getattr(self._clients.get("glue", region), operation)
-            answer: Mapping[str, Any] = call(**parameters)
-        except ClientError as error:
-            raise ApiError(error.response["Error"]["Message"], "MetadataException") from None
-        return answer
-
-    def _data_catalog(self, parameters: dict[str, Any], _: str) -> dict[str, Any]:
-        if parameters["Name"].lower() != "awsdatacatalog":
-            raise ApiError(f"DataCatalog {parameters['Name']} was not found")
-        return {"DataCatalog": {"Name": "AwsDataCatalog", "Type": "GLUE"}}
-
-    def _data_catalogs(self, _parameters: dict[str, Any], _: str) -> dict[str, Any]:
-        return {"DataCatalogsSummary": [{"CatalogName": "AwsDataCatalog", "Type": "GLUE"}]}
 
 
 def _column(column: Mapping[str, str]) -> dict[str, str]:

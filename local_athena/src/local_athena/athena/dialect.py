@@ -15,7 +15,7 @@ from sqlglot.parsers.trino import TrinoParser
 from sqlglot.tokenizer_core import Token, TokenType
 from trino_sql_validator import analyze_statements
 
-from local_athena.athena.errors import ApiError
+from local_athena.athena.errors import ApiError, not_supported_request
 from local_athena.athena.locations import s3_folder
 
 LITERAL_WITH_TYPE = "typed_literal"
@@ -205,10 +205,10 @@ def _unwrapped(sql: str, tokens: Sequence[Token]) -> tuple[str, Unload]:
     }
     form, compression = (properties.pop(name, "").upper() for name in ("format", "compression"))
     if form != "PARQUET":
-        raise ApiError(f"NOT_SUPPORTED: the local Athena does not do UNLOAD in the format '{form}'")
+        raise not_supported_request(f"UNLOAD in the format '{form}'")
     if compression not in ("", *_COMPRESSIONS) or properties:
         what = ", ".join(properties) or f"the compression {compression}"
-        raise ApiError(f"NOT_SUPPORTED: the local Athena does not do UNLOAD with {what}")
+        raise not_supported_request(f"UNLOAD with {what}")
     blank = re.sub(r"[^\n]", " ", sql[:start])
     unload = Unload(s3_folder(target, "The target of UNLOAD"), compression or Unload.compression)
     return blank + sql[start:end], unload
@@ -217,15 +217,15 @@ def _unwrapped(sql: str, tokens: Sequence[Token]) -> tuple[str, Unload]:
 def _check_syntax(sql: str) -> bool:
     """Whether a statement is an UNLOAD; else it is a query."""
     if _EXTERNAL_FUNCTION.match(sql):
-        raise ApiError("NOT_SUPPORTED: the local Athena does not do USING EXTERNAL FUNCTION")
+        raise not_supported_request("USING EXTERNAL FUNCTION")
     analysis = analyze_statements(_for_the_validator(sql), jinja="reject", function_arguments="off")
     kinds = [statement.kind for statement in analysis.statements]
     kind = kinds[0] if kinds else ""
     if kind not in ("", "query", "unload"):
         if _ATHENA_STATEMENTS.fullmatch(kind.split("_")[0]):
-            raise ApiError(
-                f"NOT_SUPPORTED: the local Athena does not do {kind.replace('_', ' ').upper()}"
-                " statements, only SELECT, WITH, VALUES and UNLOAD"
+            statement = kind.replace("_", " ").upper()
+            raise not_supported_request(
+                f"{statement} statements, only SELECT, WITH, VALUES and UNLOAD"
             )
         raise _mismatch(1, 1, (sql.split() or [""])[0], "a query")
     error = analysis.validation.error

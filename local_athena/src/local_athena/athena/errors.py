@@ -19,7 +19,6 @@ _ERROR_TYPES = {
     "DIVISION_BY_ZERO": 1001,
     "TYPE_MISMATCH": 1002,
     "INVALID_CAST_ARGUMENT": 1100,
-    "TABLE_ALREADY_EXISTS": 1110,
     "NOT_SUPPORTED": 1200,
     "FUNCTION_NOT_FOUND": 1303,
     # from the catalog
@@ -95,5 +94,10 @@ class QueryFailed(Exception):  # noqa: N818 - the state it leads to
 
 
 def not_supported(what: str) -> QueryFailed:
-    """Return what Athena does and this service does not."""
-    return QueryFailed("NOT_SUPPORTED", f"the local Athena does not do {what}")
+    """Return the error of a query for what Athena does and this service does not."""
+    return QueryFailed("NOT_SUPPORTED", f"the local Athena does not support {what}")
+
+
+def not_supported_request(what: str) -> ApiError:
+    """Return the error of a request for what Athena does and this service does not."""
+    return ApiError(str(not_supported(what)))

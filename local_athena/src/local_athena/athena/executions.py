@@ -23,7 +23,6 @@ from local_athena.athena.workers import (
     Workers,
 )
 from local_athena.athena.workgroups import ENGINE_VERSION, WorkGroup
-from local_athena.clock import ServiceClock
 from local_athena.faults import Call, End, FailResultWrite, FaultPlan, ForgetToken
 
 FINAL_STATES = ("SUCCEEDED", "FAILED", "CANCELLED")
@@ -191,7 +190,7 @@ class Execution:
         started = self.started or end
         planned = self.planned or end
         computed = self.computed or end
-        scanned = self.scanned_bytes
+        needed = sum(scan.scanned_bytes for scan in self.scans)
         has_manifest = (
             self.unload_target is not None and self.state == "SUCCEEDED" and not self.is_managed
         )
@@ -202,11 +201,8 @@ class Execution:
             "EngineExecutionTimeInMillis": _milliseconds(started, computed),
             "ServiceProcessingTimeInMillis": _milliseconds(computed, end),
             "TotalExecutionTimeInMillis": _milliseconds(self.submitted, end),
-            "DataScannedInBytes": self._needed_bytes() if scanned is None else scanned,
+            "DataScannedInBytes": needed if self.scanned_bytes is None else self.scanned_bytes,
         }
-
-    def _needed_bytes(self) -> int:
-        return sum(scan.scanned_bytes for scan in self.scans)
 
     def call(self, action: str = "", state: str | None = None) -> Call:
         """Return what a fault's scope sees of it, in the state that it is in if none is given."""
@@ -228,14 +224,12 @@ class Executions:
         self,
         clients: Clients,
         faults: FaultPlan,
-        clock: ServiceClock,
         workers: Workers,
         queries_at_once: int,
         max_active: int | None,
     ) -> None:
         self._clients = clients
         self._faults = faults
-        self._clock = clock
         self._workers = workers
         self._max_active = max_active
         self._lakes: dict[str, Lookups] = {}
@@ -269,7 +263,7 @@ class Executions:
             self._check_room()
             self._tokens[token] = execution
             self._executions[execution.id] = execution
-        self._pool.submit(self._work, execution, self._clock.now())
+        self._pool.submit(self._work, execution)
         return execution
 
     def get(self, execution_id: str) -> Execution:
@@ -315,14 +309,14 @@ class Executions:
                 reason="CONCURRENT_QUERY_LIMIT_EXCEEDED",
             )
 
-    def _work(self, execution: Execution, now: dt.datetime) -> None:
+    def _work(self, execution: Execution) -> None:
         self._hold(execution, "QUEUED")
         with self._turns:
             if not execution.begin():
                 return
             try:
                 self._hold(execution, "RUNNING")
-                self._end_or_run(execution, now)
+                self._end_or_run(execution)
             except Interrupted:
                 execution.finish("CANCELLED")
             except CutoffExceededError:
@@ -338,25 +332,25 @@ class Executions:
     def _hold(self, execution: Execution, state: str) -> None:
         self._faults.hold(execution.call(state=state), lambda: execution.stop_requested)
 
-    def _end_or_run(self, execution: Execution, now: dt.datetime) -> None:
+    def _end_or_run(self, execution: Execution) -> None:
         execution.check_stop()
         end = self._faults.take(End, execution.call())
         if end is None:
-            self._run(execution, now)
+            self._run(execution)
             execution.finish("SUCCEEDED")
             return
         with execution.lock:
             execution.scanned_bytes = end.scanned_bytes
         execution.finish(end.state, end.reason, _athena_error(end))
 
-    def _run(self, execution: Execution, now: dt.datetime) -> None:
+    def _run(self, execution: Execution) -> None:
         request = execution.request
         query = Query(
             sql=request.sql,
             parameters=request.parameters,
             database=request.database or "default",
             scan_cutoff_bytes=execution.scan_cutoff_bytes,
-            now=now,
+            now=dt.datetime.fromtimestamp(execution.submitted, dt.UTC),
         )
         output = Output(
             clients=self._clients,

@@ -83,7 +83,7 @@ class Lookups:
         try:
             return s3_backends[ACCOUNT]["aws"].get_bucket(bucket).keys
         except MissingBucket:
-            raise LookupError(f"there is no bucket {bucket}") from None
+            raise LookupError(f"bucket {bucket} does not exist") from None
 
     @property
     def _glue(self) -> Any:

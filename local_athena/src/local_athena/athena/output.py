@@ -79,9 +79,7 @@ class Output:
         with _writing(target):
             found = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
         if found["KeyCount"]:
-            message = (
-                f"Target directory {target} already exists; Athena deletes no data, so name another"
-            )
+            message = f"Target directory {target} already exists. Name an empty prefix."
             raise QueryFailed("HIVE_PATH_ALREADY_EXISTS", message)
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_athena.athena.errors import ApiError
+from local_athena.athena.errors import ApiError, not_supported_request
 from local_athena.athena.locations import s3_folder
 
 PRIMARY = "primary"
@@ -155,9 +155,7 @@ class WorkGroups:
 def _check(configuration: dict[str, Any]) -> None:
     for setting, value in configuration.items():
         if setting not in _DONE_SETTINGS and value:
-            raise ApiError(
-                f"NOT_SUPPORTED: the local Athena does not do the workgroup setting {setting}"
-            )
+            raise not_supported_request(f"the workgroup setting {setting}")
     managed = configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled")
     if managed and configuration.get("ResultConfiguration", {}).get("OutputLocation"):
         raise ApiError(_BOTH_RESULT_SETTINGS)

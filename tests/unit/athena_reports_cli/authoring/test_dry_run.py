@@ -132,7 +132,7 @@ NOT_READ = "An UNLOAD without rows"
             " SELECT f(user_id) AS a FROM plays",
             {},
             "not validated",
-            "the local Athena does not do USING EXTERNAL FUNCTION",
+            "the local Athena does not support USING EXTERNAL FUNCTION",
         ),
         (
             RIGHT,
@@ -145,7 +145,7 @@ NOT_READ = "An UNLOAD without rows"
             "SELECT approx_set(score) AS a FROM plays",
             {},
             "not validated",
-            "the local Athena does not do the function approx_set",
+            "the local Athena does not support the function approx_set",
         ),
         (
             RIGHT,

@@ -383,7 +383,7 @@ MACROS = (
         make_timestamp(epoch_us(t) + 500 - ((epoch_us(t) + 500) % 1000 + 1000) % 1000)""",
     "trino_error(message) AS CASE WHEN CAST(message AS BIGINT) IS NULL THEN NULL END",
     "trino_invalid(message) AS trino_error('INVALID_FUNCTION_ARGUMENT: ' || message)",
-    "trino_undone(what) AS error('NOT_SUPPORTED: the local Athena does not do ' || what)",
+    "trino_undone(what) AS error('NOT_SUPPORTED: the local Athena does not support ' || what)",
     "trino_interval_ms(i) AS CAST(epoch_ms(TIMESTAMP '1970-01-01' + i) AS BIGINT)",
     "trino_span(a, b) AS to_microseconds(epoch_us(a) - epoch_us(b))",
     """trino_whole_days(t) AS CASE
