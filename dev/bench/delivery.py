@@ -6,21 +6,17 @@ worker does. A mail goes to a server of this process, a message to a stand-in of
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from statistics import median
 
 import duckdb
 
-from athena_reports_cli.local.services import environment_without, local_services
+from athena_reports_cli.local.services import local_services
 from bench import athena_output
-from bench.local_airflow import ROOT, WORK
+from bench.local_airflow import WORK, figures_of, task_environment
 from bench.results import Row
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
@@ -93,13 +89,7 @@ def _delivery_rows() -> Sequence[Row]:
         seed_plays(services, "dev", PlaysSpec(**days, events=4_000, users=500, seed=11))
         environment = {
             **services.environment,
-            "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
-            "AIRFLOW_HOME": str(_WORK / "home"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(file.parent),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
-            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "AIRFLOW_CONN_SMTP_DEFAULT": mails.connection,
             "AIRFLOW_CONN_SLACK_API_DEFAULT": slack.connection,
         }
@@ -121,11 +111,7 @@ def _delivery_rows() -> Sequence[Row]:
 
 def _run(*arguments: str, environment: Mapping[str, str] | None = None) -> Mapping[str, float]:
     """Run a function of `delivery_task` in a process of its own, and return its figures."""
-    own = {**environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_"), **(environment or {})}
-    own["PYTHONPATH"] = os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "dev"), *sys.path])
-    command = [sys.executable, "-m", "bench.delivery_task", *arguments]
-    done = subprocess.run(command, env=own, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{arguments} failed:\n{done.stdout}\n{done.stderr}")
-    figures: Mapping[str, float] = json.loads(done.stdout.splitlines()[-1])
+    variables = task_environment(_WORK / "home", environment or {})
+    figures: Mapping[str, float]
+    figures = figures_of("bench.delivery_task", *arguments, environment=variables)
     return figures

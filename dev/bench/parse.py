@@ -7,15 +7,13 @@ by hand have the same schedules, retries, tags, docs and params.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.local_airflow import DAGS, ROOT, WORK
+from bench.local_airflow import DAGS, ROOT, WORK, figures_of, task_environment
 from bench.results import Row, paired
 
 REPORTS = 200
@@ -33,22 +31,15 @@ def measure() -> Sequence[Row]:
         for kind in ("report", "by_hand"):
             shutil.copy(DAGS / f"{kind}.py", folders[kind] / f"{name}.py")
         shutil.copy(ROOT / "include" / "sql" / "user_ranking.sql", folders["sql"] / f"{name}.sql")
-    environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(work / "home"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+    own = {
         "ATHENA_REPORTS_SQL_FOLDER": str(folders["sql"]),
         "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
     }
-    # In a process of its own,
-    # since Airflow takes its folders from the environment when it is imported.
-    command = [sys.executable, "-m", "bench.parse", folders["report"], folders["by_hand"]]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"the DAGs could not be read:\n{done.stdout}\n{done.stderr}")
-    ours, theirs = zip(*json.loads(done.stdout.splitlines()[-1]), strict=True)
+    # Airflow takes its folders from the environment when it is imported.
+    environment = task_environment(work / "home", own)
+    dags = (str(folders["report"]), str(folders["by_hand"]))
+    seconds = figures_of("bench.parse", *dags, environment=environment)
+    ours, theirs = zip(*seconds, strict=True)
     unit = f"seconds for {REPORTS} reports x 2 cadences"
     return [paired("parse", unit, ours, "DAGs by hand", theirs, REQUIRED)]
 

@@ -6,19 +6,15 @@ and execute the task against the local services.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from statistics import median
 
-from athena_reports_cli.local.services import environment_without, local_services
-from bench.local_airflow import DAGS, ROOT, WORK
+from athena_reports_cli.local.services import local_services
+from bench.local_airflow import DAGS, ROOT, WORK, figures_of, task_environment
 from bench.results import Row
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
@@ -70,24 +66,11 @@ def _row(task: str, costs: Mapping[str, Mapping[str, float]]) -> Row:
 
 def _run(file: Path, xcoms: Path, services: Mapping[str, str]) -> Mapping[str, float]:
     """Run the tasks of a week, and return what each part of them took."""
-    environment = {
-        **environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_"),
-        **services,
-        "ATHENA_REPORTS_SQL_FOLDER": str(ROOT / "include" / "sql"),
-        "AIRFLOW_HOME": str(_WORK / "home"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
-        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "dev"), *sys.path]),
-    }
+    environment = task_environment(_WORK / "home", services)
     figures = {"all parse": 0.0, "all run": 0.0}
     for task in TASKS:
-        command = [sys.executable, "-m", "bench.one_task", str(file), task, str(xcoms)]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{task} of {file} failed:\n{done.stdout}\n{done.stderr}")
-        for part, seconds in json.loads(done.stdout.splitlines()[-1]).items():
+        parts = figures_of("bench.one_task", str(file), task, str(xcoms), environment=environment)
+        for part, seconds in parts.items():
             figures[f"{task} {part}"] = seconds
             figures[f"all {part}"] += seconds
         if task == "run_query":
