@@ -36,10 +36,10 @@ from tests.support.task_runner import run_dag
 EXISTING = "docs/how-to/existing-environment.md"
 FIX = "docs/how-to/fix-a-failed-run.md"
 READ_A_REPORT = "docs/how-to/read-a-report.md"
-TAKE_OVER = "docs/how-to/take-over-from-step-functions.md"
+MIGRATE = "docs/how-to/migrate-from-step-functions.md"
 TRANSFORM = "docs/how-to/transform-and-check.md"
 WAIT = "docs/how-to/wait-for-input.md"
-RUN_HERE = {"docs/explanation/periods.md", READ_A_REPORT, TAKE_OVER, TRANSFORM, WAIT}
+RUN_HERE = {"docs/explanation/periods.md", READ_A_REPORT, MIGRATE, TRANSFORM, WAIT}
 
 # A page whose blocks other than console have a test of their own, which reads the page.
 RUN_ELSEWHERE = {
@@ -329,7 +329,7 @@ def test_the_comparison_with_a_machine_shows_what_only_one_has(services: Service
     facts: Any = {key: week["Partition"][key] for key in ("Values", "StorageDescriptor")}
     glue.create_partition(DatabaseName="compare", TableName="machine_weekly", PartitionInput=facts)
 
-    _, [differences] = run_page(TAKE_OVER, services)
+    _, [differences] = run_page(MIGRATE, services)
     assert len(differences) == 100
     assert {(row["side"], row["period"]) for row in differences} == {("airflow only", "2025-03-02")}
 

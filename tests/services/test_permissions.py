@@ -485,7 +485,7 @@ def test_the_tasks_use_what_is_granted_to_them_and_nothing_else(
 
 
 def test_the_page_lists_what_the_template_grants(grants: list[Grant]) -> None:
-    called, by_aws = documented("What tasks call"), documented("What AWS does in their name")
+    called, by_aws = documented("What tasks call"), documented("What AWS does on their behalf")
     assert called | by_aws == {(grant.sid, grant.action) for grant in grants}
     assert not called & by_aws
     assert all(sid.startswith("Athena") or action.startswith("kms:") for sid, action in by_aws)
