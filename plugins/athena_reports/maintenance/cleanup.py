@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,25 +55,19 @@ class RetentionPolicy(BaseModel, frozen=True):
 
 @dataclass
 class CleanupSummary:
-    """What a cleanup finds and does.
-
-    Attributes:
-        periods: How many periods were looked at.
-        removals: The objects that are removed, or may be, with the reasons.
-        repaired: The periods whose partition did not say what their manifest says, and each
-            `latest.json` that did not name the newest one.
-        without_manifest: The folders of periods that have versions and no manifest. None of these
-            versions is removed: it may have been published, and its manifest lost.
-        problems: Why some periods or tables are left as they are.
-        passed_over: The folders of other environments. Nothing but whose they are is read there.
-    """
+    """What a cleanup finds and does."""
 
     periods: int = 0
+    # The objects that are removed, or may be, with the reasons.
     removals: dict[StoredObject, str] = field(default_factory=dict)
+    # The periods whose partition differed from their manifest, and each `latest.json` that did not
+    # name the newest one.
     repaired: list[str] = field(default_factory=list)
+    # The folders of periods that have versions and no manifest. None of these versions is removed:
+    # it may have been published, and its manifest lost.
     without_manifest: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # why periods or tables are left as they are
+    other_environments: int = 0  # folders
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -98,17 +92,11 @@ def clean_up_bucket(
     encryption: Encryption | None = None,
     aws_conn_id: str | None = "aws_default",
 ) -> dict[str, Any]:
-    """Clean up all reports of an environment in a bucket.
+    """Clean up all reports of an environment in a bucket; those of others are left alone.
 
-    Args:
-        bucket: The report bucket.
-        database: Glue database of the published tables.
-        environment: The environment whose reports are cleaned up. Those of others are left alone.
-        policy: How long versions stay that are not current.
-        delete: Whether to remove objects; else they are only listed in the log.
-        bucket_owner: Account id that must own the bucket; empty for any.
-        encryption: How what is written is encrypted; None for the bucket's default.
-        aws_conn_id: Airflow connection.
+    `database` is the Glue database of their tables. With `delete`, objects are removed; else they
+    are only listed in the log. `bucket_owner` is the account id that must own the bucket; empty for
+    any. With `encryption=None`, the bucket's default applies to what is written.
 
     Raises:
         AirflowException: A period or a table was left as it is, and the message says why; or AWS
@@ -142,7 +130,9 @@ def clean_up_bucket(
                 now=now,
                 delete=delete,
             )
-    _log(summary.removals, is_done=delete)
+    done = "removed" if delete else "may be removed"
+    for item, reason in summary.removals.items():
+        _logger.info("%s: %s (%d bytes): %s", done, item.uri, item.bytes, reason)
     for folder in summary.without_manifest:
         _logger.warning("%s has versions but no manifest, so its versions are kept", folder)
     if summary.problems:
@@ -154,14 +144,8 @@ def clean_up_bucket(
         "deleted": delete,
         "repaired": summary.repaired,
         "without_manifest": summary.without_manifest,
-        "other_environments": len(summary.passed_over),
+        "other_environments": summary.other_environments,
     }
-
-
-def _log(removals: Mapping[StoredObject, str], *, is_done: bool) -> None:
-    done = "removed" if is_done else "may be removed"
-    for item, reason in removals.items():
-        _logger.info("%s: %s (%d bytes): %s", done, item.uri, item.bytes, reason)
 
 
 def clean_up(
@@ -177,26 +161,11 @@ def clean_up(
     """Clean up all periods of a report in one cadence, and add to the summary.
 
     It lists the partitions and the objects of the report once. It reads the manifest of a period
-    only if these leave open whether there is something to do.
-
-    Args:
-        table: The table of the report.
-        summary: Gets what is found and done, problems of single periods included.
-        environment: The environment. A folder of another one is passed over.
-        s3: The client of the report bucket.
-        policy: How long versions stay that are not current.
-        now: The time by which ages are counted.
-        delete: Whether to remove objects; else they are only listed in the summary.
-
-    Raises:
-        TableError: Glue does not list the partitions.
-        PublishError: `calendar.json`, `latest.json` or the newest manifest is not of this package,
-            or of a newer release; `latest.json` is there, but no period has a manifest; or other
-            programs are always faster.
-        S3Error: S3 does not list the objects, or one of these cannot be read or written.
+    only if these leave open whether there is something to do. Problems of single periods are noted
+    in the summary; AthenaReportsError is raised for one of the whole report.
     """
     if _is_of_another_environment(table.location, environment, s3):
-        summary.passed_over.append(table.location.folder_uri)
+        summary.other_environments += 1
         return
     partitions = table.partitions()
     objects_by_folder = _list_by_folder(table.location, s3)
@@ -216,18 +185,17 @@ def clean_up(
             with _marking(table, location, partition):
                 manifest, etag = read_manifest(location, s3)
                 _require_own(manifest, environment, location)
-            if manifest is None and _by_version(objects):
-                summary.without_manifest.append(location.folder_uri)
+                _require_whole(objects, manifest, partition, location, s3)
+            if manifest is None:
+                if _by_version(objects):
+                    summary.without_manifest.append(location.folder_uri)
+                continue
             removals = plan(objects, manifest, policy, now)
             if delete:
                 s3.delete([item.uri for item in removals])
             summary.removals.update(removals)
-            with _marking(table, location, partition):
-                _require_whole(objects, manifest, partition, location, s3)
             # Without Parquet there is no partition.
-            if manifest is None or not manifest.parquet_key:
-                continue
-            if partition != manifest.partition(location, etag):
+            if manifest.parquet_key and partition != manifest.partition(location, etag):
                 follow(manifest, etag, location=location, s3=s3, table=table)
                 summary.repaired.append(f"{table.location.path}/{period_id}")
     # A copy of the newest manifest has its ETag too, unless a key of KMS encrypts the bucket.
@@ -265,7 +233,8 @@ def _is_in_order(
 ) -> bool:
     """Whether the listings of S3 and Glue agree that there is nothing to do in a period.
 
-    Whatever has to be done is decided by the manifest itself.
+    Whatever has to be done is decided by the manifest itself. Other facts that somebody writes into
+    a partition with the same ETag are not noticed: only this package writes such parameters.
     """
     if partition is None:
         return False
@@ -336,23 +305,15 @@ def _require_whole(
 
 def plan(
     objects: Sequence[StoredObject],
-    published: Manifest | PartitionFacts | None,
+    published: Manifest | PartitionFacts,
     policy: RetentionPolicy,
     now: datetime,
 ) -> dict[StoredObject, str]:
     """Return which objects of a period may be removed, and why. Objects of no version stay.
 
-    Args:
-        objects: The objects of the period.
-        published: The manifest of the period, or what its partition has of it; None if the manifest
-            is missing. Then nothing may be removed.
-        policy: How long versions stay that are not current.
-        now: The time by which ages are counted.
+    `published` is the manifest of the period, or what its partition has of it.
     """
     removals: dict[StoredObject, str] = {}
-    if published is None:
-        # A first version that was never published looks like one whose manifest is lost.
-        return removals
     for version, stored in _by_version(objects).items():
         if version == published.version:
             continue

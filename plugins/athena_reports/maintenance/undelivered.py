@@ -5,6 +5,7 @@ Airflow forgets the events of a publication while the delivering DAG is paused, 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -40,19 +41,14 @@ class PublishedDelivery(BaseModel, frozen=True):
     delivery: PlannedDelivery
 
     @property
-    def report(self) -> ReportLocation:
-        """Where the report is published in the cadence."""
-        return ReportLocation.of_folder(self.folder_uri)
-
-    @property
     def location(self) -> PeriodLocation:
         """Where the period is published."""
-        return self.report.period_folder(self.period_id)
+        return ReportLocation.of_folder(self.folder_uri).period_folder(self.period_id)
 
     @property
     def dag_id(self) -> str:
         """Id of the delivering DAG."""
-        return f"{self.report.table_name}_deliver"
+        return f"{self.location.report.table_name}_deliver"
 
     @property
     def run_id(self) -> str:
@@ -62,8 +58,7 @@ class PublishedDelivery(BaseModel, frozen=True):
     def channels_without(self, had: Mapping[str, str]) -> list[str]:
         """Return the channels that the version is still to be sent to.
 
-        Args:
-            had: The version that each channel got last.
+        `had` is the version that each channel got last.
         """
         return [
             name
@@ -76,13 +71,7 @@ class PublishedDelivery(BaseModel, frozen=True):
 def planned_deliveries(
     report: ReportLocation, partitions: Mapping[str, PartitionFacts], now: datetime
 ) -> list[PublishedDelivery]:
-    """Return the periods that should be delivered by now, and may still be, earliest first.
-
-    Args:
-        report: Where the report is published in the cadence.
-        partitions: What its Glue table has of each published period, by period id.
-        now: The time.
-    """
+    """Return the periods that should be delivered by now, and may still be, earliest first."""
     planned = []
     for period_id, facts in sorted(partitions.items()):
         # What a check warns of waits for a person, who has been told.
@@ -109,10 +98,8 @@ def planned_deliveries(
 class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
     """Triggers the delivering DAG for each version that a channel has not got.
 
-    Args:
-        planned: The XCom `PLANNED_XCOM` of AthenaRestatementsOperator.
-        bucket_owner: Account id that must own the report bucket; empty for any.
-        **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
+    `planned` is the XCom `PLANNED_XCOM` of AthenaRestatementsOperator. `bucket_owner` is the
+    account id that must own the report bucket; empty for any.
     """
 
     aws_hook_class = SharedSessionHook
@@ -128,20 +115,15 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
     def execute(self, context: Context) -> list[str]:
         """Return the ids of the runs that were triggered.
 
-        Raises:
-            AirflowFailException: AWS refused a call.
-            AirflowException: AWS did not serve a call.
+        AirflowFailException if AWS refuses a call.
         """
-        by_dag: dict[str, list[PublishedDelivery]] = {}
-        for fields in self.planned:
-            published = PublishedDelivery.model_validate(fields)
-            by_dag.setdefault(published.dag_id, []).append(published)
-        active = [dag_id for dag_id in by_dag if self._is_active(dag_id, context)]
-        of_active = [published for dag_id in active for published in by_dag[dag_id]]
-
+        is_active = cache(partial(self._is_active, context=context))  # of the DAG of many periods
         s3 = S3(self.hook.client("s3"), self.bucket_owner)
         triggered = []
-        for published in of_active:
+        for fields in self.planned:
+            published = PublishedDelivery.model_validate(fields)
+            if not is_active(published.dag_id):
+                continue
             missing = published.channels_without(last_versions(published.location, s3))
             if missing and self._trigger(published):
                 self.log.info(
@@ -170,8 +152,8 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
     def _trigger(self, published: PublishedDelivery) -> bool:
         """Trigger a run, and return whether there is a new one.
 
-        Not by Airflow's TriggerDagRunOperator, which fails for a DAG that is gone: a report that is
-        not delivered any more would fail this DAG for weeks.
+        Airflow's TriggerDagRunOperator fails for a DAG that is gone: a report that is not delivered
+        any more would fail this DAG for weeks.
         """
         request = TriggerDagRun(
             dag_id=published.dag_id,

@@ -2,6 +2,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -68,9 +69,7 @@ def manifest(current: str, *earlier: tuple[str, float]) -> Manifest:
     )
 
 
-def removed(
-    objects: Sequence[StoredObject], found: Manifest | None, policy: RetentionPolicy
-) -> set[str]:
+def removed(objects: Sequence[StoredObject], found: Manifest, policy: RetentionPolicy) -> set[str]:
     ordered = sorted(objects, key=lambda item: item.uri)
     planned = plan(ordered, found, policy, NOW)
     calling = {named(version): version for version in "abcdefgh"}
@@ -85,7 +84,6 @@ def removed(
     st.integers(0, 4),
     st.integers(1, 200),
     st.integers(1, 30),
-    st.booleans(),
 )
 def test_what_must_stay_stays(
     written: list[tuple[str, float]],
@@ -95,11 +93,10 @@ def test_what_must_stay_stays(
     keep_versions: int,
     keep_days: int,
     abandoned: int,
-    has_manifest: bool,
 ) -> None:
     """Against an oracle in sets: what goes is what no rule keeps."""
     history = list(zip(order[1 : known + 1], sorted(replaced), strict=False))
-    found = manifest(order[0], *history) if has_manifest else None
+    found = manifest(order[0], *history)
     objects = [stored(version, days) for version, days in written]
     youngest = {version: min(days for v, days in written if v == version) for version, _ in written}
     published = {version for version, _ in history}
@@ -116,8 +113,6 @@ def test_what_must_stay_stays(
     policy = RetentionPolicy(
         keep_versions=keep_versions, keep_days=keep_days, abandoned_after_days=abandoned
     )
-    if not has_manifest:  # it may have been published, and its manifest lost
-        kept = set(youngest)
     assert removed(objects, found, policy) == set(youngest) - kept
 
 
@@ -163,21 +158,12 @@ def test_a_version_goes_whole_or_not_at_all() -> None:
     [
         "plays/weekly/2026-11-15/manifest.json",
         "others/plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet",
-        *(
-            f"plays/weekly/2026-11-15/{each}"
-            for each in (
-                *(
-                    "notes/versions/{old}/parquet/part-0.parquet",
-                    "versions/1.0/parquet/part-0.parquet",
-                ),
-                *(
-                    "versions/{old}/read-me.txt",
-                    "versions/{old}/sql/notes.sql",
-                    "versions/{old}/parquet/part-0.csv",
-                ),
-                "versions/{old}/parquet/part-0.parquet/copy",
-            )
-        ),
+        "plays/weekly/2026-11-15/notes/versions/{old}/parquet/part-0.parquet",
+        "plays/weekly/2026-11-15/versions/1.0/parquet/part-0.parquet",
+        "plays/weekly/2026-11-15/versions/{old}/read-me.txt",
+        "plays/weekly/2026-11-15/versions/{old}/sql/notes.sql",
+        "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.csv",
+        "plays/weekly/2026-11-15/versions/{old}/parquet/part-0.parquet/copy",
     ],
 )
 def test_nothing_outside_the_versions_of_the_period_is_touched(key: str) -> None:
@@ -222,6 +208,23 @@ def cleaned(
             delete=delete,
         )
     return summary
+
+
+CleanUp = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def clean_up_all(tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> CleanUp:
+    """Cleans up the bucket, as the task does."""
+    assert tabled.table is not None
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    return partial(
+        clean_up_bucket,
+        bucket=tabled.location.report.bucket,
+        environment="dev",
+        database=tabled.table.database,
+        policy=RetentionPolicy(),
+    )
 
 
 def test_a_dry_run_lists_what_deleting_then_deletes_and_the_period_stays_whole(
@@ -305,7 +308,7 @@ def drop_the_table(place: Place) -> None:
 
 @pytest.mark.parametrize("table", ["none", "dropped", "lists the period"])
 def test_nothing_is_removed_of_a_period_whose_manifest_is_lost_and_the_period_is_listed(
-    tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, table: str
+    tabled: Place, clean_up_all: CleanUp, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     """It may have been published, and its manifest come back from a copy of the bucket."""
     place = tabled.without_table() if table == "none" else tabled
@@ -316,38 +319,26 @@ def test_nothing_is_removed_of_a_period_whose_manifest_is_lost_and_the_period_is
     if table == "dropped":
         drop_the_table(place)
     before = place.everything()
-
-    assert tabled.table is not None
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     monkeypatch.setattr(cleanup, "datetime", LaterDatetime)
-
-    def clean_up_all() -> dict[str, Any]:
-        return clean_up_bucket(
-            bucket=place.location.report.bucket,
-            environment="dev",
-            database=tabled.table.database,  # type: ignore[union-attr]
-            policy=RetentionPolicy(keep_versions=0, keep_days=1, abandoned_after_days=1),
-            delete=True,
-        )
+    policy = RetentionPolicy(keep_versions=0, keep_days=1, abandoned_after_days=1)
 
     if table == "lists the period":
         says = f"{place.location.manifest_uri} is missing, but Glue lists the period"
         with raises_retried(says):
-            clean_up_all()
+            clean_up_all(policy=policy, delete=True)
     else:
         (latest,) = [key for key in before if key.endswith("latest.json")]
         place.s3.delete([f"s3://{place.location.report.bucket}/{latest}"])
         del before[latest]
-        returned = clean_up_all()
+        returned = clean_up_all(policy=policy, delete=True)
         assert place.everything() == before
         assert returned["without_manifest"] == [place.location.folder_uri]
     assert place.everything() == before
 
 
 def test_a_table_of_a_report_in_another_bucket_is_left_alone(
-    tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+    tabled: Place, clean_up_all: CleanUp
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     published(tabled, "a")
     assert tabled.table is not None
     glue = tabled.table.glue
@@ -358,24 +349,16 @@ def test_a_table_of_a_report_in_another_bucket_is_left_alone(
         DatabaseName=tabled.table.database,
         TableInput={"Name": "others_weekly", "StorageDescriptor": storage, **others},
     )
-    outcome = clean_up_bucket(
-        bucket=tabled.location.report.bucket,
-        environment="dev",
-        database=tabled.table.database,
-        policy=RetentionPolicy(),
-        delete=False,
-    )
-    assert outcome["periods"] == 1
+    assert clean_up_all()["periods"] == 1
 
 
 def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
     tabled: Place,
-    s3_endpoint: str,
+    clean_up_all: CleanUp,
     monkeypatch: pytest.MonkeyPatch,
     logged: Callable[[], list[str]],
 ) -> None:
     bucket = tabled.location.report.bucket
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     published(tabled, "a", 1)
     published(tabled.without_table(), "b", 2)  # the worker died before Glue
     abandoned = tabled.upload("never published")
@@ -386,17 +369,6 @@ def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
     require_calendar(of_others, others, tabled.s3)
     uploaded_at = max(item.modified for item in tabled.s3.list(tabled.location.versions_uri))
     monkeypatch.setattr(cleanup, "datetime", LaterDatetime)
-
-    def clean_up_all(*, delete: bool) -> dict[str, Any]:
-        assert tabled.table is not None
-        return clean_up_bucket(
-            bucket=bucket,
-            environment="dev",
-            database=tabled.table.database,
-            policy=RetentionPolicy(),
-            delete=delete,
-        )
-
     removed = f"{uploaded_at.isoformat(timespec='seconds')} and never published"
     outcome: dict[str, Any] = {
         "periods": 2,
@@ -426,26 +398,12 @@ def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
 
 
 def test_the_owner_and_the_encryption_are_those_of_the_deployment(
-    tabled: Place,
-    s3_endpoint: str,
-    monkeypatch: pytest.MonkeyPatch,
-    made_s3: list[S3],
-    connections: list[str | None],
+    tabled: Place, clean_up_all: CleanUp, made_s3: list[S3], connections: list[str | None]
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     published(tabled, "a", 1)
-    assert tabled.table is not None
     encryption = Encryption.from_text("alias/reports")
     made_s3.clear()
-    clean_up_bucket(
-        bucket=tabled.location.report.bucket,
-        environment="dev",
-        database=tabled.table.database,
-        policy=RetentionPolicy(),
-        bucket_owner="123456789012",
-        encryption=encryption,
-        aws_conn_id="aws_reports",
-    )
+    clean_up_all(bucket_owner="123456789012", encryption=encryption, aws_conn_id="aws_reports")
     assert {(each.owner, each.encryption) for each in made_s3} == {("123456789012", encryption)}
     assert set(connections) == {"aws_reports"}
 
@@ -642,23 +600,14 @@ def test_where_glue_does_not_list_partitions_nothing_is_removed(
 
 
 def test_the_records_of_alerts_are_not_taken_for_a_report(
-    tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+    tabled: Place, clean_up_all: CleanUp
 ) -> None:
     """However old they are: a rule of the bucket lets them expire."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     published(tabled, "a")
     record = f"s3://{tabled.location.report.bucket}/_alerts/plays_weekly/run-1/late-0.json"
     tabled.s3.write(record, b"{}", "application/json", replacing=None)
-    assert tabled.table is not None
-
-    summary = clean_up_bucket(
-        bucket=tabled.location.report.bucket,
-        environment="dev",
-        database=tabled.table.database,
-        policy=RetentionPolicy(keep_versions=0, keep_days=1),
-        delete=True,
-    )
-
+    policy = RetentionPolicy(keep_versions=0, keep_days=1)
+    summary = clean_up_all(policy=policy, delete=True)
     assert (summary["periods"], summary["objects"]) == (1, 0)
     assert tabled.s3.read(record)[0] == b"{}"
 

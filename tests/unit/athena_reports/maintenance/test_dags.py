@@ -78,11 +78,17 @@ def test_each_setting_reaches_the_tasks(deployment: Settings) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "name"), [(build_cleanup, "cleanup"), (build_restatement, "restatement")]
+    ("build", "name", "every"),
+    [
+        (build_cleanup, "cleanup", timedelta(days=1)),
+        (build_restatement, "restatement", timedelta(minutes=30)),
+    ],
 )
-def test_what_all_maintenance_has_in_common(deployment: Settings, build: Any, name: str) -> None:
+def test_what_all_maintenance_has_in_common(
+    deployment: Settings, build: Any, name: str, every: timedelta
+) -> None:
     dag = build()
-    assert dag.dag_id == f"athena_reports_{name}"
+    assert (dag.dag_id, dag.schedule) == (f"athena_reports_{name}", every)
     assert dag.tags == {"athena-reports-maintenance", "stg"}
     assert dag.is_paused_upon_creation
     for task_id in set(dag.task_ids) - {"restate"}:
@@ -97,14 +103,3 @@ def test_a_cleanup_deletes_nothing_unless_it_is_told_to_and_keeps_as_documented(
     assert dict(dag.policy) == {"keep_versions": 3, "keep_days": 90, "abandoned_after_days": 7}
     policy = RetentionPolicy(keep_days=30)
     assert build_cleanup(policy).policy == policy
-
-
-@pytest.mark.parametrize(
-    ("build", "every"),
-    [
-        (build_cleanup, timedelta(days=1)),
-        (build_restatement, timedelta(minutes=30)),
-    ],
-)
-def test_how_often_maintenance_runs_unless_it_is_told(build: Any, every: timedelta) -> None:
-    assert build().schedule == every
