@@ -6,7 +6,8 @@ report the account has to have what it needs, which the command `check-account` 
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -129,11 +130,13 @@ def check_account(
     if has_table:
         tables = published_tables(settings.report_database, glue)
         yield _check(f"report database {settings.report_database}", partial(next, tables, None))
+    # Each declaration of a table is checked, and Glue is asked once for the table.
+    source_glue: Any = SimpleNamespace(get_table=cache(glue.get_table), exceptions=glue.exceptions)
     for source in dict.fromkeys(inputs):
         if isinstance(source, Published) or source.catalog is not None:
             continue  # nothing of a report need be published yet, and Glue has no other catalog
         database = source.database or settings.database
-        read_table = partial(SourceTable.read, source, database, glue)
+        read_table = partial(SourceTable.read, source, database, source_glue)
         yield _check(f"table {database}.{source.table}", read_table)
         if source.done is not None:
             look_for_marker = partial(has_success_marker, source.done, s3)

@@ -75,6 +75,12 @@ def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
     services.s3.create_bucket(Bucket="markers-of-a-lake")
     wait = timedelta(hours=6)
     done = "s3://{}/plays/{{date}}"
+    calls: list[str] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        calls.append(params["body"])
+
+    services.glue.meta.events.register("before-call.glue.GetTable", note)
     checks = looked_at(
         services,
         settings(),
@@ -82,6 +88,8 @@ def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
         Input("projected", wait=wait, done=done.format(NO_BUCKET)),
         Input("projected"),
     )[4:]
+    services.glue.meta.events.unregister("before-call.glue.GetTable", note)
+    assert len(calls) == 1  # each declaration is checked against one response
     assert [check.name for check in checks] == [
         "table database_dev.projected",
         "success markers s3://markers-of-a-lake/plays/{date}",
