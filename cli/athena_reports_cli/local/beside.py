@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from athena_reports_cli.local.lake import fill_services
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.running import Running, find_running
 from athena_reports_cli.local.services import ENVIRONMENT, forget_aws_of_shell, local_services
+from athena_reports_cli.local.words import print_note
 
 DAGS_FOLDER = "AIRFLOW__CORE__DAGS_FOLDER"
 
@@ -27,19 +27,17 @@ def configure_airflow(project: Project) -> None:
 
     Airflow reads its configuration when it is imported, so this comes before that.
     """
-    _set_unless_named("AIRFLOW_HOME", str(project.airflow))
-    _set_unless_named(DAGS_FOLDER, str(project.dags))
-    _set_unless_named("AIRFLOW__CORE__PLUGINS_FOLDER", str(project.plugins))
-    _set_unless_named("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-    has_its_dags = os.environ[DAGS_FOLDER] == str(project.dags)
-    if has_its_dags:
-        for variable, folder in project.sql_settings().items():
-            _set_unless_named(variable, folder)
-
-
-def _set_unless_named(variable: str, value: str) -> None:
-    if not os.environ.get(variable):
-        os.environ[variable] = value
+    variables = {
+        "AIRFLOW_HOME": str(project.airflow),
+        DAGS_FOLDER: str(project.dags),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(project.plugins),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    if os.environ.get(DAGS_FOLDER) in (None, "", str(project.dags)):
+        variables |= project.sql_settings()
+    for variable, value in variables.items():
+        if not os.environ.get(variable):
+            os.environ[variable] = value
 
 
 @contextmanager
@@ -50,9 +48,6 @@ def services_beside(project: Project) -> Iterator[None]:
     either, services are started, with the tables that the project keeps. Beside an `up` or started
     services, AWS_* and the profiles of the shell are ignored. What is set in the environment of
     this process stays set after the context.
-
-    Raises:
-        ServicesError: The services could not be started.
     """
     if _use_running(project) is not None or _shell_names_environment():
         yield
@@ -73,10 +68,7 @@ def services_beside(project: Project) -> Iterator[None]:
 def published_services(project: Project) -> Running | None:
     """Let this process reach services that have publications, and return the `up` they belong to.
 
-    None if the shell names other services.
-
-    Raises:
-        NoServicesError: The shell names none, and no `up` runs.
+    None if the shell names other services. NoServicesError if it names none, and no `up` runs.
     """
     running = _use_running(project)
     if running is None and not _shell_names_environment():
@@ -123,8 +115,3 @@ def use_local_names() -> None:
 
 def _shell_names_environment() -> bool:
     return bool(os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("ATHENA_REPORTS_ENV"))
-
-
-def print_note(message: str) -> None:
-    """Print to standard error what a person should know of what a command does."""
-    print(message, file=sys.stderr, flush=True)

@@ -111,11 +111,7 @@ class AirflowClient(ABC):
     def request(self, method: str, path: str, *, params: Any = None, json: Any = None) -> Any:
         """Send a request, once, and return the JSON of the response.
 
-        Args:
-            method: The HTTP method.
-            path: The path at the web server, such as `/api/v2/pools/athena`.
-            params: The parameters of the query string.
-            json: The body.
+        The path is that at the web server, such as `/api/v2/pools/athena`.
         """
 
     @abstractmethod
@@ -126,8 +122,8 @@ class AirflowClient(ABC):
         """All rows of a listing, page by page."""
         rows: list[Any] = []
         while True:
-            page = {"limit": 100, "offset": len(rows)}
-            response = self.request("GET", path, params={**params, **page})
+            page = {**params, "limit": 100, "offset": len(rows)}
+            response = self.request("GET", path, params=page)
             rows += response[key]
             if not response[key] or len(rows) >= response["total_entries"]:
                 return rows
@@ -174,16 +170,21 @@ class AirflowClient(ABC):
         until then a second one is rejected with 409. `options` are further fields of the request.
         Returns the backfill's id.
         """
-        body = _backfill_request(dag_id, first, last, options)
-        return int(self.request("POST", f"{_API}/backfills", json=body)["id"])
+        return int(self._post_backfill("", dag_id, first, last, options)["id"])
 
     def backfill_dates(
         self, dag_id: str, first: datetime, last: datetime, **options: Any
     ) -> list[datetime]:
         """The logical dates of the runs that `backfill` would make. None is made."""
-        body = _backfill_request(dag_id, first, last, options)
-        response = self.request("POST", f"{_API}/backfills/dry_run", json=body)
+        response = self._post_backfill("/dry_run", dag_id, first, last, options)
         return [datetime.fromisoformat(run["logical_date"]) for run in response["backfills"]]
+
+    def _post_backfill(
+        self, path: str, dag_id: str, first: datetime, last: datetime, options: Mapping[str, Any]
+    ) -> Any:
+        bounds = {"from_date": first.isoformat(), "to_date": last.isoformat()}
+        body = {"dag_id": dag_id, **bounds, **options}
+        return self.request("POST", f"{_API}/backfills{path}", json=body)
 
     def active_backfill(self, dag_id: str) -> Backfill | None:
         """The backfill of a DAG that has not ended; None if there is none."""
@@ -214,8 +215,8 @@ class AirflowClient(ABC):
     ) -> list[dict[str, Any]]:
         """The events in the log of one try of a task."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/logs/{try_number}"
-        log = self.request("GET", path, params={"full_content": True, "map_index": map_index})
-        events: list[dict[str, Any]] = log["content"]
+        params = {"full_content": True, "map_index": map_index}
+        events: list[dict[str, Any]] = self.request("GET", path, params=params)["content"]
         return events
 
 
@@ -231,25 +232,10 @@ def _run(dag_id: str, run_id: str) -> str:
     return f"{_dag(dag_id)}/dagRuns/{_quoted(run_id)}"
 
 
-def _backfill_request(
-    dag_id: str, first: datetime, last: datetime, options: Mapping[str, Any]
-) -> dict[str, Any]:
-    return {
-        "dag_id": dag_id,
-        "from_date": first.isoformat(),
-        "to_date": last.isoformat(),
-        **options,
-    }
-
-
 class RestAirflow(AirflowClient):
-    """The Airflow at an address.
+    """The Airflow at the address of its web server.
 
-    Args:
-        url: The address of its web server.
-        token: Its token; by default there is one after the login.
-        login: User name and password, for a new token when the API asks for one.
-        check: See AirflowClient.
+    With a login, user name and password, it gets a token when the API asks for one.
     """
 
     def __init__(
@@ -304,11 +290,8 @@ class RestAirflow(AirflowClient):
 class MwaaAirflow(AirflowClient):
     """The Airflow of an Amazon MWAA environment, by MWAA's InvokeRestApi.
 
-    It needs no token, and no network path to the web server.
-
-    Args:
-        mwaa: The client of MWAA. It must not repeat a request, which could start a second run.
-        name: The name of the environment.
+    It needs no token, and no network path to the web server. The client of MWAA must not repeat a
+    request, which could start a second run.
     """
 
     def __init__(self, mwaa: Any, name: str) -> None:
@@ -328,12 +311,11 @@ class MwaaAirflow(AirflowClient):
         except ClientError as error:
             response: Any = error.response
             status = response.get("RestApiStatusCode")
-            if status is not None:
-                reason = str(response.get("RestApiResponse"))
-                raise _rejected(method, path, status, reason) from error
-            # Airflow was not reached, so the status is that of AWS.
-            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            raise _rejected(method, path, status, str(error)) from error
+            reason = response.get("RestApiResponse")
+            if status is None:  # Airflow was not reached, so the status is that of AWS
+                status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                reason = error
+            raise _rejected(method, path, status, str(reason)) from error
         except BotoCoreError as error:
             raise _not_answered(method, path, str(error)) from error
 
@@ -354,18 +336,13 @@ def _not_answered(method: str, path: str, reason: str) -> AirflowApiError:
 def connect(address: str) -> AirflowClient:
     """Return the Airflow of an address.
 
-    Args:
-        address: `https://HOST`, for the token in AIRFLOW_TOKEN, `https://USER:PASSWORD@HOST` for a
-            login, or `mwaa:<name>` for the MWAA environment of a name, with the credentials of the
-            shell.
-
-    Raises:
-        AirflowApiError: It is neither, or there is no token.
-        BotoCoreError: The shell has no region for MWAA.
+    It is `https://HOST`, for the token in AIRFLOW_TOKEN, `https://USER:PASSWORD@HOST` for a login,
+    or `mwaa:<name>` for the MWAA environment of a name, with the credentials of the shell.
+    AirflowApiError if it is none of these, or there is no token.
     """
     if address.startswith("mwaa:"):
-        config = Config(retries={"total_max_attempts": 1})
-        mwaa = boto3.Session().client("mwaa", config=config)
+        once = Config(retries={"total_max_attempts": 1})
+        mwaa = boto3.Session().client("mwaa", config=once)
         return MwaaAirflow(mwaa, address.removeprefix("mwaa:"))
     if not address.startswith(("http://", "https://")):
         shown = address.rpartition("@")[2]  # before it may be a password
@@ -380,8 +357,8 @@ def connect(address: str) -> AirflowClient:
             " percent encoding, such as %2F for a slash."
         ) from None  # its message may quote a part of the password
     if url.userinfo:
-        login = (url.username, url.password)
-        return RestAirflow(str(url.copy_with(userinfo=b"")), login=login)
+        plain_url = url.copy_with(userinfo=b"")
+        return RestAirflow(str(plain_url), login=(url.username, url.password))
     token = os.environ.get(_TOKEN_VARIABLE)
     if not token:
         raise AirflowApiError(

@@ -20,11 +20,7 @@ class ConnectionsError(AthenaReportsError):
 
 
 def read_connections(project: Project) -> dict[str, str]:
-    """Return the environment variables of a project's connections and variables of Airflow.
-
-    Raises:
-        ConnectionsError: A line of the file is neither.
-    """
+    """Return the environment variables of a project's connections and variables of Airflow."""
     file = project.root / _FILE
     if not file.exists():
         return {}

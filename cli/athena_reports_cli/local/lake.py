@@ -77,8 +77,7 @@ class KeptTable(BaseModel, frozen=True):
         if not self.key:
             return f"{rows}, no partitions"
         partitions = counted(len(self.partitions), "partition")
-        first_to_last = f"{self.partitions[0]} to {self.partitions[-1]}"
-        return f"{rows}, {partitions}, {first_to_last}"
+        return f"{rows}, {partitions}, {self.partitions[0]} to {self.partitions[-1]}"
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,7 @@ class Lake:
 
     @classmethod
     def of_shell(cls) -> Self:
-        """Return the lake of the shell's environment.
-
-        Raises:
-            RemoteEndpointError: The shell's S3 or Glue is not at a local endpoint.
-        """
+        """Return the lake of the shell's environment, whose S3 and Glue must be local."""
         session = boto3.Session()
         s3 = session.client("s3", config=Config(max_pool_connections=_CALLS_AT_ONCE))
         glue = session.client("glue")
@@ -205,8 +200,7 @@ def restore(
 def location_of_loaded(table: str, lake: Lake) -> str:
     """Return the location of a loaded table; empty if there is no table of this name.
 
-    Raises:
-        LakeError: The table was not loaded.
+    LakeError if the table was not loaded.
     """
     try:
         existing = lake.glue.get_table(DatabaseName=lake.database, Name=table)["Table"]
@@ -224,9 +218,7 @@ def create_table(table: str, kept: KeptTable, files: Path, lake: Lake) -> None:
     """Upload the files of a table and create it, in place of one that was loaded before.
 
     Glue has no transaction: a query that is planned at this moment may find no table, and fails.
-
-    Raises:
-        LakeError: The database has a table of this name that was not loaded.
+    LakeError if the database has a table of this name that was not loaded.
     """
     replaced_uri = location_of_loaded(table, lake)
     table_uri = f"s3://{lake.bucket}/{table}/{kept.version}/"
@@ -262,8 +254,8 @@ def write_files(rows: DuckDBPyRelation, keys: Collection[str], engine: Engine) -
         layout = f"PARTITION_BY ({', '.join(map(quoted, keys))})"
     rows.create_view("table_rows")
     sql = _WRITE.format(path=duckdb_literal(str(files)), layout=layout)
-    counts = engine.connection.execute(sql).fetchall()
-    return files, counts[0][0]
+    ((number,),) = engine.connection.execute(sql).fetchall()
+    return files, number
 
 
 def upload_files(files: Path, table_uri: str, s3: S3) -> None:
@@ -290,15 +282,8 @@ def create_glue_table(
 ) -> None:
     """Create a table and its partitions.
 
-    Args:
-        glue: The client of the database.
-        database: The database.
-        table: The name of the table.
-        columns: Glue's types by the names of the columns.
-        keys: Those of the partition keys, which are not among the columns.
-        table_uri: Where its files are in S3.
-        files: The folder of these files, which has the partitions; None for a table without rows.
-        parameters: Parameters of the table.
+    `columns` and `keys` have Glue's types; the partition keys are not among the columns. `files` is
+    the folder of the files at `table_uri`, which has the partitions; None for a table without rows.
     """
     table_input: Any = {
         "Name": table,

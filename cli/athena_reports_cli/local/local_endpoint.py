@@ -16,9 +16,6 @@ def remote_endpoint(client: Any) -> str:
 
     It is empty if that is this machine, or a container beside this one. The client has the endpoint
     from whatever names it: a variable or a profile.
-
-    Args:
-        client: A client of boto3.
     """
     url = str(client.meta.endpoint_url)
     if _is_local(urlsplit(url).hostname or ""):

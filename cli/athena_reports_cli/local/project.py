@@ -85,12 +85,7 @@ class Project:
 def find_project(start: Path | None = None) -> Project:
     """Return the project of a folder: that of the nearest `pyproject.toml` with the table.
 
-    Args:
-        start: Where to look first, and then in each folder above it; by default the working
-            directory.
-
-    Raises:
-        ProjectError: There is none, or its `pyproject.toml` is wrong.
+    The folder is the working directory by default. ProjectError if there is no project.
     """
     folder = (start or Path.cwd()).resolve()
     for root in (folder, *folder.parents):

@@ -19,19 +19,12 @@ _FILE = "up.json"
 
 
 class Running(NamedTuple):
-    """The Airflow and the services of an `up`.
+    """The Airflow and the services of an `up`."""
 
-    Attributes:
-        airflow: Address of Airflow, without a trailing slash.
-        user: Who logs in.
-        password: With what.
-        environment: The variables by which a command reaches the services.
-    """
-
-    airflow: str
+    airflow: str  # its address, without a trailing slash
     user: str
     password: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, str]  # the variables by which a command reaches the services
 
 
 @contextmanager

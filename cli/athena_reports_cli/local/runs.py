@@ -43,11 +43,7 @@ def follow_run(
     progress: Callable[[str], None],
     timeout_seconds: float = math.inf,
 ) -> DagRun:
-    """Wait for a run, and report each state of its tasks, with the reason of a retry.
-
-    Raises:
-        AirflowRuntimeError: It has not ended in time.
-    """
+    """Wait for a run, and report each state of its tasks, with the reason of a retry."""
     reported: set[tuple[str, int, int, str | None]] = set()
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -104,9 +100,11 @@ def require_success(client: AirflowClient, run: DagRun) -> None:
     """Raise AirflowRuntimeError if a run failed; it has the reason of each failed task."""
     if run.state == "success":
         return
-    tasks = client.task_instances(run.dag_id, run.run_id)
-    failed = [task for task in tasks if task.state == "failed"]
-    reasons = [f"\n{task.task_id}: {_reason(client, run.dag_id, task)}" for task in failed]
+    reasons = [
+        f"\n{task.task_id}: {_reason(client, run.dag_id, task)}"
+        for task in client.task_instances(run.dag_id, run.run_id)
+        if task.state == "failed"
+    ]
     raise AirflowRuntimeError(f"Run {run.run_id} of {run.dag_id} is {run.state}.{''.join(reasons)}")
 
 

@@ -80,12 +80,8 @@ class AirflowRuntime:
     """Airflow, running for as long as the context lasts.
 
     It begins without metadata, and on leaving it is killed: nothing that it knows is needed then.
-    Meanwhile SIGTERM and SIGHUP raise KeyboardInterrupt.
-
-    Args:
-        config: What to start, and where.
-        dag_ids: DAGs that must be parsed before the context is entered.
-        on_progress: Told what happens.
+    Meanwhile SIGTERM and SIGHUP raise KeyboardInterrupt. The DAGs of `dag_ids` are parsed when the
+    context is entered.
     """
 
     client: RestAirflow
@@ -159,42 +155,26 @@ class AirflowRuntime:
                     f"`{name}` exited with {process.returncode}:\n{tail(process.log)}"
                 )
 
-    def wait_until_parsed(self, dag_ids: Collection[str]) -> None:
-        """Wait until Airflow knows the DAGs.
+    def wait_until_parsed(self, names: Collection[str]) -> None:
+        """Wait until Airflow has parsed DAGs, and files such as `user_ranking.py` with any DAG.
 
-        Raises:
-            AirflowRuntimeError: If a file in the DAGs folder cannot be imported.
+        AirflowRuntimeError if a file in the DAGs folder cannot be imported.
         """
 
         def unparsed() -> list[str]:
-            parsed = {row["dag_id"] for row in self._parsed_dags()}
-            return sorted(set(dag_ids) - parsed)
+            unparsed_names = set(names)
+            for dag in self._parsed_dags():
+                unparsed_names -= {dag["dag_id"], Path(dag["fileloc"]).name}
+            return sorted(unparsed_names)
 
         self._wait_until_none(unparsed, "parsed")
-
-    def wait_until_files_parsed(self, names: Collection[str]) -> None:
-        """Wait until each of some files of the DAGs folder has given a DAG.
-
-        Args:
-            names: Names of the files, such as `user_ranking.py`.
-
-        Raises:
-            AirflowRuntimeError: If a file in the DAGs folder cannot be imported, or gives no DAG.
-        """
-
-        def without_dag() -> list[str]:
-            parsed = {Path(row["fileloc"]).name for row in self._parsed_dags()}
-            return sorted(set(names) - parsed)
-
-        self._wait_until_none(without_dag, "parsed")
 
     def _parsed_dags(self) -> list[Any]:
         """Return the DAGs that Airflow knows; AirflowRuntimeError if a file cannot be imported."""
         errors = self.client.rows("/api/v2/importErrors", "import_errors")
         if errors:
             texts = [f"{error['filename']}:\n{error['stack_trace']}" for error in errors]
-            listing = "\n".join(texts)
-            raise AirflowRuntimeError(f"DAG files that cannot be imported:\n{listing}")
+            raise AirflowRuntimeError("\n".join(["DAG files that cannot be imported:", *texts]))
         return self.client.rows("/api/v2/dags", "dags")
 
     def _start(self) -> None:
@@ -216,8 +196,10 @@ class AirflowRuntime:
             path.unlink()
 
         (home / "config").mkdir(exist_ok=True)
-        settings = Path(__file__).with_name("sqlite_settings.py")
-        shutil.copy(settings, home / "config" / "airflow_local_settings.py")
+        shutil.copy(
+            Path(__file__).with_name("sqlite_settings.py"),
+            home / "config" / "airflow_local_settings.py",
+        )
 
         port = free_port(config.port or 0)
         execution_port = port
@@ -234,10 +216,13 @@ class AirflowRuntime:
         self._execution_url = f"http://127.0.0.1:{execution_port}/execution/"
         self._write_configuration(port)
         # A deployment keeps compiled modules, and each task is a process that imports them.
-        uncompiled = "PYTHONDONTWRITEBYTECODE"
-        theirs = environment_without("AIRFLOW", "AWS_", "ATHENA_REPORTS_", uncompiled)
-        home_variable = {"AIRFLOW_HOME": str(home)}
-        self._environment = {**theirs, **_VARIABLES, **home_variable, **config.environment}
+        not_theirs = ("AIRFLOW", "AWS_", "ATHENA_REPORTS_", "PYTHONDONTWRITEBYTECODE")
+        self._environment = {
+            **environment_without(*not_theirs),
+            **_VARIABLES,
+            "AIRFLOW_HOME": str(home),
+            **config.environment,
+        }
         self._progress("creating the metadata database")
         self.cli("db", "migrate")
         user, password = self.admin_login
@@ -293,10 +278,12 @@ class AirflowRuntime:
         return [str(self.config.python.with_name("airflow")), *args]
 
     def _start_process(self, name: str) -> None:
-        log = self._home / "logs" / "components" / f"{name}.log"
-        records = self._home / "processes"
         self._running[name] = Process(
-            self._commands[name], log, records, env=self._environment, cwd=self._home
+            self._commands[name],
+            log=self._home / "logs" / "components" / f"{name}.log",
+            records=self._home / "processes",
+            env=self._environment,
+            cwd=self._home,
         )
 
     def _unhealthy(self, names: Iterable[str], since: datetime) -> list[str]:
@@ -317,8 +304,7 @@ class AirflowRuntime:
             kind = _kind(name).replace("-", "_")
             state = health[kind]
             heartbeat = state[f"latest_{kind}_heartbeat"]
-            is_healthy = state["status"] == "healthy"
-            if not is_healthy or datetime.fromisoformat(heartbeat) < since:
+            if state["status"] != "healthy" or datetime.fromisoformat(heartbeat) < since:
                 unhealthy.append(name)
         return unhealthy
 

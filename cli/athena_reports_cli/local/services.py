@@ -69,13 +69,10 @@ class Services:
 
 
 def environment_without(*prefixes: str) -> dict[str, str]:
-    """Return the variables of this process for one that it starts.
+    """Return the variables of this process for one that it starts, without those of some prefixes.
 
     Those by which a job of GitHub asks for an identity are always left out: the process could
     take it.
-
-    Args:
-        prefixes: Variables whose names begin so are left out too.
     """
     left_out = ("ACTIONS_", "GITHUB_TOKEN", *prefixes)
     return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
@@ -98,12 +95,8 @@ def forget_aws_of_shell() -> None:
 def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
     """Run the local services on a free port of 127.0.0.1 for as long as the context lasts.
 
-    Args:
-        log_path: What they print.
-        workers: How many queries Athena runs at once.
-
-    Raises:
-        ServicesError: They ended before they were ready; the message has what they printed.
+    They print into the log. Athena runs so many queries at once as there are workers. ServicesError
+    if they end before they are ready; the message has what they printed.
     """
     with starting_services(log_path, workers=workers) as wait_for_endpoint:
         yield Services(wait_for_endpoint())
@@ -113,8 +106,7 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
 def starting_services(log_path: Path, *, workers: int = 4) -> Iterator[Callable[[], str]]:
     """Start the local services as `local_services` does.
 
-    Yields:
-        A function that waits until they are ready, and returns the URL of their endpoint.
+    The context has a function that waits until they are ready, and returns the endpoint's URL.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-u", "-m", _MODULE, "serve"]
@@ -137,10 +129,8 @@ def starting_services(log_path: Path, *, workers: int = 4) -> Iterator[Callable[
     ):
 
         def wait() -> str:
-            first_line = ""
-            if process.stdout is not None:
-                first_line = process.stdout.readline()
-            address = re.search(r"http://\S+", first_line)
+            assert process.stdout is not None  # it is a pipe
+            address = re.search(r"http://\S+", process.stdout.readline())
             if address is None:
                 printed = log_path.read_text()[-2000:]
                 raise ServicesError(f"The local services have ended. Log: {log_path}\n{printed}")

@@ -25,11 +25,6 @@ def up(project: Project, port: int, console: Console, *, schedule: bool = False)
 
     Only an error or an interrupt ends it, and then all that it started is stopped. With `schedule`
     Airflow starts runs by itself.
-
-    Raises:
-        AirflowRuntimeError: `up` runs already, or the port is taken, or Airflow or the services do
-            not start, or Airflow has ended.
-        ConnectionsError: The project's file of connections is wrong.
     """
     require_not_running(project)
     require_free(port)
@@ -79,28 +74,23 @@ def airflow_of(
 ) -> AirflowRuntime:
     """Return an Airflow, not started yet, with the DAGs and plugins of a project.
 
-    Args:
-        project: The project.
-        services: What its tasks reach in place of AWS.
-        progress: Told what happens.
-        connections: The variables of its connections and variables. The connection by which tasks
-            reach the services is always theirs.
-        home: AIRFLOW_HOME; by default `up` in the project's folder for Airflow.
-        port: Port of Airflow on 127.0.0.1; by default a free one.
-        schedule: Whether Airflow starts runs by itself, also for an asset's event. Kept tables
-            usually end in the past, where a run for last week fails.
+    Its tasks reach the services in place of AWS. The connection by which they do is always that of
+    the services, whatever `connections` has. The port is one of 127.0.0.1, by default a free one.
+    With `schedule` Airflow starts runs by itself, also for an asset's event. Kept tables usually
+    end in the past, where a run for last week fails.
     """
-    environment = {
-        "ATHENA_REPORTS_ENV": ENVIRONMENT,
-        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule),
-        **project.sql_settings(),
-    }
     config = AirflowConfig(
         home=home or project.airflow / "up",
         dags_folder=project.dags,
         plugins_folder=project.plugins,
         port=port,
-        environment={**connections, **services.environment, **environment},
+        environment={
+            **connections,
+            **services.environment,
+            "ATHENA_REPORTS_ENV": ENVIRONMENT,
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedule),
+            **project.sql_settings(),
+        },
     )
     return AirflowRuntime(config, on_progress=progress)
 
@@ -113,8 +103,7 @@ def stay_up(
 ) -> NoReturn:
     """Announce an Airflow to a person and to the other commands of the project, and watch over it.
 
-    Raises:
-        AirflowRuntimeError: A component of Airflow has ended.
+    AirflowRuntimeError if a component of Airflow has ended.
     """
     user, password = airflow.admin_login
     running = Running(airflow.url, user, password, services.environment)

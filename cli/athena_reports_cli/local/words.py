@@ -1,4 +1,6 @@
-"""Numbers in what a person reads."""
+"""Numbers in what a person reads, and notes beside what a command prints."""
+
+import sys
 
 
 def counted(number: int, noun: str) -> str:
@@ -6,3 +8,8 @@ def counted(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number:,} {noun}s"
+
+
+def print_note(message: str) -> None:
+    """Print to standard error what a person should know of what a command does."""
+    print(message, file=sys.stderr, flush=True)

@@ -40,8 +40,7 @@ _SETTING = re.compile(r"(ATHENA_REPORTS_\w+)=(.*)")
 def build_bundle(project: Project, environment: str) -> Path:
     """Write the bundle of an environment into the project's `dist/mwaa`, and return that folder.
 
-    Raises:
-        BundleError: A file is missing or wrong, or the carried wheels could not be downloaded.
+    BundleError if a file is missing or wrong, or the carried wheels could not be downloaded.
     """
     folder = project.root / BUNDLE
     try:

@@ -37,8 +37,7 @@ _NAMES_IN_AWS = re.compile(
 def check_in_twin(project: Project, bundle: Path, version: str, progress: Progress) -> None:
     """Run the bundle in a folder in the twin of an image, named by its version of Airflow.
 
-    Raises:
-        BundleError: The bundle does not work, or its twin cannot be made.
+    BundleError if the bundle does not work, or its twin cannot be made.
     """
     work = project.airflow / "mwaa"
     try:
@@ -69,8 +68,7 @@ def _check(twin: Twin, project: Project, progress: Progress) -> None:
         variables.update(services.environment)
         with _airflow(twin, variables, progress) as airflow:
             check_plugin(airflow)
-            files = {path.name for path in airflow.config.dags_folder.glob("*.py")}
-            airflow.wait_until_files_parsed(files)
+            airflow.wait_until_parsed([path.name for path in twin.dags.glob("*.py")])
             periods = twin.report_periods(variables)
             _run_periods(airflow, periods, services, environment, progress)
 
@@ -83,7 +81,7 @@ def _airflow(twin: Twin, variables: Mapping[str, str], progress: Progress) -> Ai
     environment["AIRFLOW__CORE__AUTH_MANAGER"] = _AUTH_MANAGER
     config = AirflowConfig(
         home=twin.home,
-        dags_folder=twin.home / "dags",
+        dags_folder=twin.dags,
         plugins_folder=twin.home / "plugins",
         python=twin.python,
         environment=environment,
@@ -92,16 +90,11 @@ def _airflow(twin: Twin, variables: Mapping[str, str], progress: Progress) -> Ai
 
 
 def check_plugin(airflow: AirflowRuntime) -> None:
-    """Require that all plugins are imported, and that the Reports page asks for a login.
-
-    Raises:
-        BundleError: A plugin has an import error, or the page answers without a login.
-        AirflowRuntimeError: The page does not answer with a login.
-    """
+    """Require that all plugins are imported, and that the Reports page requires a login."""
     errors = airflow.client.request("GET", "/api/v2/plugins/importErrors")["import_errors"]
     if errors:
         problems = [f"{error['source']}: {error['error']}" for error in errors]
-        raise BundleError("Plugins have import errors:\n" + "\n".join(problems))
+        raise BundleError("\n".join(["Plugins have import errors:", *problems]))
     path = f"{PAGE_PATH}/api/reports"
     airflow.client.request("GET", path)
     status = httpx.get(f"{airflow.url}{path}", trust_env=False).status_code
@@ -128,8 +121,7 @@ def _run_periods(
         require_success(client, run)
         key = f"{chosen.report}/{chosen.cadence}/{chosen.period}/manifest.json"
         response = services.s3.get_object(Bucket=f"athena-report-{environment}", Key=key)
-        manifest = json.loads(response["Body"].read())
-        rows: int = manifest["rows"]
+        rows: int = json.loads(response["Body"].read())["rows"]
         if not rows:
             raise BundleError(f"{dag_id} published {chosen.period} without rows.")
         progress(f"{dag_id} published {rows} rows of {chosen.period}")

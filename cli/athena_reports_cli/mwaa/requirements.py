@@ -22,8 +22,7 @@ _REST = re.compile(r"\s(#|--).*")  # a comment, or options such as --hash
 def bundled_requirements(text: str) -> list[str]:
     """Return the lines of a requirements.txt without those that install this library by its name.
 
-    Raises:
-        BundleError: A line asks for the extra `lineage`, whose package would be left out as well.
+    BundleError for the extra `lineage`, whose package would be left out as well.
     """
     lines = []
     for line in text.replace("\\\n", " ").splitlines():

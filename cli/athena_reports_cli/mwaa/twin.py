@@ -104,18 +104,13 @@ class Installed(BaseModel, frozen=True):
 
 
 class Twin:
-    """A twin with a bundle in it.
-
-    Attributes:
-        folder: The folder of all of it.
-        python: Its Python.
-        home: What stands for AIRFLOW_HOME on MWAA.
-    """
+    """A twin with a bundle in it. `home` stands for AIRFLOW_HOME on MWAA."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.python = folder / "venv" / "bin" / "python"
         self.home = folder / "root" / HOME.relative_to("/")
+        self.dags = self.home / "dags"
         self._record = folder / "installed.json"
 
     @property
@@ -132,7 +127,7 @@ class Twin:
         """Put the parts of a bundle where MWAA puts them, in place of what is there."""
         for name in ("dags", "plugins", "startup"):
             shutil.rmtree(self.home / name, ignore_errors=True)
-        shutil.copytree(bundle / "dags", self.home / "dags")
+        shutil.copytree(bundle / "dags", self.dags)
         with zipfile.ZipFile(bundle / "plugins.zip") as plugins:
             plugins.extractall(self.home / "plugins")
         (self.home / "startup").mkdir()
@@ -142,10 +137,7 @@ class Twin:
         """Install the packages of an image with uv, then requirements.txt with pip, as MWAA does.
 
         pip gets no package index first: an environment without a route to one has nothing else.
-
-        Raises:
-            BundleError: uv or pip failed. MWAA would only log that pip failed, and run on without
-                the packages.
+        BundleError if uv or pip fails, where MWAA would only log it and run without the packages.
         """
         self._make_environment()
         # The twin lies in the project, whose [tool.uv] may ask for other versions.
@@ -154,17 +146,14 @@ class Twin:
         of_image = self._versions()
         needs_index = self._install_requirements(requirements, of_image)
         added = dict(self._versions().items() - of_image.items())
-        record = Installed(added=added, needs_index=needs_index)
-        self._record.write_text(record.model_dump_json())
+        installed = Installed(added=added, needs_index=needs_index)
+        self._record.write_text(installed.model_dump_json())
 
     def _install_requirements(self, requirements: str, of_image: Mapping[str, str]) -> bool:
         """Install requirements.txt beside the image; return whether that needs an index."""
-        pins = ""
-        for name in ESSENTIAL.split():
-            if name in of_image:
-                pins += f"{name}=={of_image[name]}\n"
+        pins = [f"{name}=={of_image[name]}\n" for name in ESSENTIAL.split() if name in of_image]
         essential = self.folder / "essential.txt"
-        essential.write_text(pins)
+        essential.write_text("".join(pins))
         packages = self.folder / "requirements.txt"
         packages.write_text(requirements.replace(f"{HOME}/", f"{self.home}/"))
         pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
@@ -177,25 +166,15 @@ class Twin:
         return False
 
     def import_plugins(self) -> None:
-        """Import the plugins as if requirements.txt had not been installed, as MWAA may do.
-
-        Raises:
-            BundleError: A plugin needs one of its packages when it is imported.
-        """
-        plugins = str(self.home / "plugins")
-        self._run_script("import_plugins.py", [plugins, *self.installed.added])
+        """Import the plugins as if requirements.txt had not been installed, as MWAA may do."""
+        self._run_script("import_plugins.py", [str(self.home / "plugins"), *self.installed.added])
 
     def startup_variables(self) -> tuple[dict[str, str], list[str]]:
-        """Run startup.sh; return what it exports, and the names of variables that MWAA protects.
-
-        Raises:
-            BundleError: startup.sh failed.
-        """
+        """Run startup.sh; return what it exports, and the names of variables that MWAA protects."""
         before = {**_clean_environment(), **DEFAULTS, "AIRFLOW_HOME": str(self.home)}
         # The exit trap also runs for a script that calls exit.
         script = "exec 3>&1 1>&2; trap 'env -0 >&3' EXIT; source \"$0\""
-        startup = self.home / "startup" / "startup.sh"
-        command = ["bash", "-c", script, str(startup)]
+        command = ["bash", "-c", script, str(self.home / "startup" / "startup.sh")]
         done = subprocess.run(command, env=before, capture_output=True, text=True)
         if done.returncode != 0:
             raise BundleError(f"startup.sh failed with exit code {done.returncode}:\n{done.stderr}")
@@ -214,17 +193,14 @@ class Twin:
     def report_periods(self, variables: Mapping[str, str]) -> dict[str, ReportPeriod]:
         """Return a period of each report's DAG for which the local tables have the data, by DAG id.
 
-        Args:
-            variables: What the DAG files are imported with, and how AWS is reached.
-
-        Raises:
-            BundleError: A DAG file cannot be imported.
+        The DAG files are imported with the variables, by which AWS is reached too.
         """
-        dags = str(self.home / "dags")
-        environment = dict(variables)
-        environment["AIRFLOW__CORE__DAGS_FOLDER"] = dags
-        environment["PYTHONPATH"] = str(self.home / "plugins")
-        log = self._run_script("report_periods.py", [dags], environment)
+        environment = {
+            **variables,
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
+            "PYTHONPATH": str(self.home / "plugins"),
+        }
+        log = self._run_script("report_periods.py", [str(self.dags)], environment)
         last_line = log.read_text().splitlines()[-1]  # Airflow may have logged before it
         return _PERIODS.validate_json(last_line)
 
@@ -245,27 +221,23 @@ class Twin:
         """Run a script of this folder in the twin's Python, and return its log."""
         # Without -P, Python would take modules beside the script for those that are imported.
         command = [str(self.python), "-P", str(_HERE / name), *arguments]
-        environment = dict(variables or {})
         # Airflow writes its configuration into its home at the first import.
-        environment["AIRFLOW_HOME"] = str(self.folder / "import")
-        return self._run(command, environment)
+        home = {"AIRFLOW_HOME": str(self.folder / "import")}
+        return self._run(command, {**(variables or {}), **home})
 
     def _run(self, command: list[str], variables: Mapping[str, str] | None = None) -> Path:
         """Run a command, and return its log; BundleError with the end of the log if it failed."""
-        environment = _clean_environment()
-        environment.update(variables or {})
         log = self.folder / "command.log"
         with log.open("w") as output:
             done = subprocess.run(
                 command,
-                env=environment,
+                env={**_clean_environment(), **(variables or {})},
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         if done.returncode != 0:
-            shown = " ".join(command[:5])
-            raise BundleError(f"{shown} ... failed.\n{tail(log)}")
+            raise BundleError(f"{' '.join(command[:5])} ... failed.\n{tail(log)}")
         return log
 
     def _versions(self) -> dict[str, str]:
@@ -281,9 +253,6 @@ def build_twin(version: str, bundle: Path, work: Path, progress: Progress) -> Tw
     """Make the twin of an image, or take the one that exists, and put a bundle into it.
 
     `version` is the image's version of Airflow; `work` is the folder of all twins.
-
-    Raises:
-        BundleError: uv or pip failed.
     """
     requirements = (bundle / "requirements.txt").read_text()
     digest = hashlib.sha256(requirements.encode()).hexdigest()

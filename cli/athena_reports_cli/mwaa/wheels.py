@@ -26,11 +26,7 @@ _FOR_THE_IMAGE = (
 
 
 def carried_wheels(cache: Path) -> list[Path]:
-    """Return the wheels that `wheels.txt` names, sorted. pip downloads them into a cache once.
-
-    Raises:
-        BundleError: pip could not download a wheel.
-    """
+    """Return the wheels that `wheels.txt` names, sorted. pip downloads them into a cache once."""
     version = hashlib.sha256(_LIST.read_bytes()).hexdigest()[:12]
     folder = cache / version
     if not folder.is_dir():

@@ -139,7 +139,7 @@ class Checked:
             trigger=self._trigger,
         )
         return nullcontext(
-            SimpleNamespace(client=client, config=config, wait_until_files_parsed=self.done.append)
+            SimpleNamespace(client=client, config=config, wait_until_parsed=self.done.append)
         )
 
 
@@ -171,7 +171,7 @@ def test_each_report_with_data_runs_its_period_and_its_rows_are_told(
     assert checked.done == [
         ("stg", tmp_path / ".lake"),
         "plugin",
-        {"plays.py"},
+        ["plays.py"],
         ("plays_weekly", {"period": "2025-06-01"}),
         ("plays_weekly", "run"),
         "s3://athena-report-stg/plays/weekly/2025-06-01/manifest.json",
