@@ -11,6 +11,7 @@ from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.settings import settings
 from athena_reports_cli.authoring.csv_files import (
     DataFileError,
+    explained_errors,
     name_columns,
     read_csv,
     typed_header,
@@ -35,14 +36,7 @@ def input_files(folder: Path) -> list[Path]:
 def case_tables(folder: Path, inputs: Sequence[Source], aws: Aws) -> Iterator[str]:
     """Create a database with a table for each CSV file of a case, and remove it afterwards.
 
-    A table has the partition keys that its input declares.
-
-    Yields:
-        The name of the database.
-
-    Raises:
-        CaseError: The case has no CSV file.
-        DataFileError: A file cannot become a table.
+    A table has the partition keys that its input declares. The context has the database's name.
     """
     database = f"case_{uuid4().hex[:12]}"
     database_uri = f"s3://{settings().report_bucket}/_cases/{database}/"
@@ -78,10 +72,12 @@ def _load(
                 f"{csv.header_place}: the column {key} is missing, by which the report's input is"
                 f" partitioned. Add it, such as `{key} string`."
             )
-    advice = "Correct it, or the type in the header."
-    values = read_values(rows, columns, required=keys, about=str(path), advice=advice)
+    with explained_errors(path, engine):
+        values = read_values(
+            rows, columns, required=keys, advice="Correct it, or the type in the header."
+        )
+        table_files, _ = write_files(values, keys, engine)
     key_types = {key: columns.pop(key) for key in keys}
-    table_files, _ = write_files(values, keys, engine)
     upload_files(table_files, table_uri, aws.s3)
     create_glue_table(
         aws.glue,

@@ -444,7 +444,7 @@ def load(
     project = _set_up(context)
     from athena_reports.settings import settings
     from athena_reports_cli.authoring import load as loads
-    from athena_reports_cli.authoring.source_tables import add_table, read_tables, table_schema
+    from athena_reports_cli.authoring.source_tables import TableSchema, add_table, read_tables
     from athena_reports_cli.local.lake import Lake
 
     source = loads.Source(
@@ -458,11 +458,13 @@ def load(
         zone=zone,
     )
     read_tables(project.root)  # one that cannot be read is to be known before the upload
-    lake = Lake.of_shell()
-    with Console(stderr=True).status(f"Loading {file}") as status:
-        kept = loads.load(source, lake, project.lake, lambda step: status.update(escape(step)))
-    in_glue = lake.glue.get_table(DatabaseName=lake.database, Name=table)["Table"]
-    add_table(table, table_schema(in_glue, settings().environment), project.root)
+    with Console(stderr=True).status(f"Loading {escape(str(file))}"):
+        kept = loads.load(source, Lake.of_shell(), project.lake)
+    keys = {kept.key: "string"} if kept.key else {}
+    schema = TableSchema(
+        environment=settings().environment, columns=kept.columns, partition_keys=keys
+    )
+    add_table(table, schema, project.root)
     loads.show(source, kept, Console())
 
 

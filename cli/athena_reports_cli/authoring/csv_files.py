@@ -38,6 +38,7 @@ SELECT line_byte_position, error_type, error_message, csv_line FROM reject_error
 ORDER BY line_byte_position LIMIT 1
 """
 _MIXED_LINE_ENDS = "state machine reached an invalid state"
+_WRONG_VALUE = re.compile(r"row \d+, column .*", re.DOTALL)  # of `read_values`
 _NOT_UTF8 = "the text is not UTF-8. Save the file as UTF-8."
 _PROBLEMS = {  # by DuckDB's type of a rejected row
     "MISSING COLUMNS": (
@@ -62,14 +63,7 @@ class DataFileError(AthenaReportsError):
 
 
 class Header(NamedTuple):
-    """The header of a CSV file.
-
-    Attributes:
-        fields: What it says of each column.
-        delimiter: What separates fields.
-        line: The line on which it begins, from 1.
-        end: The line on which it ends.
-    """
+    """The header of a CSV file: its fields, their separator, and its first and last line."""
 
     fields: tuple[str, ...]
     delimiter: str
@@ -79,19 +73,11 @@ class Header(NamedTuple):
 
 @dataclass(frozen=True)
 class CsvFile:
-    """A CSV file that an engine has read.
-
-    Attributes:
-        path: The file.
-        header: Its header.
-        rows: The rows as texts. The columns are called `0`, `1` and so on.
-        copy: What was read: the file in the folder of the engine.
-    """
+    """A CSV file that an engine has read. The rows are texts in columns `0`, `1` and so on."""
 
     path: Path
     header: Header
     rows: "DuckDBPyRelation"
-    copy: Path
 
     @property
     def header_place(self) -> str:
@@ -103,36 +89,20 @@ class CsvFile:
         names = self.header.fields
         lines = [", ".join(names)]
         for row in self.rows.fetchall():
-            pairs = zip(names, row, strict=True)
-            lines.append(", ".join(f"{name}={shown(value)}" for name, value in pairs))
+            values = [f"{name}={shown(value)}" for name, value in zip(names, row, strict=True)]
+            lines.append(", ".join(values))
         return lines
-
-    def place_at(self, byte: int) -> str:
-        """Return the file and the line of a row that DuckDB finds at a byte.
-
-        DuckDB counts rows instead of lines. Its byte may be in the line ends before the row.
-        """
-        line = 0
-        with open_text(self.copy, encoding="latin-1") as stream:  # a character for each byte
-            for text in stream:
-                line += 1
-                byte -= len(text)
-                if byte < 0 and text.strip("\r\n"):
-                    break
-        return f"{self.path}, line {line}"
 
 
 def read_csv(path: Path, engine: Engine) -> CsvFile:
     """Read a CSV file in UTF-8, which may be compressed (.gz).
 
     In its header a separator in brackets is part of the field, as in `price decimal(10,2)`.
-
-    Raises:
-        DataFileError: The file cannot be read, or a row has not as many fields as the header.
+    DataFileError if it cannot be read, or a row does not have as many fields as the header.
     """
-    copy = copy_into(engine, path)
-    texts = copy.with_suffix(".texts")
     with explained_errors(path, engine):
+        copy = copy_into(engine, path)
+        texts = copy.with_suffix(".texts")
         headers = [_read_header(copy, delimiter) for delimiter in _DELIMITERS]
         header = max(headers, key=lambda header: len(header.fields))
         if not header.fields:
@@ -152,14 +122,29 @@ def read_csv(path: Path, engine: Engine) -> CsvFile:
         engine.connection.execute(sql)
         rejected = engine.connection.execute(_REJECTED).fetchone()
         rows = engine.connection.sql(f"FROM {read_parquet(texts)}")
-    file = CsvFile(path, header, rows, copy)
     if rejected is not None:
         byte, kind, problem, text = rejected
         problem = _PROBLEMS.get(kind, problem)
         names = shown(header.delimiter.join(header.fields)[:_SHOWN_CHARACTERS])
         row = shown(text.strip()[:_SHOWN_CHARACTERS])
-        raise DataFileError(f"{file.place_at(byte)}: {problem} Header: {names}; row: {row}.")
-    return file
+        place = f"{path}, line {_line_at(byte, copy)}"
+        raise DataFileError(f"{place}: {problem} Header: {names}; row: {row}.")
+    return CsvFile(path, header, rows)
+
+
+def _line_at(byte: int, copy: Path) -> int:
+    """Return the line of a row that DuckDB finds at a byte. DuckDB counts rows instead of lines.
+
+    Its byte may be in the line ends before the row.
+    """
+    line = 0
+    with open_text(copy, encoding="latin-1") as stream:  # a character for each byte
+        for text in stream:
+            line += 1
+            byte -= len(text)
+            if byte < 0 and text.strip("\r\n"):
+                break
+    return line
 
 
 def read_lines(path: Path) -> list[str]:
@@ -171,8 +156,7 @@ def read_lines(path: Path) -> list[str]:
 def typed_header(file: CsvFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of a file's columns and their types in Glue, as the header declares them.
 
-    Raises:
-        DataFileError: A column has no type, or one that no table has.
+    DataFileError if a column has no type, or one that no table has.
     """
     names = []
     types = []
@@ -205,13 +189,8 @@ def name_columns(
 ) -> "DuckDBPyRelation":
     """Return rows whose columns have the names that they have in a table.
 
-    Args:
-        rows: The rows.
-        written_names: The names of their columns in the file.
-        about: The place of the names.
-
-    Raises:
-        DataFileError: A column has no name in a table, or two would have the same.
+    `about` is the place of the written names. DataFileError if a column has no name in a table, or
+    two have the same.
     """
     numbers: dict[str, int] = {}
     columns = []
@@ -233,22 +212,13 @@ def name_columns(
 
 
 def copy_into(engine: Engine, file: Path) -> Path:
-    """Copy a file into the folder of an engine, which reads no other one.
-
-    Raises:
-        DataFileError: The file cannot be read.
-    """
-    copy = engine.folder / f"{uuid4().hex}{file.suffix.lower()}"
-    try:
-        shutil.copyfile(file, copy)
-    except OSError as error:
-        raise DataFileError(f"{file} cannot be read: {error.strerror}.") from error
-    return copy
+    """Copy a file into the folder of an engine, which reads no other one."""
+    return Path(shutil.copyfile(file, engine.folder / f"{uuid4().hex}{file.suffix.lower()}"))
 
 
 @contextmanager
 def explained_errors(file: Path, engine: Engine) -> Iterator[None]:
-    """Raise DataFileError, or what the engine knows better, for what a file cannot be read for."""
+    """Raise DataFileError, or what the engine knows better, for what DuckDB rejects in a file."""
     import duckdb
 
     try:
@@ -256,14 +226,19 @@ def explained_errors(file: Path, engine: Engine) -> Iterator[None]:
     except (duckdb.Error, csv.Error, OSError, EOFError, zlib.error) as error:
         explained = engine.explain(error)
         if explained is None or isinstance(explained, ResultError):  # it is no query's result
-            copy = rf"{re.escape(str(engine.folder))}/[0-9a-f]+[.\w]*"
-            problem = re.sub(copy, str(file), reason(error))
-            if _MIXED_LINE_ENDS in problem:
-                problem = (
-                    "some lines end with \\n, and others with \\r\\n; use one of them throughout"
-                )
-            explained = DataFileError(f"{file} cannot be read: {problem}.")
+            explained = DataFileError(f"{file}{_problem(error, file, engine)}")
         raise explained from error
+
+
+def _problem(error: Exception, file: Path, engine: Engine) -> str:
+    wrong_value = _WRONG_VALUE.search(str(error))
+    if wrong_value is not None:
+        return f", {wrong_value[0]}"
+    copy = rf"{re.escape(str(engine.folder))}/[0-9a-f]+[.\w]*"
+    problem = re.sub(copy, str(file), reason(error))
+    if _MIXED_LINE_ENDS in problem:
+        problem = "some lines end with \\n, and others with \\r\\n; use one of them throughout"
+    return f" cannot be read: {problem}."
 
 
 def shown(value: str | None) -> str:

@@ -1,14 +1,12 @@
 """Loads a file into a table of the local services, and keeps it, so that later services have it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rich.console import Console
-from rich.table import Table as Grid
 
-from athena_reports.inputs.layout import format_argument
 from athena_reports.periods.zones import zone_of
 from athena_reports.rows.columns import (
     columns_of,
@@ -31,6 +29,7 @@ from athena_reports_cli.authoring.csv_files import (
     typed_header,
 )
 from athena_reports_cli.authoring.report_name import require_partition_key, require_table_name
+from athena_reports_cli.authoring.tables import rows_table
 from athena_reports_cli.authoring.text_values import (
     DATE_TYPES,
     TYPES_OF_CSV,
@@ -60,59 +59,37 @@ _FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%d-%H"}  # of the partition key
 
 
 class Source(NamedTuple):
-    """What is to be loaded.
-
-    Attributes:
-        table: The name of the table.
-        file: A file of CSV, Parquet or JSON lines.
-        types: Glue's types by the names of columns, in the place of those that the file tells.
-        date_format: Another format of dates and timestamps than ISO 8601, as `strptime` has it.
-        time: The column whose day or hour is the partition of a row; empty for no partitions.
-        unit: Whether a partition is a day or an hour.
-        key: The partition key, a new column.
-        zone: IANA zone of the partitions.
-    """
+    """What is to be loaded: a file of CSV, Parquet or JSON lines."""
 
     table: str
     file: Path
-    types: Mapping[str, str] = {}
-    date_format: str = ""
-    time: str = ""
-    unit: Unit = "day"
-    key: str = "dt"
-    zone: str = "UTC"
+    types: Mapping[str, str] = {}  # Glue's, by column, in the place of those that the file tells
+    date_format: str = ""  # of `strptime`, beside ISO 8601
+    time: str = ""  # the column whose day or hour is the partition; empty for no partitions
+    unit: Unit = "day"  # of a partition
+    key: str = "dt"  # the partition key, a new column
+    zone: str = "UTC"  # IANA zone of the partitions
 
 
 class _Rows(NamedTuple):
-    """The rows of a file.
-
-    Attributes:
-        relation: The rows, with the names of the table.
-        types: Glue's types of the columns that are read from texts.
-    """
+    """The rows of a file, and Glue's types of the columns that are read from texts."""
 
     relation: "DuckDBPyRelation"
     types: dict[str, str]
 
 
-def load(
-    source: Source, lake: Lake, folder: Path, progress: Callable[[str], None] = lambda _: None
-) -> KeptTable:
+def load(source: Source, lake: Lake, folder: Path) -> KeptTable:
     """Make a table of a file, in place of one that was loaded before, and keep it in a folder.
 
-    If the file cannot become a table, all stays as it was. `progress` is called with each next
-    step.
-
-    Raises:
-        DataFileError: The file cannot become a table.
-        LakeError: The database has a table of this name that was not loaded.
+    DataFileError if the file cannot become a table. Then all stays as it was.
     """
-    _require_names(source)
+    require_table_name(source.table)
+    require_partition_key(source.key)
+    zone_of(source.zone)
     location_of_loaded(source.table, lake)
     with open_engine(_MEMORY, about=str(source.file), again="run the command again") as engine:
         with explained_errors(source.file, engine):
-            kept, files = _write(source, engine, progress)
-        progress(f"Uploading {kept.amount()}")
+            kept, files = _write(source, engine)
         with locked(folder):
             kept_files = keep(source.table, kept, files, folder)
             create_table(source.table, kept, kept_files, lake)
@@ -120,11 +97,7 @@ def load(
 
 
 def parse_types(declarations: Sequence[str]) -> dict[str, str]:
-    """Return Glue's types by column, of declarations such as `price=decimal(10,2)`.
-
-    Raises:
-        DataFileError: A declaration has another form, or its type is one that no table has.
-    """
+    """Return Glue's types by column, of declarations such as `price=decimal(10,2)`."""
     types = {}
     for declaration in declarations:
         column, equals, kind = declaration.partition("=")
@@ -142,12 +115,10 @@ def parse_types(declarations: Sequence[str]) -> dict[str, str]:
 def show(source: Source, kept: KeptTable, console: Console) -> None:
     """Print what was loaded, and how a report declares it."""
     console.print(f"{source.table}: {kept.amount()}", highlight=False, soft_wrap=True)
-    columns = Grid("column", "type")
-    for name, glue_type in kept.columns.items():
-        columns.add_row(name, glue_type)
+    rows = list(kept.columns.items())
     if source.time:
-        columns.add_row(source.key, f"string, the {source.unit} of {source.time} in {source.zone}")
-    console.print(columns)
+        rows.append((source.key, f"string, the {source.unit} of {source.time} in {source.zone}"))
+    console.print(rows_table(["column", "type"], rows))
     console.print("In the report, write", _declaration(source), highlight=False, soft_wrap=True)
 
 
@@ -155,33 +126,18 @@ def _declaration(source: Source) -> str:
     """Return how a report declares the table as its input."""
     if not source.time:
         return f'Input("{source.table}", columns=())'
-    key_format = format_argument(source.key)
-    if source.unit == "hour":
-        key_format = f', format="{_FORMATS["hour"]}"'
-    zone = ""
-    if source.zone != "UTC":
-        zone = f', zone="{source.zone}"'
-    return f'Input("{source.table}", "{source.key}"{key_format}{zone})'
+    key_format = _FORMATS[source.unit]
+    return f'Input("{source.table}", "{source.key}", format="{key_format}", zone="{source.zone}")'
 
 
-def _require_names(source: Source) -> None:
-    require_table_name(source.table)
-    require_partition_key(source.key)
-    zone_of(source.zone)
-
-
-def _write(
-    source: Source, engine: Engine, progress: Callable[[str], None]
-) -> tuple[KeptTable, Path]:
+def _write(source: Source, engine: Engine) -> tuple[KeptTable, Path]:
     """Write the rows of a file as the files of a table, and return what it is and their folder."""
-    progress(f"Reading {source.file}")
     rows = _read(source, engine)
     time = column_name(source.time)
     values = read_values(
         rows.relation,
         rows.types,
         required=[time] if time else [],
-        about=str(source.file),
         advice="Correct it, or describe the column by --type or --date-format.",
         date_format=source.date_format,
     )
@@ -191,13 +147,11 @@ def _write(
         key = source.key
         partition = _partition(time, columns[time], source)
         values = values.select(f"*, {partition} AS {quoted(key)}")
-    progress(f"Writing {source.table}")
     files, number = write_files(values, [key] if key else [], engine)
     if not number:
         raise DataFileError(f"{source.file} has no rows.")
     partitions = sorted(folder.name.partition("=")[2] for folder in files.glob("*=*"))
-    kept = KeptTable(columns=columns, key=key, rows=number, partitions=tuple(partitions))
-    return kept, files
+    return KeptTable(columns=columns, key=key, rows=number, partitions=tuple(partitions)), files
 
 
 def _read(source: Source, engine: Engine) -> _Rows:
@@ -263,14 +217,12 @@ def _read_json(source: Source, engine: Engine) -> _Rows:
         elif read_as == "VARCHAR":
             candidates[column] = TYPES_OF_TEXT
         fields.append(f"{duckdb_literal(name)}: {duckdb_literal(read_as)}")
-    columns = ", ".join(fields)
-    rows = engine.connection.sql(f"FROM read_json({file}, columns = {{{columns}}})")
+    rows = engine.connection.sql(f"FROM read_json({file}, columns = {{{', '.join(fields)}}})")
     relation = name_columns(rows, rows.columns, str(source.file))
     relation.write_parquet(str(path))
     relation = engine.connection.sql(f"FROM {read_parquet(path)}")
     _require_all_keys(relation, guessed, source.file)
-    types = infer_types(relation, candidates, date_format=source.date_format)
-    return _Rows(relation, types)
+    return _Rows(relation, infer_types(relation, candidates, date_format=source.date_format))
 
 
 def _require_all_keys(rows: "DuckDBPyRelation", guessed: "DuckDBPyRelation", file: Path) -> None:
@@ -303,16 +255,15 @@ def _read_parquet(source: Source, engine: Engine) -> _Rows:
         if kind.id.startswith("timestamp"):
             value = milliseconds(f"{quoted(name)}::VARCHAR")  # any other cast rounds nanoseconds
         stored.append(f"{value} AS {quoted(name)}")
-    relation = name_columns(rows.select(", ".join(stored)), rows.columns, str(source.file))
-    return _Rows(relation, {})
+    return _Rows(name_columns(rows.select(", ".join(stored)), rows.columns, str(source.file)), {})
 
 
 def _column(written: str, rows: _Rows, file: Path) -> str:
     """Return the name of a column in the table. A person may write that of the file too."""
     name = column_name(written)
     if name not in rows.relation.columns:
-        columns = ", ".join(rows.relation.columns)
-        raise DataFileError(f'{file} has no column "{written}". It has {columns}.')
+        known = ", ".join(rows.relation.columns)
+        raise DataFileError(f'{file} has no column "{written}". It has {known}.')
     return name
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from athena_reports.rows.columns import duckdb_literal, table_type
 from athena_reports.sql.names import quoted
-from athena_reports_cli.authoring.csv_files import DataFileError, shown
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
@@ -34,7 +33,12 @@ _FORMS = {
     "TIMESTAMP_MS": rf"{_DATE}([ T]\d{{2}}:\d{{2}}(:\d{{2}}(\.\d+)?)?({_ZONE})?)?",
 }
 _DECIMAL = re.compile(r"DECIMAL\(\d+,(?P<scale>\d+)\)")
-_EXAMPLES = {"boolean": "true", "date": "2025-06-15", "timestamp": "2025-06-15 09:30:00"}
+_EXPECTED = {
+    "boolean": "boolean, such as true",
+    "date": "date, such as 2025-06-15",
+    "timestamp": "timestamp, such as 2025-06-15 09:30:00",
+}
+_MISSING = "the value is missing, and the table is partitioned by it. "
 # Whether a value has a type: a number if it prints as its text; a double, apart from zeros at the
 # end.
 _TESTS = {
@@ -49,6 +53,15 @@ _TESTS = {
 }
 _FEW_ROWS = 1_000
 _ROW = '"row number"'  # no column of a table has such a name
+# A value, or an error of DuckDB that `explained_errors` knows.
+_CHECKED = """
+CASE
+    WHEN {value} IS NULL AND {text} IS NOT NULL
+    THEN error(concat('row ', {row}, {expected}, '; found "', left({text}, 60), '". ', {advice}))
+    WHEN {value} IS NULL AND {is_required} THEN error(concat('row ', {row}, {missing}, {advice}))
+    ELSE {value}
+END
+"""
 
 
 def infer_types(
@@ -56,11 +69,8 @@ def infer_types(
 ) -> dict[str, str]:
     """Return Glue's types for columns of text, by the values of all rows.
 
-    Args:
-        rows: The rows.
-        candidates: The types that a column may have, in order, by its name. A column that has none
-            of them is a string.
-        date_format: Another format of dates and timestamps than ISO 8601, as `strptime` has it.
+    `candidates` are the types that a column may have, in order; if none fits, it is a string.
+    `date_format` is another format of dates and timestamps than ISO 8601, as `strptime` has it.
     """
     # Most columns of text are told by a few rows.
     possible = _fitting(rows.limit(_FEW_ROWS), candidates, date_format)
@@ -73,46 +83,36 @@ def read_values(
     types: Mapping[str, str],
     *,
     required: Collection[str],
-    about: str,
     advice: str,
     date_format: str = "",
 ) -> "DuckDBPyRelation":
     """Return rows with the values that their texts stand for. Other columns stay as they are.
 
-    A value of a type other than string has no blanks around it, and an empty one is NULL.
-
-    Args:
-        rows: The rows.
-        types: Glue's types by the names of the columns that are read.
-        required: Those of them that are never NULL.
-        about: The file, for the message.
-        advice: What to do about a wrong value.
-        date_format: Another format of dates and timestamps than ISO 8601, as `strptime` has it.
-
-    Raises:
-        DataFileError: A value is not one of its column's type, or a required one is missing.
+    A value of a type other than string has no blanks around it, and an empty one is NULL. For a
+    value that does not fit its type, or is missing in a `required` column, reading the rows raises
+    an error of DuckDB with the row and the advice, which `explained_errors` translates.
     """
-    values = {column: quoted(column) for column in rows.columns}
-    are_wrong = {}
-    for column, kind in types.items():
+    values = []
+    for column in rows.columns:
+        value = quoted(column)
         text = _trimmed(column)
+        kind = types.get(column, "")
         if kind == "string":
             text = f"{quoted(column)}::VARCHAR"
-        values[column] = _value(text, kind, date_format)
-        are_wrong[column] = f"{text} IS NOT NULL AND {values[column]} IS NULL"
-    for column in required:
-        are_wrong[column] = f"{values[column]} IS NULL"
-    if are_wrong:
-        numbered = rows.select(f"row_number() OVER () AS {_ROW}, *")
-        first_rows = [f"min({_ROW}) FILTER ({is_wrong})" for is_wrong in are_wrong.values()]
-        wrong_rows = numbered.aggregate(", ".join(first_rows)).fetchall()[0]
-        wrong = [found for found in zip(wrong_rows, are_wrong, strict=True) if found[0] is not None]
-        if wrong:
-            row, column = min(wrong)
-            texts = numbered.filter(f"{_ROW} = {row}").select(_trimmed(column))
-            problem = _problem(types.get(column, ""), texts.fetchall()[0][0])
-            raise DataFileError(f"{about}, row {row}, column {column}: {problem} {advice}")
-    return rows.select(", ".join(f"{value} AS {quoted(name)}" for name, value in values.items()))
+        if kind:
+            value = _value(text, kind, date_format)
+        if kind or column in required:
+            value = _CHECKED.format(
+                value=value,
+                text=text,
+                row=_ROW,
+                expected=duckdb_literal(f", column {column}: expected {_EXPECTED.get(kind, kind)}"),
+                is_required=column in required,
+                missing=duckdb_literal(f", column {column}: {_MISSING}"),
+                advice=duckdb_literal(advice),
+            )
+        values.append(f"{value} AS {quoted(column)}")
+    return rows.select(f"row_number() OVER () AS {_ROW}, *").select(", ".join(values))
 
 
 def milliseconds(timestamp: str) -> str:
@@ -139,20 +139,11 @@ def _fitting(
     if tests:
         texts = [f"{_trimmed(column)} AS {quoted(column)}" for column in candidates]
         columns = rows.select(", ".join(texts))
-        results = columns.aggregate(", ".join(tests.values())).fetchall()[0]
+        (results,) = columns.aggregate(", ".join(tests.values())).fetchall()
         for (column, kind), fits in zip(tests, results, strict=True):
             if fits:
                 fitting[column].append(kind)
     return fitting
-
-
-def _problem(kind: str, value: str | None) -> str:
-    if value is None:
-        return "the value is missing, and the table is partitioned by it."
-    expected = kind
-    if kind in _EXAMPLES:
-        expected = f"{kind}, such as {_EXAMPLES[kind]}"
-    return f"expected {expected}; found {shown(value)}."
 
 
 def _trimmed(column: str) -> str:

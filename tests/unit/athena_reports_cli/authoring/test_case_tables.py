@@ -30,7 +30,7 @@ HEADER = PLAYS.partition("\n")[0]
         ),
         (
             PLAYS.replace("b,,", '"b\nb",,') + "c,one,2025-06-16,2025-06-16\n",
-            "row 5, column score: expected bigint; found 'one'. Correct it, or the type in the"
+            'row 5, column score: expected bigint; found "one". Correct it, or the type in the'
             " header.",
         ),
         (

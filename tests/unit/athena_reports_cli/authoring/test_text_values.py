@@ -14,7 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.rows.engine import Engine, open_engine
-from athena_reports_cli.authoring.csv_files import DataFileError, name_columns, read_csv
+from athena_reports_cli.authoring.csv_files import (
+    DataFileError,
+    explained_errors,
+    name_columns,
+    read_csv,
+)
 from athena_reports_cli.authoring.text_values import TYPES_OF_CSV, infer_types, read_values
 
 Value = Any
@@ -39,14 +44,10 @@ def read(
     candidates = dict.fromkeys(rows.columns, TYPES_OF_CSV)
     types = infer_types(rows, candidates, date_format=date_format) | declared
     values = read_values(
-        rows,
-        types,
-        required=required,
-        about=str(path),
-        advice="Correct it.",
-        date_format=date_format,
+        rows, types, required=required, advice="Correct it.", date_format=date_format
     )
-    return types, values.fetchall()
+    with explained_errors(path, engine):
+        return types, values.fetchall()
 
 
 def of_text(kind: str, text: str) -> Value:
@@ -230,7 +231,7 @@ def test_a_value_of_another_type_is_reported_with_its_place(
     with pytest.raises(DataFileError) as refused:
         read(path, engine, {"score": kind})
     assert str(refused.value) == (
-        f"{path}, row 2, column score: expected {expected}; found {text!r}. Correct it."
+        f'{path}, row 2, column score: expected {expected}; found "{text}". Correct it.'
     )
 
 
