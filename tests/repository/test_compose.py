@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from athena_reports.settings import read_settings
-from athena_reports_cli.authoring.new import report_templates
+from athena_reports_cli.authoring.text_templates import text_templates
 from tests.support.paths import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text("utf-8"))
@@ -38,7 +38,7 @@ NAMES = "ATHENA_REPORTS_BUCKET=acme-reports\nATHENA_REPORTS_QUERY_RESULTS=s3://a
 
 def of_project(*, name: str, wheels: bool = False) -> str:
     """The text of a new project's compose file."""
-    template = report_templates().get_template("project/docker-compose.yaml.jinja")
+    template = text_templates().get_template("project/docker-compose.yaml.jinja")
     return template.render(name=name, airflow="3.3.1", wheels=wheels)
 
 

@@ -126,7 +126,8 @@ def test_airflow_finds_the_plugin_by_its_entry_point(author: Author) -> None:
 
 
 def test_init_has_no_finding_and_its_readme_has_dates_with_data(author: Author) -> None:
-    assert "No finding in 2 DAG files, 2 report DAGs" in author.told
+    done = author.type("athena-reports", "check")
+    assert "No finding in 2 DAG files, 2 report DAGs" in done.stdout
     example = "athena-reports backfill best_users --from 2025-01-01 --to 2025-01-31 "
     assert example in (author.project / "README.md").read_text()
 

@@ -46,7 +46,7 @@ def airflow(flown: Flown, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningAp
     monkeypatch.setattr("time.sleep", lambda _: None)
     declared, _ = find_report(DAG_ID, WEEKS[0], declared_reports())
     details = {
-        "default_args": {"environment": "dev", "logic": declared.logic},
+        "default_args": {"environment": "dev", "logic": declared.report.logic},
         "timetable_description": declared.cadence.description,
         "start_date": "2013-03-04T05:00:00Z",
         "end_date": "2013-03-25T04:00:00Z",

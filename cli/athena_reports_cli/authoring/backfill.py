@@ -38,24 +38,16 @@ class BackfillError(AthenaReportsError):
 class BackfillPlan:
     """What a backfill of a DAG would do.
 
-    Attributes:
-        dag_id: The DAG.
-        periods: Those of the range that have ended, in order.
-        to_run: Those that Airflow would run.
-        published: The ids of those that are published already.
-        unfinished: Those of the range that have not ended, and are left out.
-        is_paused: Whether runs of this DAG wait until it is unpaused in Airflow.
-        cost: What the queries will scan and cost.
-        ordering_checks: The names of the checks that compare with the previous period. Concurrent
-            runs would have nothing to compare with, so then there is one at a time.
+    `ordering_checks` compare with the previous period. Concurrent runs would have nothing to
+    compare with, so then there is one at a time.
     """
 
     dag_id: str
-    periods: tuple[Period, ...]
-    to_run: tuple[Period, ...]
-    published: frozenset[str]
-    unfinished: tuple[Period, ...]
-    is_paused: bool
+    periods: tuple[Period, ...]  # those of the range that have ended, in order
+    to_run: tuple[Period, ...]  # those that Airflow would run
+    published: frozenset[str]  # the ids of those that are published already
+    unfinished: tuple[Period, ...]  # those of the range that have not ended, and are left out
+    is_paused: bool  # runs of the DAG wait until it is unpaused in Airflow
     cost: str
     ordering_checks: tuple[str, ...]
 
@@ -76,13 +68,7 @@ def plan_backfill(
     """Return what a backfill would do of the periods that start in a range of local dates.
 
     Nothing is started. Periods without data are left out, and so are those that have not ended
-    by `now`.
-
-    Raises:
-        DeploymentError: This Airflow does not have the DAG of these files.
-        BackfillError: A backfill of the DAG is active.
-        CalendarError: No run could publish the report.
-        ScanLimitError: A run of a period would not start its query.
+    by `now`. DeploymentError, BackfillError, CalendarError or ScanLimitError if no run would start.
     """
     dag_id = declared.dag.dag_id
     deployed = deployed_dag(declared, airflow)
@@ -95,12 +81,9 @@ def plan_backfill(
     to_run = []
     if complete:
         start, end = complete[0].start_utc, complete[-1].start_utc
-        logical_dates = set(airflow.backfill_dates(dag_id, start, end, **_REPROCESS))
+        logical_dates = airflow.backfill_dates(dag_id, start, end, **_REPROCESS)
         to_run = [period for period in complete if period.start_utc in logical_dates]
-    all_published = set()
-    for period_status in status(declared, aws).periods:
-        if period_status.version:
-            all_published.add(period_status.period)
+    all_published = {period.period for period in status(declared, aws).periods if period.version}
     cost = "unknown until the first period is published"
     if all_published and to_run:
         cost = expected_cost(declared, to_run, aws)
@@ -158,9 +141,8 @@ def no_period(report: str, first: date, last: date) -> BackfillError:
 def begin(plan: BackfillPlan, airflow: AirflowClient) -> str:
     """Begin the backfill, and return what began, with a link.
 
-    Raises:
-        BackfillError: Another backfill of the DAG has begun meanwhile.
-        AirflowApiError: Airflow rejected it, or did not respond. Then it may have begun.
+    BackfillError if another one has begun meanwhile. AirflowApiError if Airflow rejected it, or did
+    not respond: then it may have begun.
     """
     options: dict[str, Any] = dict(_REPROCESS)
     if plan.ordering_checks:
@@ -174,16 +156,16 @@ def begin(plan: BackfillPlan, airflow: AirflowClient) -> str:
             raise _still_active(plan.dag_id, "a backfill") from error
         raise
     link = airflow.link(f"/dags/{quote(plan.dag_id, safe='')}/backfills")
-    periods = counted(len(plan.to_run), "period")
-    return f"{plan.dag_id}: started backfill {backfill_id} ({periods}). See {link}"
+    started = f"started backfill {backfill_id} ({counted(len(plan.to_run), 'period')})"
+    return f"{plan.dag_id}: {started}. See {link}"
 
 
 def show(plan: BackfillPlan, console: Console) -> None:
     """Print what a backfill would do."""
     republished = [period for period in plan.to_run if period.id in plan.published]
     skipped = [period for period in plan.periods if period not in plan.to_run]
-    periods_in_range = counted(len(plan.periods), "period")
-    console.print(f"{plan.dag_id}: {len(plan.to_run)} of {periods_in_range} to run", soft_wrap=True)
+    number = f"{len(plan.to_run)} of {counted(len(plan.periods), 'period')}"
+    console.print(f"{plan.dag_id}: {number} to run", soft_wrap=True)
     for label, periods in (
         ("to run", plan.to_run),
         ("already published, but without a run in Airflow", republished),
@@ -195,9 +177,8 @@ def show(plan: BackfillPlan, console: Console) -> None:
     if plan.to_run:
         console.print(f"  queries: {plan.cost}", highlight=False, soft_wrap=True)
     if plan.to_run and plan.ordering_checks:
-        names = ", ".join(plan.ordering_checks)
-        order = f"  one at a time, in order, to compare with the previous period: {names}"
-        console.print(order, highlight=False, soft_wrap=True)
+        order = "  one at a time, in order, to compare with the previous period:"
+        console.print(order, ", ".join(plan.ordering_checks), highlight=False, soft_wrap=True)
     if plan.to_run and plan.is_paused:
         problem = "  The DAG is paused: its runs wait until you unpause it in Airflow."
         console.print(problem, style="yellow", soft_wrap=True)

@@ -9,6 +9,7 @@ the empty text.
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
@@ -86,14 +87,9 @@ class CaseResult(BaseModel, frozen=True):
 
 
 def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
-    """Return the folders of cases, sorted.
+    """Return the folders of cases, sorted: of reports (`report`) or cases (`report/case`), or all.
 
-    Args:
-        root: The folder of the folders of reports.
-        names: Reports (`report`) or cases (`report/case`); empty for all.
-
-    Raises:
-        CaseError: If there is no case at all, or none of one of the names.
+    CaseError if there is no case at all, or none of one of the names.
     """
     folders = {}
     for file in sorted(root.glob(f"*/*/{CASE_FILE}")):
@@ -113,9 +109,6 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
 
     With `accept` the rows that come out are written as the expected ones, and compared with
     nothing. A case has failed if a check does, or if it cannot be run as it is written.
-
-    Raises:
-        RemoteEndpointError: The services are not local ones.
     """
     require_local(aws.athena, aws.glue, aws.s3.client)
     started = time.monotonic()
@@ -212,3 +205,10 @@ def show(result: CaseResult, console: Console) -> None:
     console.print(Text.assemble(outcome, case))
     for line in result.problem.splitlines():
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_numbers(results: Sequence[CaseResult], console: Console) -> None:
+    """Print how many cases have which outcome."""
+    number_of_outcome = Counter(result.outcome for result in results)
+    numbers = [f"{number} {outcome}" for outcome, number in number_of_outcome.items()]
+    console.print(", ".join(numbers))

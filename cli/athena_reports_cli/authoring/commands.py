@@ -7,7 +7,6 @@ import getpass
 import json
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from datetime import UTC, date, datetime
@@ -32,8 +31,6 @@ from athena_reports_cli.authoring.report_name import (
 )
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from athena_reports.workflows.preflight import AccountCheck
     from athena_reports_cli.authoring.report_files import Declared, DeclaredReport
     from athena_reports_cli.local.project import Project
@@ -324,9 +321,9 @@ def new(
     Prompts for the required options that are not given. Overwrites no file.
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
-    from athena_reports_cli.local.beside import print_note
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.local.running import find_running
+    from athena_reports_cli.local.words import print_note
 
     project = find_project()
     with environment_of_rules(project):
@@ -350,8 +347,10 @@ def new(
         golden_files = renew(Repository(project, [name]))
     running = find_running(project)
     if running is not None:
-        note = f"The `up` at {running.airflow} reads the report within a minute."
-        print_note(f"{note} With --schedule, it then runs the last complete period.")
+        print_note(
+            f"The `up` at {running.airflow} reads the report within a minute. With --schedule, it"
+            " then runs the last complete period."
+        )
     for file in [*(file.relative_to(project.root) for file in files), *golden_files]:
         print(file)
 
@@ -527,7 +526,7 @@ def preview(
             deliver_into=deliver_into,
         )
     _show(paid, previews.show, as_json)
-    if previews.would_fail(paid):
+    if paid.trial and paid.trial.failed:
         raise typer.Exit(1)
 
 
@@ -584,10 +583,7 @@ def plan(
         _ask_to_pay(f"Query {', '.join(map(str, periods))} of {dag_id}: {cost}. Pay?")
 
     change_plan = plans.make_plan(declared, periods, key_columns, aws, show_progress)
-    if as_json:
-        print(change_plan.model_dump_json(indent=2))
-    else:
-        print(plans.markdown(change_plan))
+    _show(change_plan, plans.show, as_json)
     if change_plan.restatable:
         command = f"athena-reports run {dag_id} {' '.join(change_plan.restatable)}"
         if running is None and not os.environ.get("AIRFLOW_URL"):
@@ -754,15 +750,9 @@ def status(report: AnyReportName = "", as_json: AsJson = False) -> None:
     from athena_reports_cli.authoring.trial import Aws
 
     all_reports = _reports()
-    dags = _dags(report, all_reports)
     aws = Aws.connect()
-    all_status = [statuses.status(declared, aws) for declared in dags]
-    if as_json:
-        print(json.dumps([dag_status.model_dump() for dag_status in all_status], indent=2))
-    else:
-        console = Console()
-        for dag_status in all_status:
-            statuses.show(dag_status, console)
+    all_status = [statuses.status(declared, aws) for declared in _dags(report, all_reports)]
+    _show(all_status, statuses.show, as_json)
     if all_reports.broken_files or any(dag_status.problems for dag_status in all_status):
         raise typer.Exit(1)
 
@@ -782,8 +772,7 @@ def costs(
     from athena_reports_cli.authoring.trial import Aws
 
     all_reports = _reports()
-    dags = _dags(report, all_reports)
-    totals = cost_totals.costs(dags, months, Aws.connect())
+    totals = cost_totals.costs(_dags(report, all_reports), months, Aws.connect())
     _show(totals, cost_totals.show, as_json)
     if all_reports.broken_files:  # the reports of a broken file are not among them
         raise typer.Exit(1)
@@ -821,13 +810,8 @@ def run_cases(
         if not as_json:
             cases.show(result, console)
 
-    number_of_outcome = Counter(result.outcome for result in results)
-    if as_json:
-        print(json.dumps([result.model_dump() for result in results], indent=2))
-    else:
-        summary = ", ".join(f"{number} {outcome}" for outcome, number in number_of_outcome.items())
-        console.print(summary)
-    if number_of_outcome["failed"] or number_of_outcome["not run"]:
+    _show(results, cases.show_numbers, as_json)
+    if any(result.outcome in ("failed", "not run") for result in results):
         raise typer.Exit(1)
 
 
@@ -885,12 +869,7 @@ def up(
     from athena_reports_cli.local.up import up as run_up
 
     forget_aws_of_shell()
-    console = Console()
-    try:
-        run_up(find_project(), port, console, schedule=schedule)
-    except KeyboardInterrupt:
-        console.print("\nInterrupted; all that was started has been stopped.")
-        raise
+    run_up(find_project(), port, Console(), schedule=schedule)
 
 
 @app.command()
@@ -899,8 +878,7 @@ def bundle(environment: EnvironmentName = "prd") -> None:
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.mwaa.bundle import build_bundle
 
-    folder = build_bundle(find_project(), environment)
-    print(f"The bundle of {environment} is in {folder}")
+    print(f"The bundle of {environment} is in {build_bundle(find_project(), environment)}")
 
 
 @app.command("mwaa-check")
@@ -927,8 +905,8 @@ def mwaa_check(
 
     forget_aws_of_shell()
     project = find_project()
-    folder = build_bundle(project, environment)
-    check_in_twin(project, folder, version, TimedProgress(Console()))
+    bundle_folder = build_bundle(project, environment)
+    check_in_twin(project, bundle_folder, version, TimedProgress(Console()))
 
 
 def _print_checks(checks: "list[AccountCheck]") -> None:
@@ -949,7 +927,7 @@ def _reports() -> "Declared":
 
     all_reports = declared_reports()
     for broken_file in all_reports.broken_files:
-        print_problem(broken_file.problem)
+        print_problem(f"Cannot import {broken_file.problem}")
     return all_reports
 
 
@@ -957,9 +935,7 @@ def _dags(report: str, all_reports: "Declared") -> "list[DeclaredReport]":
     """Return the DAGs of a report, or all of them for an empty name."""
     from athena_reports_cli.authoring.report_files import find_dags
 
-    if not report:
-        return all_reports.reports
-    return find_dags(report, all_reports)
+    return find_dags(report, all_reports) if report else all_reports.reports
 
 
 def print_problem(problem: str) -> None:
@@ -967,9 +943,11 @@ def print_problem(problem: str) -> None:
     Console(stderr=True).print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def _show(result: "BaseModel", show: Callable[[Any, Console], None], as_json: bool) -> None:
-    """Print a result as JSON, or as `show` prints it for a person."""
+def _show(result: Any, show: Callable[[Any, Console], None], as_json: bool) -> None:
+    """Print models as JSON, or as `show` prints them for a person."""
+    from pydantic_core import to_json
+
     if as_json:
-        print(result.model_dump_json(indent=2))
+        print(to_json(result, indent=2).decode())
     else:
         show(result, Console())

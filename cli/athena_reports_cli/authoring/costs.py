@@ -8,13 +8,13 @@ from functools import partial
 from pydantic import BaseModel
 from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table as Grid
 from rich.text import Text
 
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.costs import CostSummary, Ledger, last_months, merged, summary
 from athena_reports.publication.glue_table import Table
 from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.tables import rows_table
 from athena_reports_cli.authoring.trial import CALLS_AT_ONCE, Aws
 
 _NOTES = """
@@ -95,24 +95,22 @@ def _weight(named_summary: tuple[str, CostSummary]) -> tuple[float, int]:
 
 def show(result: Costs, console: Console) -> None:
     """Print the costs for a person."""
-    console.print(_grid("report", result.reports))
-    console.print(_grid("owner", result.owners))
-    console.print(_grid("month", result.months))
-    notes = " ".join(_NOTES.split())
-    console.print(Text(notes, style="dim"))
+    for title, summaries in (
+        ("report", result.reports),
+        ("owner", result.owners),
+        ("month", result.months),
+    ):
+        headings = [title, "queries", "scanned", "USD", "growth"]
+        rows = [_row(name, total) for name, total in summaries.items()]
+        console.print(rows_table(headings, rows, numbers=True))
+    console.print(Text(" ".join(_NOTES.split()), style="dim"))
 
 
-def _grid(title: str, summaries: Mapping[str, CostSummary]) -> Grid:
-    grid = Grid(title)
-    for header in ("queries", "scanned", "USD", "growth"):
-        grid.add_column(header, justify="right")
-    for name, total in summaries.items():
-        growth = ""
-        if total.growth is not None:
-            growth = f"{total.growth:+.0%}"
-        scanned = decimal(total.scanned_bytes)
-        grid.add_row(Text(name), f"{total.queries:,}", scanned, _price(total), growth)
-    return grid
+def _row(name: str, total: CostSummary) -> Sequence[str]:
+    growth = ""
+    if total.growth is not None:
+        growth = f"{total.growth:+.0%}"
+    return name, f"{total.queries:,}", decimal(total.scanned_bytes), _price(total), growth
 
 
 def _price(total: CostSummary) -> str:

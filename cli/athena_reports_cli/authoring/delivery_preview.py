@@ -15,7 +15,6 @@ from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.table_columns import TableColumns
 from athena_reports.delivery.version_reader import Links, VersionReader
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import (
     Manifest,
     PublicationFacts,
@@ -51,10 +50,6 @@ def write_deliveries(
     """Write what each channel would get of a period that is not published, and return the files.
 
     The folder is emptied before.
-
-    Raises:
-        DeliveryError: It cannot be made.
-        S3Error: The period before cannot be read.
     """
     # A reader downloads what its folder does not have.
     (done.engine.folder / f"{_VERSION}.parquet").hardlink_to(done.table.path)
@@ -62,7 +57,7 @@ def write_deliveries(
         report=declared.report,
         environment=settings().environment,
         period=period,
-        location=PeriodLocation.of(settings().report_bucket, declared.report.name, period),
+        location=declared.location.period_folder(period.id),
         s3=aws.s3,
         engine=done.engine,
     )
@@ -84,8 +79,8 @@ def _delivery(channel: Channel, manifest: Manifest, reader: VersionReader) -> di
     content = reader.content(manifest, channel, None, Links(page="", query=""))
     content = replace(content, is_preview=True)
     if isinstance(channel, SlackChannel):
-        blocks = slack_message(content, channel.language).blocks
-        return {".json": json.dumps(blocks, ensure_ascii=False, indent=2).encode()}
+        message = slack_message(content, channel.language)
+        return {".json": json.dumps(message.blocks, ensure_ascii=False, indent=2).encode()}
     columns = TableColumns.usual(content)
     delivery = {}
     if isinstance(channel, MailChannel):

@@ -29,14 +29,14 @@ from athena_reports.queries.request import QueryRequest
 from athena_reports.rows.checks import CheckResult
 from athena_reports.rows.columns import TableColumn
 from athena_reports.settings import settings
-from athena_reports_cli.authoring.report_files import DeclaredReport, line_with
+from athena_reports_cli.authoring.report_files import DeclaredReport, line_with, shown_path
 from athena_reports_cli.authoring.source_tables import (
     TABLES_FILE,
     FindTable,
     TableSchema,
     table_name,
 )
-from athena_reports_cli.authoring.template_lines import place_of, shown_path, template_place
+from athena_reports_cli.authoring.template_lines import place_of, template_place
 from athena_reports_cli.authoring.trial import (
     CATALOG,
     NOT_SUPPORTED_LOCALLY,
@@ -101,16 +101,10 @@ def shape_of(sql: str) -> str:
 
 
 class DryRun:
-    """Judges the reports of a project, each SQL once.
+    """Judges the reports of a project, each SQL once: the verdicts are by report and SQL.
 
-    Args:
-        endpoint_url: The address of a local Athena. The tables are in a region of their own, since
-            others may use it too.
-        reports: The reports by the ids of their DAGs, for those that read one another.
-        find_table: Has the columns of the tables.
-
-    Attributes:
-        verdicts: What was found, by report and SQL.
+    The tables are in a region of their own, since others may use the local Athena too. The reports,
+    by the ids of their DAGs, are those that may be read.
     """
 
     def __init__(
@@ -154,38 +148,34 @@ class DryRun:
         """Return the verdict; WrongReportError if the report is wrong."""
         verdict = self.judge(declared, period)
         if verdict.outcome == "wrong":
-            about = f"{declared.dag.dag_id}, period {period.id}"
-            raise WrongReportError(f"{about}: {verdict.problem} No query was started.")
+            problem = f"{verdict.problem} No query was started."
+            raise WrongReportError(f"{declared.dag.dag_id}, period {period.id}: {problem}")
         return verdict
 
     def _judge(self, declared: DeclaredReport, period: Period, sql: str) -> Verdict:
         for source in declared.report.inputs:
             if source.catalog is not None:
-                problem = f"The dry run does not have the catalog {source.catalog}."
-                return Verdict(outcome="not validated", problem=problem)
+                return _not_validated(f"The dry run does not have the catalog {source.catalog}.")
             database = source.database or settings().database
             table = self._table(database, source.table)
             if table is None and source.dag_id in self._reports:
-                problem = (
+                return _not_validated(
                     f"The dry run of {source.dag_id} does not give its columns. Declare them:"
                     " Report(columns=...)."
                 )
-                return Verdict(outcome="not validated", problem=problem)
             if table is None:
                 place = place_of(rf"Input\(\s*[\"']{source.table}", Path(declared.dag.fileloc))
-                problem = f"{place}: {self._unknown_table(database, source.table)}"
-                return Verdict(outcome="wrong", problem=problem)
+                return _wrong(place, self._unknown_table(database, source.table))
             if not table.columns:
-                problem = f"Glue does not have the columns of {table_name(database, source.table)}."
-                return Verdict(outcome="not validated", problem=problem)
+                name = table_name(database, source.table)
+                return _not_validated(f"Glue does not have the columns of {name}.")
         query = QueryRequest(
             query=sql,
             context={"Database": settings().database, "Catalog": CATALOG},
             workgroup=self._region,
             result_configuration={},
         )
-        recipe = without_history(recipe_of(declared))
-        request = TrialRequest(declared, period, query, recipe)
+        request = TrialRequest(declared, period, query, without_history(recipe_of(declared)))
         while True:
             try:
                 return self._run(request)
@@ -201,9 +191,8 @@ class DryRun:
             with trial(request, self._aws) as done:
                 return _verdict_of_checks(done.checks, done.table.columns, request.declared)
         except ResultError as error:
-            file = shown_path(request.declared.report.sql_folder / request.declared.report.sql)
             _, _, problem = str(error).partition(": ")  # without the report and the period
-            return Verdict(outcome="wrong", problem=f"{file}: {problem}")
+            return _wrong(_sql_file(request.declared), problem)
         except TransformError as error:
             return self._verdict_of_transform(error, request)
 
@@ -211,10 +200,11 @@ class DryRun:
         """Return the verdict on a query that the local Athena refuses."""
         place = template_place(reason, request.query.query, request.declared, request.period)
         if not place:
-            place = shown_path(request.declared.report.sql_folder / request.declared.report.sql)
-        problem = _NAME_AND_PLACE.sub("", reason).rstrip(".")
-        outcome: Outcome = "wrong" if _NOT_JUDGED.match(reason) is None else "not validated"
-        return Verdict(outcome=outcome, problem=f"{place}: {problem}.{self._advice(reason)}")
+            place = _sql_file(request.declared)
+        problem = f"{_NAME_AND_PLACE.sub('', reason).rstrip('.')}.{self._advice(reason)}"
+        if _NOT_JUDGED.match(reason):
+            return _not_validated(f"{place}: {problem}")
+        return _wrong(place, problem)
 
     def _advice(self, reason: str) -> str:
         """Return sentences on what may be meant, after an error of Athena."""
@@ -242,18 +232,17 @@ class DryRun:
 
         They are wrong if they fail in the same way before they read a row.
         """
+        problem = str(error).removeprefix(f"{request.about}: ")
+        place = _place_in_transform(error, request.declared)
         transforms = [_one_unreadable_row, *request.recipe.transforms]
         recipe = replace(request.recipe, transforms=transforms)
-        outcome: Outcome = "not validated"
         try:
             with trial(replace(request, recipe=recipe), self._aws):
                 pass
         except TransformError as again:
             if str(again.__cause__) == str(error.__cause__):
-                outcome = "wrong"
-        problem = str(error).removeprefix(f"{request.about}: ")
-        place = _place_in_transform(error, request.declared)
-        return Verdict(outcome=outcome, problem=f"{place}: {problem}")
+                return _wrong(place, problem)
+        return _not_validated(f"{place}: {problem}")
 
     def _create_missing(self, reason: str) -> bool:
         """Create the database or the table that a query lacks; False if none is known."""
@@ -324,6 +313,18 @@ def open_dry_run(
         local_services(Path(folder) / "local-aws.log") as services,
     ):
         yield DryRun(services.endpoint_url, reports_by_id, find_table)
+
+
+def _wrong(place: str, problem: str) -> Verdict:
+    return Verdict(outcome="wrong", problem=f"{place}: {problem}")
+
+
+def _not_validated(problem: str) -> Verdict:
+    return Verdict(outcome="not validated", problem=problem)
+
+
+def _sql_file(declared: DeclaredReport) -> str:
+    return shown_path(declared.report.sql_folder / declared.report.sql)
 
 
 def _verdict_of_checks(

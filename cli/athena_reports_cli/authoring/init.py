@@ -12,17 +12,13 @@ from datetime import date, timedelta
 from importlib.metadata import distribution
 from pathlib import Path
 
-from rich.console import Console
-
-from athena_reports_cli.authoring.new import NewReport, report_templates, write_report
-from athena_reports_cli.authoring.project_folder import (
-    InitError,
-    folder_beside,
-    require_new_folder,
-)
+from athena_reports_cli.authoring.new import NewReport, write_report
+from athena_reports_cli.authoring.project_folder import folder_beside, require_new_folder
 from athena_reports_cli.authoring.project_wheels import COMMAND, kept_wheels
-from athena_reports_cli.authoring.rules.check import check, show
+from athena_reports_cli.authoring.rules.dag_rules import Repository
+from athena_reports_cli.authoring.rules.sql_rules import renew
 from athena_reports_cli.authoring.source_tables import TableSchema, write_tables
+from athena_reports_cli.authoring.text_templates import text_templates
 from athena_reports_cli.local.project import find_project
 
 _ENVIRONMENTS = ("dev", "stg", "prd")
@@ -46,24 +42,15 @@ _TEMPLATES = {
 
 
 def write_project(folder: Path, report: NewReport) -> None:
-    """Write a project with its first report, and print what its check finds.
+    """Write a project with its first report.
 
-    The process can do nothing else with Airflow afterwards, as after `check`.
-
-    Args:
-        folder: The project's folder, which has its name. It is empty, or is not there yet.
-        report: The first report.
-
-    Raises:
-        InitError: The folder or its name cannot be that of a project, or an installed package
-            cannot be named in a requirements.txt. Nothing is written.
-        NewReportError: The report could not run as it is written. Nothing is written.
+    The folder, which is empty or does not exist yet, gives the project its name. InitError or
+    NewReportError if the project or the report cannot be written. Then nothing is written.
     """
     folder = folder.absolute()
     require_new_folder(folder)
     wheels = kept_wheels()
-    version = distribution(COMMAND).version
-    texts = _texts(folder.name, report, version, has_wheels=wheels != [])
+    texts = _texts(folder.name, report, has_wheels=wheels != [])
     # It is renamed when it is complete, so that a project is there as a whole or not at all.
     with folder_beside(folder) as beside:
         root = Path(beside) / folder.name
@@ -77,35 +64,26 @@ def write_project(folder: Path, report: NewReport) -> None:
         for wheel in wheels:
             (root / "wheels").mkdir(exist_ok=True)
             shutil.copy(wheel, root / "wheels")
-        sys.dont_write_bytecode = True  # else the check leaves compiled DAG files in the project
-        checked = check(project, renew=True)
-        show(checked, Console())
-        if checked.findings:
-            raise InitError("The new project breaks a rule, see above. Nothing was written.")
-        try:
-            root.rename(folder)
-        except OSError as error:
-            raise InitError(f"{folder}: {error}. Nothing was written.") from error
+        sys.dont_write_bytecode = True  # else the import leaves compiled DAG files in the project
+        renew(Repository(project))
+        root.rename(folder)
 
 
-def _texts(name: str, report: NewReport, version: str, *, has_wheels: bool) -> dict[str, str]:
+def _texts(name: str, report: NewReport, *, has_wheels: bool) -> dict[str, str]:
     """Return the texts of a project's files by their paths in it, without those of the report."""
-    # Dates that have data, for the example of a backfill.
-    last_date_with_data = report.until or date.max
-    length = min(last_date_with_data - report.since, timedelta(days=30))
     values: dict[str, object] = {
         "name": name,
         "report": report,
-        "last_date": report.since + length,
-        "version": version,
+        # That of the example of a backfill, which is about dates that have data.
+        "last_date": min(report.until or date.max, report.since + timedelta(days=30)),
+        "version": distribution(COMMAND).version,
         "airflow": distribution("apache-airflow").version,
         "wheels": has_wheels,
     }
-    templates = report_templates()
+    templates = text_templates()
     texts = {}
     for path, name_of_template in _TEMPLATES.items():
-        template = templates.get_template(f"project/{name_of_template}.jinja")
-        texts[path] = template.render(values)
+        texts[path] = templates.get_template(f"project/{name_of_template}.jinja").render(values)
     for environment in _ENVIRONMENTS:
         for suffix in ("env", "yaml"):
             template = templates.get_template(f"project/environment.{suffix}.jinja")

@@ -3,13 +3,10 @@
 They run as they are, and are meant to be edited. Their texts are the templates in `templates/`.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from functools import cache, partial
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel
 
 from athena_reports.inputs.layout import format_argument
@@ -23,6 +20,7 @@ from athena_reports_cli.authoring.report_name import (
     require_absent,
     sql_file,
 )
+from athena_reports_cli.authoring.text_templates import text_templates
 from athena_reports_cli.local.project import Project
 
 _TICK = timedelta(milliseconds=1)  # the smallest step of Athena's timestamp
@@ -32,36 +30,23 @@ class NewReport(BaseModel, frozen=True):
     """What a new report is made of.
 
     The command line parses a date into a datetime at midnight, of which pydantic takes the date.
-
-    Attributes:
-        name: Name of the report.
-        table: The table of events.
-        ranked: The column whose values are ranked.
-        time: The event time, a timestamp in UTC.
-        owner: Who is notified when it fails.
-        since: First date that has data.
-        until: Last date that has data; None if it goes on.
-        partition: The partition key, a UTC date as text.
-        timezone: IANA zone of its weeks and months.
     """
 
     name: str
-    table: str
-    ranked: str
-    time: str
+    table: str  # of events
+    ranked: str  # the column whose values are ranked
+    time: str  # the event time, a timestamp in UTC
     owner: str
-    since: date
-    until: date | None = None
-    partition: str = "dt"
-    timezone: str = "UTC"
+    since: date  # the first date with data
+    until: date | None = None  # the last date with data
+    partition: str = "dt"  # the partition key, a UTC date as text
+    timezone: str = "UTC"  # IANA zone of the weeks and months
 
 
 def write_report(report: NewReport, project: Project) -> list[Path]:
     """Write the files of a report into the folders of a project, and return them.
 
-    Raises:
-        NewReportError: The report could not run as it is written, one of its files is there
-            already, or they cannot be written. Then none is written.
+    NewReportError if the report could not run, or one of its files exists. Then none is written.
     """
     if len({report.ranked, report.time, report.partition}) < 3:
         raise NewReportError(
@@ -73,24 +58,16 @@ def write_report(report: NewReport, project: Project) -> list[Path]:
         )
     files = _files(report, project)
     require_absent(files, project)
-    try:
-        for path, text in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        # None of them was there before.
-        for path in files:
-            if path.is_file():
-                path.unlink()
-        raise NewReportError(f"{error}. Nothing was written.") from error
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     return list(files)
 
 
 def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
     """Return the texts of a report's files by their paths."""
     weeks = weekly("monday", report.timezone)
-    midnight = datetime.combine(report.since, time.min, weeks.zone)
-    week = weeks.first_from(midnight)
+    week = weeks.first_from(datetime.combine(report.since, time.min, weeks.zone))
     instants = {
         "first": week.start_utc,
         "last": week.end_utc - _TICK,
@@ -114,9 +91,9 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
         "events.csv.jinja": case / f"{report.table}.csv",
         "expected.csv.jinja": case / EXPECTED_FILE,
     }
-    templates = report_templates()
     return {
-        path: templates.get_template(template).render(values) for template, path in paths.items()
+        path: text_templates().get_template(template).render(values)
+        for template, path in paths.items()
     }
 
 
@@ -133,25 +110,3 @@ def _event(key: str, instant: datetime) -> list[str]:
     """Return the values of a row of the case's input."""
     milliseconds = instant.microsecond // 1000
     return [key, f"{instant:%Y-%m-%d %H:%M:%S}.{milliseconds:03}", f"{instant:%Y-%m-%d}"]
-
-
-@cache
-def report_templates() -> Environment:
-    """Return the templates in `templates/`, with filters for names of SQL and texts of Python."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        undefined=StrictUndefined,
-        # A report's SQL is a Jinja template itself. These have other delimiters than it has.
-        variable_start_string="[[",
-        variable_end_string="]]",
-        block_start_string="[%",
-        block_end_string="%]",
-        comment_start_string="[#",
-        comment_end_string="#]",
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters["sql_name"] = sql_name
-    # A string of JSON is one of Python too.
-    templates.filters["python_text"] = partial(json.dumps, ensure_ascii=False)
-    return templates

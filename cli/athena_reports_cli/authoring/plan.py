@@ -7,17 +7,17 @@ changed too since then, as by events that landed late.
 from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel
+from rich.console import Console
+from rich.text import Text
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.folder import CalendarError, conflict_in_folder
-from athena_reports.publication.glue_table import Table
-from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.differences import Change, Differences, Value, find_differences
-from athena_reports.settings import settings
 from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.text_templates import text_templates
 from athena_reports_cli.authoring.trial import Aws, run_request, trial, why_not_published
 from athena_reports_cli.local.words import counted
 
@@ -62,10 +62,7 @@ class ChangePlan(BaseModel, frozen=True):
 
 def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Period]:
     """Return the last published periods of a report, oldest first; PlanError if there is none."""
-    published: list[Period] = []
-    if declared.database:
-        table = Table(declared.database, declared.location, aws.glue)
-        published = sorted(table.periods_of(declared.cadence))
+    published = sorted(declared.published_periods(aws.glue))
     if not published:
         raise PlanError(
             f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published"
@@ -108,12 +105,8 @@ def make_plan(
     """Pay the query of each published period, and compare its rows with the published ones.
 
     Nothing is published. What Athena wrote expires with the other query results. `key` are the
-    columns that tell rows apart, by default the key of the report. `show_progress` is called before
+    columns that identify rows, by default the key of the report. `show_progress` is called before
     each query.
-
-    Raises:
-        QueryFailedError: The query of a period does not succeed.
-        AthenaReportsError: What is published or queried cannot be read, or a transform fails.
     """
     planned = []
     for period in periods:
@@ -129,7 +122,8 @@ def _plan_period(
     manifest = _published(declared, period, aws)
     with trial(run_request(declared, period, aws, command="plan"), aws) as done:
         published = done.engine.folder / "published.parquet"
-        aws.s3.download(_location(declared, period).uri(manifest.parquet_key), published)
+        location = declared.location.period_folder(period.id)
+        aws.s3.download(location.uri(manifest.parquet_key), published)
         differences = find_differences(
             old=published,
             new=done.table.path,
@@ -149,13 +143,9 @@ def _plan_period(
         )
 
 
-def _location(declared: DeclaredReport, period: Period) -> PeriodLocation:
-    return PeriodLocation.of(settings().report_bucket, declared.report.name, period)
-
-
 def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
     """Return the manifest of a published period; PlanError if it has no Parquet."""
-    location = _location(declared, period)
+    location = declared.location.period_folder(period.id)
     manifest, _ = read_manifest(location, aws.s3)
     if manifest is None or not manifest.parquet_key:
         raise PlanError(
@@ -165,38 +155,33 @@ def _published(declared: DeclaredReport, period: Period, aws: Aws) -> Manifest:
 
 
 def markdown(plan: ChangePlan) -> str:
-    """Return a plan as Markdown, for a pull request."""
-    lines = [
-        f"### {plan.dag_id}: {len(plan.changed)} of {counted(len(plan.periods), 'period')}"
-        " would change",
-        "",
-        "| period | rows | added | removed | changed | in columns | scanned bytes | USD |",
-        "| --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
-    ]
-    for planned in plan.periods:
-        price = "" if planned.price_usd is None else f"{planned.price_usd:.5f}"
-        counts = _counts(planned.differences)
-        cells = [planned.period, str(planned.rows), *counts, str(planned.scanned_bytes), price]
-        lines.append(f"| {' | '.join(cells)} |")
-    for planned in plan.periods:
-        if planned.failed:
-            lines += ["", f"{planned.period} would not be published. {planned.failed}"]
-        if planned.differences.examples:
-            lines += ["", f"{planned.period}, for example:", ""]
-        for change in planned.differences.examples:
-            lines.append(f"- {_described(change, planned.differences.key)}")
-    return "\n".join(lines)
+    """Return a plan as Markdown, for a pull request: the template `templates/plan.md.jinja`."""
+    document = (
+        text_templates()
+        .get_template("plan.md.jinja")
+        .render(
+            plan=plan,
+            periods=counted(len(plan.periods), "period"),
+            columns=_columns,
+            described=_described,
+        )
+    )
+    return document.rstrip("\n")
 
 
-def _counts(differences: Differences) -> list[str]:
-    """Return how many rows differ, and the columns with other values, new, removed or retyped."""
+def show(plan: ChangePlan, console: Console) -> None:
+    """Print a plan as Markdown."""
+    console.print(Text(markdown(plan)), soft_wrap=True)
+
+
+def _columns(differences: Differences) -> str:
+    """Return the columns with other values, and those that are new, removed or retyped."""
     columns = [f"{name} ({rows})" for name, rows in differences.columns.items()]
     columns += [f"+{name}" for name in differences.columns_added]
     columns += [f"-{name}" for name in differences.columns_removed]
     for name, (old_type, new_type) in differences.columns_retyped.items():
         columns.append(f"{name}: {old_type} to {new_type}")
-    counts = (differences.added, differences.removed, differences.changed)
-    return [*map(str, counts), ", ".join(columns)]
+    return ", ".join(columns)
 
 
 def _described(change: Change, key: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 With its query, which is paid, also its first rows and what the checks say.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -21,15 +21,14 @@ from athena_reports.errors import PublishError
 from athena_reports.inputs.coverage import InputCoverage, InputPartitions
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.folder import conflict_in_folder
-from athena_reports.publication.glue_table import Table
-from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
+from athena_reports.publication.manifest import PublishedPeriod
 from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scans
 from athena_reports.queries.execution import price_usd
 from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import run_label
 from athena_reports.steps.input_coverage import find_partitions
-from athena_reports.steps.scan_limit import ScanLimitError, measured_scan, require_within
+from athena_reports.steps.scan_limit import ScanLimitError, require_within
 from athena_reports_cli.authoring.delivery_preview import require_deliverable, write_deliveries
 from athena_reports_cli.authoring.dry_run import Verdict
 from athena_reports_cli.authoring.report_files import DeclaredReport
@@ -40,19 +39,16 @@ from athena_reports_cli.authoring.trial import (
     Trial,
     run_request,
     trial,
-    warn,
     why_not_published,
 )
+from athena_reports_cli.local.words import print_note
 
 _SHOWN_ROWS = 10
 _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
 
 
 class InputPreview(BaseModel, frozen=True):
-    """What exists of an input for a period, and its bytes in S3.
-
-    The bytes are those of all columns. They are None for a view: only Athena knows them.
-    """
+    """What exists of an input for a period, and the bytes of all columns; None for a view."""
 
     coverage: InputCoverage
     bytes: int | None
@@ -109,9 +105,6 @@ def preview(
 
     `verdict` is that of a dry run of the period, which has found no mistake. `outdated_tables` are
     the inputs whose columns differ between `tables.yaml` and Glue.
-
-    Raises:
-        AthenaReportsError: Glue or S3 refused a call, or did not serve it.
     """
     partitions_of_inputs = find_partitions(
         declared.report.inputs,
@@ -123,14 +116,12 @@ def preview(
         s3=aws.s3,
     )
     inputs = tuple(_input(partitions, aws) for partitions in partitions_of_inputs)
-    scan = None
-    if declared.database is not None:  # the table of a report knows what its periods scanned
-        scan = measured_scan(
-            period, aws.glue, database=declared.database, location=declared.location
-        )
-    refused = _folder_conflict(declared, aws) or _missing_partitions(inputs)
-    if scan is not None:
-        refused = refused or _scan_problem(declared, scan)
+    scan = estimate_scans([period], declared.published_periods(aws.glue)).get(period)
+    refused = (
+        _folder_conflict(declared, aws)
+        or _missing_partitions(inputs)
+        or _scan_problem(declared, scan)
+    )
     if refused:
         refused = f"{_about(declared, period)}: {refused}"
     return Preview(
@@ -156,17 +147,8 @@ def run_preview(
 ) -> Preview:
     """Pay the query of a period, and add what it gave to an unpaid preview; nothing is published.
 
-    Args:
-        unpaid: What `preview` returned. No run would refuse the period.
-        declared: The report.
-        period: The period.
-        aws: The services.
-        deliver_into: A folder that gets what the channels of the report would get; None for none.
-
-    Raises:
-        DeliveryError: The report has no channels, or what they would get cannot be made.
-        QueryFailedError: The query does not succeed.
-        AthenaReportsError: Its result cannot be read, or a transform fails.
+    `deliver_into` is a folder for what the channels of the report would send; None for none. A
+    DeliveryError says that it has no channels, before the query is paid.
     """
     if deliver_into is not None:
         require_deliverable(declared)
@@ -196,7 +178,7 @@ def _folder_conflict(declared: DeclaredReport, aws: Aws) -> str:
     except PublishError as error:
         return str(error)
     except S3Error as error:
-        warn(f"{error} Could not check whether a run may publish to the folder.")
+        print_note(f"{error} Could not check whether a run may publish to the folder.")
         return ""
 
 
@@ -209,20 +191,15 @@ def _missing_partitions(inputs: Sequence[InputPreview]) -> str:
     return ""
 
 
-def _scan_problem(declared: DeclaredReport, scan: ScanEstimate) -> str:
+def _scan_problem(declared: DeclaredReport, scan: ScanEstimate | None) -> str:
     """Return why a run would not start a query that scans so much; empty if it would."""
-    if declared.report.max_scan is None:
+    if declared.report.max_scan is None or scan is None:
         return ""
     try:
         require_within(declared.report.max_scan, scan)
     except ScanLimitError as error:
         return str(error)
     return ""
-
-
-def would_fail(paid: Preview) -> bool:
-    """Return whether something would keep a run from publishing the rows of a paid preview."""
-    return paid.trial is not None and paid.trial.failed != ""
 
 
 def _estimate(
@@ -242,14 +219,9 @@ def _estimate(
 def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
     """Say what the queries of periods will scan and cost, by the published periods near to them.
 
-    Raises:
-        ScanLimitError: A run of one of the periods would not start its query.
+    ScanLimitError if a run of one of the periods would not start its query.
     """
-    published: Mapping[Period, PartitionFacts] = {}
-    if declared.database is not None:
-        table = Table(declared.database, declared.location, aws.glue)
-        published = table.periods_of(declared.cadence)
-    scans = estimate_scans(periods, published)
+    scans = estimate_scans(periods, declared.published_periods(aws.glue))
     for period, scan in scans.items():
         problem = _scan_problem(declared, scan)
         if problem:
@@ -260,13 +232,9 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
 
 def _price(scans: Sequence[int], aws: Aws) -> float | None:
     """Return what queries cost together; None if the price in the region is not known."""
-    total = 0.0
-    for scanned_bytes in scans:
-        price = price_usd(scanned_bytes, aws.athena.meta.region_name)
-        if price is None:
-            return None
-        total += price
-    return total
+    prices = [price_usd(scanned_bytes, aws.athena.meta.region_name) for scanned_bytes in scans]
+    known_prices = [price for price in prices if price is not None]
+    return sum(known_prices) if known_prices == prices else None
 
 
 def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
@@ -279,8 +247,7 @@ def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
 
 
 def _stored_bytes(folder_uri: str, aws: Aws) -> int:
-    objects = aws.s3.list(f"{folder_uri.rstrip('/')}/")
-    return sum(stored.bytes for stored in objects)
+    return sum(stored.bytes for stored in aws.s3.list(f"{folder_uri.rstrip('/')}/"))
 
 
 def _trial_preview(declared: DeclaredReport, done: Trial) -> TrialPreview:
@@ -298,10 +265,9 @@ def _trial_preview(declared: DeclaredReport, done: Trial) -> TrialPreview:
 
 def show(result: Preview, console: Console) -> None:
     """Print a preview for a person."""
-    title = Text(result.dag_id, style="bold")
-    console.print(Group(title, _facts(result), Text()))
-    sql = Syntax(result.sql, "sql", theme="ansi_dark").highlight(result.sql)
-    console.print(sql, soft_wrap=True)
+    console.print(Group(Text(result.dag_id, style="bold"), _facts(result), Text()))
+    syntax = Syntax(result.sql, "sql", theme="ansi_dark")
+    console.print(syntax.highlight(result.sql), soft_wrap=True)
     # Above a long SQL they would be out of sight.
     for source in result.inputs:
         if source.coverage.gaps:
@@ -314,11 +280,11 @@ def show(result: Preview, console: Console) -> None:
     if result.trial is not None:
         show_trial(result.trial, console)
     elif result.refused:
-        reason = f"A run of this period would be refused.\n{result.refused}"
-        console.print(Text(f"\nNothing was run. {reason}", style="red"))
+        problem = f"\nNothing was run. A run of this period would be refused.\n{result.refused}"
+        console.print(Text(problem, style="red"))
     else:
-        next_step = "Add --run to pay for the query and see its first rows."
-        console.print(Text(f"\nNothing was run. {next_step}", style="dim"))
+        advice = "\nNothing was run. Add --run to pay for the query and see its first rows."
+        console.print(Text(advice, style="dim"))
 
 
 def _facts(result: Preview) -> Grid:
@@ -359,8 +325,7 @@ def show_trial(result: TrialPreview, console: Console) -> None:
     console.print(rows_table(headings, result.first_rows, caption=caption))
     for check in result.checks:
         outcome, style = ("passed", "green") if check.passed else (check.severity, "red")
-        finding = f"{check.name}: {check.message}"
-        console.print(Text.assemble((f"{outcome:7}", style), finding))
+        console.print(Text.assemble((f"{outcome:7}", style), f"{check.name}: {check.message}"))
     if result.failed:
         console.print(Text(f"It would not be published. {result.failed}", style="red"))
     for path in result.deliveries:

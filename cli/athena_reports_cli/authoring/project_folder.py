@@ -18,11 +18,7 @@ class InitError(AthenaReportsError):
 
 
 def require_new_folder(folder: Path) -> None:
-    """Raise InitError unless a project can be written there, and overwrites nothing.
-
-    Args:
-        folder: An absolute path. Its last part is the name of the project.
-    """
+    """Raise InitError unless a project can be written into an absolute path of its name."""
     if not _NAME.fullmatch(folder.name):
         raise InitError(
             f'"{folder.name}" is not a valid project name: use lower-case letters, digits, - and _,'

@@ -19,10 +19,8 @@ def kept_wheels() -> list[Path]:
 
     pip and uv write where its wheel was into direct_url.json, as the specification of recorded
     direct URLs says (https://packaging.python.org/en/latest/specifications/direct-url/). The wheels
-    of the packages that it requires are taken from the same folder.
-
-    Raises:
-        InitError: They cannot be named in a requirements.txt.
+    of the packages that it requires are taken from the same folder. InitError if it came from
+    something else than a wheel.
     """
     direct_url = distribution(COMMAND).read_text("direct_url.json")
     if direct_url is None:

@@ -5,13 +5,13 @@ import linecache
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from airflow.configuration import conf
 from airflow.sdk import DAG
@@ -22,7 +22,9 @@ from athena_reports.errors import AthenaReportsError, PeriodError, SettingsError
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.run_period import require_complete
 from athena_reports.publication.folder import PublishedCalendar
+from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
+from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.reports.report import Report
 from athena_reports.reports.sql_params import sql_environment
 from athena_reports.reports.sql_period import SqlPeriod
@@ -30,6 +32,9 @@ from athena_reports.reports.sql_template import template_context, template_error
 from athena_reports.settings import settings
 from athena_reports.workflows.dag_files import dag_files
 from athena_reports.workflows.report_dag import BuiltDag
+
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
 
 
 class UnknownReportError(AthenaReportsError):
@@ -55,13 +60,11 @@ class DeclaredReport:
     def sql(self, period: Period, context: Any = None) -> str:
         """Return the SQL of a period, rendered as its run renders it, or in another context.
 
-        Raises:
-            SqlTemplateError: The template cannot be rendered.
+        SqlTemplateError if the template cannot be rendered.
         """
-        report = self.report
         if context is None:
             context = self.template_context(period)
-        with template_errors(report.params, report.inputs):
+        with template_errors(self.report.params, self.report.inputs):
             return "".join(self._template.generate(context)).strip()
 
     def template_context(self, period: Period) -> dict[str, Any]:
@@ -97,10 +100,11 @@ class DeclaredReport:
             return None
         return settings().report_database
 
-    @property
-    def logic(self) -> str:
-        """The digest of what makes its rows today."""
-        return self.report.logic
+    def published_periods(self, glue: "GlueClient") -> Mapping[Period, PartitionFacts]:
+        """Return the published periods of its table; none if it has no table."""
+        if self.database is None:
+            return {}
+        return Table(self.database, self.location, glue).periods_of(self.cadence)
 
     @property
     def first_period(self) -> Period:
@@ -111,11 +115,9 @@ class DeclaredReport:
     def latest_period(self) -> Period:
         """Return the last period that is complete, and that the report has data for."""
         last_complete = self.cadence.last_complete(datetime.now(UTC))
-        end_date = self.dag.end_date
-        if end_date is None:
+        if self.dag.end_date is None:
             return last_complete
-        last_with_data = self.cadence.containing(end_date)
-        return min(last_complete, last_with_data)
+        return min(last_complete, self.cadence.containing(self.dag.end_date))
 
 
 class BrokenFile(NamedTuple):
@@ -127,9 +129,12 @@ class BrokenFile(NamedTuple):
 
     @property
     def problem(self) -> str:
-        """The file, the line and the reason."""
-        place = "" if self.line is None else f"line {self.line}: "
-        return f"{self.path} cannot be imported: {place}{self.reason}"
+        """The file, the line and the reason, with the code, which tells which report it is."""
+        if self.line is None:
+            return f"{shown_path(self.path)}: {self.reason}"
+        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
+        code = lines[self.line - 1].strip()
+        return f"{shown_path(self.path)}, line {self.line}: {self.reason} (`{code}`)"
 
 
 class ImportedFile(NamedTuple):
@@ -177,8 +182,7 @@ def declared_reports() -> Declared:
 def import_file(path: Path) -> ImportedFile:
     """Import a DAG file. As in Airflow, only Ctrl-C ends the command.
 
-    Raises:
-        SettingsError: A setting is missing, which is no fault of the file.
+    SettingsError if a setting is missing, which is no fault of the file.
     """
     spec = importlib.util.spec_from_file_location(f"report_file_{path.stem}", path)
     assert spec is not None  # each name that ends in .py has a loader
@@ -221,6 +225,15 @@ def _line_of(error: BaseException, path: Path) -> int | None:
     return line_with(f"{field[1]}=" if field else "", frames_of_file[-1])
 
 
+def shown_path(path: Path) -> str:
+    """Return a path relative to the working directory if it lies in it."""
+    path = path.resolve()
+    folder = Path.cwd().resolve()
+    if path.is_relative_to(folder):
+        path = path.relative_to(folder)
+    return str(path)
+
+
 def line_with(text: str, frame: traceback.FrameSummary) -> int | None:
     """Return the first line with a text in the statement of a frame; else its first line."""
     if frame.lineno and frame.end_lineno:
@@ -240,17 +253,16 @@ def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
         if name in names:
             matching.append(declared_report)
     if not matching:
-        broken_paths = [file.path for file in declared.broken_files]
-        raise UnknownReportError(_no_such_report(name, sorted(known_names), broken_paths))
+        raise UnknownReportError(_no_such_report(name, known_names, declared.broken_files))
     return matching
 
 
-def _no_such_report(name: str, known_names: list[str], broken_paths: Sequence[Path]) -> str:
+def _no_such_report(name: str, known_names: Iterable[str], broken: Sequence[BrokenFile]) -> str:
     problem = f'There is no report "{name}".'
-    if broken_paths:
-        files = " or ".join(map(str, broken_paths))
+    if broken:
+        files = " or ".join(str(file.path) for file in broken)
         problem += f" It may be in {files}, which cannot be imported: fix that first."
-    close_names = get_close_matches(name, known_names)
+    close_names = get_close_matches(name, sorted(known_names))
     if close_names:
         return f"{problem} Did you mean {', '.join(close_names)}?"
     return f"{problem} `athena-reports list` shows all reports."
@@ -259,15 +271,8 @@ def _no_such_report(name: str, known_names: list[str], broken_paths: Sequence[Pa
 def find_report(name: str, period_id: str, declared: Declared) -> tuple[DeclaredReport, Period]:
     """Return the report of a name or a DAG id, and a period of it.
 
-    A name without a cadence means the first DAG that has such a period.
-
-    Args:
-        name: Name of a report, or the id of its DAG.
-        period_id: Id of the period; empty for the last complete one.
-        declared: The reports to look among.
-
-    Raises:
-        UnknownReportError: There is no such report, or no such period of it.
+    A name without a cadence means the first DAG that has such a period. An empty id is that of the
+    last complete period. UnknownReportError if there is no such report, or no such period of it.
     """
     problems = []
     for declared_report in find_dags(name, declared):

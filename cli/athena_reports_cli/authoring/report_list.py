@@ -7,10 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table as Grid
 
-from athena_reports.publication.glue_table import Table
 from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.tables import rows_table
 from athena_reports_cli.authoring.trial import CALLS_AT_ONCE, Aws
 
 
@@ -33,9 +32,9 @@ class ReportList(BaseModel, frozen=True):
 
 def list_reports(dags: Sequence[DeclaredReport], aws: Aws | None) -> ReportList:
     """Return the DAGs of reports; without services, the last published periods are not known."""
-    in_order = sorted(dags, key=lambda declared: declared.dag.dag_id)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
-        return ReportList(reports=tuple(threads.map(partial(_listed, aws=aws), in_order)))
+        listed = threads.map(partial(_listed, aws=aws), dags)
+        return ReportList(reports=tuple(sorted(listed, key=lambda report: report.dag_id)))
 
 
 def _listed(declared: DeclaredReport, *, aws: Aws | None) -> ListedReport:
@@ -51,20 +50,14 @@ def _listed(declared: DeclaredReport, *, aws: Aws | None) -> ListedReport:
 
 
 def _last_published(declared: DeclaredReport, aws: Aws | None) -> str | None:
-    if aws is None or declared.database is None:
-        return None
-    table = Table(declared.database, declared.location, aws.glue)
-    published = table.periods_of(declared.cadence)
-    if not published:
-        return None
-    return max(published).id
+    published = declared.published_periods(aws.glue) if aws else {}
+    return max(published).id if published else None
 
 
 def show(result: ReportList, console: Console) -> None:
     """Print the reports for a person."""
-    grid = Grid()
-    for header in ("DAG", "schedule", "owner", "last published"):
-        grid.add_column(header, overflow="fold")
-    for listed in result.reports:
-        grid.add_row(listed.dag_id, listed.schedule, listed.owner, listed.last_published or "")
-    console.print(grid)
+    rows = [
+        (listed.dag_id, listed.schedule, listed.owner, listed.last_published or "")
+        for listed in result.reports
+    ]
+    console.print(rows_table(["DAG", "schedule", "owner", "last published"], rows))

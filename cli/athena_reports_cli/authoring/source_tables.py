@@ -60,11 +60,7 @@ FindTable = Callable[[str, str], TableSchema | None]
 
 
 def read_tables(root: Path) -> dict[str, TableSchema]:
-    """Return the tables of a project by name; none without the file.
-
-    Raises:
-        TablesFileError: The file is not one of tables.
-    """
+    """Return the tables of a project by name; none without the file."""
     file = root / TABLES_FILE
     if not file.is_file():
         return {}
@@ -72,8 +68,7 @@ def read_tables(root: Path) -> dict[str, TableSchema]:
         return _Tables.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        problem = f"{field}: {first['msg']}"
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     except (ValueError, yaml.YAMLError) as error:
         problem = str(error)
     raise TablesFileError(
@@ -129,9 +124,7 @@ def find_in_file(root: Path) -> FindTable:
 class GlueTables:
     """Finds tables in Glue, and keeps those that it has found.
 
-    Args:
-        glue: The client.
-        names: The settings of its environment, whose databases may have other names than here.
+    `names` are the settings of its environment, whose databases may have other names than here.
     """
 
     def __init__(self, glue: "GlueClient", names: Settings) -> None:

@@ -32,10 +32,8 @@ class DeploymentError(AthenaReportsError):
 def airflow_of(address: str, running: Running | None) -> AirflowClient:
     """Return the Airflow that runs periods.
 
-    Args:
-        address: Its address, or `mwaa:<name>`; empty for that of the `up` whose services this
-            process uses, else that of AIRFLOW_URL.
-        running: That `up`; None if there is none.
+    It is the one of an address, else that of the `up` whose services this process uses, else that
+    of AIRFLOW_URL.
     """
     if not address and running is not None:
         return RestAirflow(running.airflow, login=(running.user, running.password))
@@ -52,11 +50,8 @@ def deployed_dag(declared: DeclaredReport, airflow: AirflowClient) -> Any:
     """Return the details of a DAG in an Airflow that has it as the files here.
 
     `build_dag` puts environment and logic into the `default_args`, which Airflow shows. Airflow
-    cuts the time of a backfill into the periods that are deployed.
-
-    Raises:
-        DeploymentError: It has no such DAG, or one of another environment, logic or schedule.
-        AirflowApiError: It rejected the request, or did not respond.
+    cuts the time of a backfill into the periods that are deployed. DeploymentError if it has no
+    such DAG, or one of another environment, logic or schedule.
     """
     dag = declared.dag
     try:
@@ -76,7 +71,7 @@ def deployed_dag(declared: DeclaredReport, airflow: AirflowClient) -> Any:
             f" this shell is set to {environment}. Use --airflow to name that of {environment}."
         )
     for fact, deployed, ours in (
-        ("logic", arguments.get("logic"), declared.logic),
+        ("logic", arguments.get("logic"), declared.report.logic),
         ("schedule", details.get("timetable_description"), declared.cadence.description),
     ):
         if deployed != ours:
@@ -101,11 +96,7 @@ def start_run(airflow: AirflowClient, dag_id: str, period_id: str) -> str:
     """Start a run of a period now, and return its id.
 
     It has no logical date: only one run of a DAG can have that of the period, and that is the
-    scheduled run.
-
-    Raises:
-        AirflowApiError: Airflow rejected it, or did not respond. Then the run may have started,
-            which the message says.
+    scheduled run. AirflowApiError if Airflow rejected it, or says that it may have started.
     """
     run_id = f"run__{period_id}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
 
@@ -130,16 +121,8 @@ def start_backfill(
 ) -> int:
     """Start a backfill of a DAG that has no active one, and return its id.
 
-    Args:
-        airflow: The Airflow.
-        dag_id: The DAG.
-        first: The start of the first period, an instant.
-        last: The start of the last period, inclusive.
-        options: Further fields of the request.
-
-    Raises:
-        AirflowApiError: Airflow rejected it, or did not respond. Then the backfill may have
-            started, which the message says.
+    `first` and `last` are the starts of periods, both included. The options are further fields of
+    the request. AirflowApiError if Airflow rejected it, or says that it may have started.
     """
 
     def start() -> int:
@@ -183,6 +166,6 @@ def check_pool(airflow: AirflowClient, name: str) -> AccountCheck:
     try:
         airflow.pool(name)
     except AirflowApiError as error:
-        problem = f"{error} Create it, or set ATHENA_REPORTS_POOL to another pool."
-        return AccountCheck(f"pool {name}", problem)
+        advice = "Create it, or set ATHENA_REPORTS_POOL to another pool."
+        return AccountCheck(f"pool {name}", f"{error} {advice}")
     return AccountCheck(f"pool {name}")

@@ -34,14 +34,10 @@ class PeriodStatus(BaseModel, frozen=True):
 
 
 class Status(BaseModel, frozen=True):
-    """Every period of a report, oldest first. Runs are not known here, only what is published.
+    """The periods of a DAG that are due or published, oldest first, and its logic of today.
 
-    Attributes:
-        dag_id: The report's DAG.
-        logic: The digest of what makes its rows today.
-        periods: Those that are due or published.
-        problems: Why it cannot publish there, and a sentence about each partition of its table that
-            is of none of its periods, or that cannot be read.
+    The problems are why it cannot publish there, and a sentence about each partition of its table
+    that is of none of its periods, or that cannot be read.
     """
 
     dag_id: str
@@ -63,19 +59,15 @@ def status(declared: DeclaredReport, aws: Aws) -> Status:
         since=dag.start_date,
         until=dag.end_date,
         now=datetime.now(UTC),
-        logic=declared.logic,
+        logic=declared.report.logic,
         versions_of=partial(_versions, declared, aws),
     )
-    problems = list(coverage.problems)
     conflict = conflict_in_folder(declared.location, declared.calendar, aws.s3)
-    if conflict:
-        problems.insert(0, conflict)
-    periods = tuple(_period_status(cell) for cell in coverage.cells)
     return Status(
         dag_id=dag.dag_id,
-        logic=declared.logic,
-        periods=periods,
-        problems=tuple(problems),
+        logic=declared.report.logic,
+        periods=tuple(_period_status(cell) for cell in coverage.cells),
+        problems=tuple(filter(None, [conflict, *coverage.problems])),
     )
 
 
@@ -97,31 +89,26 @@ def _published_periods(declared: DeclaredReport, aws: Aws) -> Mapping[str, Parti
 
 
 def _period_status(cell: Cell) -> PeriodStatus:
-    period_id = cell.period.id
-    states = tuple(cell.states)
-    if cell.published is None:
-        return PeriodStatus(period=period_id, states=states)
+    published = cell.published
     return PeriodStatus(
-        period=period_id,
-        states=states,
-        version=cell.published.version,
-        logic=cell.published.logic,
+        period=cell.period.id,
+        states=tuple(cell.states),
+        version=published.version if published else "",
+        logic=published.logic if published else "",
     )
 
 
-def show(report_status: Status, console: Console) -> None:
-    """Print how many periods are in which state, and all that needs something done.
-
-    That is the ids of some periods, and the problems.
-    """
-    counts = _counts(report_status.periods)
-    console.print(f"{report_status.dag_id}, logic {report_status.logic}: {counts}", soft_wrap=True)
-    for state in _STATES_WITH_IDS:
-        ids = [period.period for period in report_status.periods if state in period.states]
-        if ids:
-            console.print(f"{state}: {', '.join(ids)}", soft_wrap=True)
-    for problem in report_status.problems:
-        console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+def show(all_status: Sequence[Status], console: Console) -> None:
+    """Print how many periods are in which state, the ids of those to act on, and the problems."""
+    for dag_status in all_status:
+        title = f"{dag_status.dag_id}, logic {dag_status.logic}"
+        console.print(f"{title}: {_counts(dag_status.periods)}", soft_wrap=True)
+        for state in _STATES_WITH_IDS:
+            ids = [period.period for period in dag_status.periods if state in period.states]
+            if ids:
+                console.print(f"{state}: {', '.join(ids)}", soft_wrap=True)
+        for problem in dag_status.problems:
+            console.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _counts(periods: Sequence[PeriodStatus]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 from athena_reports.periods.calendar import Period
-from athena_reports_cli.authoring.report_files import DeclaredReport
+from athena_reports_cli.authoring.report_files import DeclaredReport, shown_path
 
 # Athena begins the reason of a failure so. A syntax error, with which it starts no query, has no
 # name.
@@ -19,15 +19,9 @@ _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 
 def template_place(reason: str, sql: str, declared: DeclaredReport, period: Period) -> str:
-    """Return where in a report's SQL file an error of Athena lies, with the code of the line.
+    """Return where in a report's SQL file an error of Athena is, with the code of the line.
 
-    It is empty if the error names no place.
-
-    Args:
-        reason: The error.
-        sql: The SQL that was run: that of the period, or one that begins like it.
-        declared: The report.
-        period: The period.
+    It is empty if the error names no place. `sql` is that of the period.
     """
     named = _PLACE.match(reason)
     if named is None:
@@ -40,8 +34,8 @@ def template_place(reason: str, sql: str, declared: DeclaredReport, period: Peri
     environment = declared.template_environment
 
     def render(template: str) -> str:
-        context = declared.template_context(period)
-        return "".join(environment.from_string(template).generate(context))
+        rendered = environment.from_string(template).generate(declared.template_context(period))
+        return "".join(rendered)
 
     file = shown_path(report.sql_folder / report.sql)
     line_of_template = template_line(place, sql, report.sql_text, environment, render)
@@ -57,14 +51,8 @@ def template_line(
     """Return the line of a template, counted from 1, that a place in its SQL comes from.
 
     The template is rendered once more, with the number of its line before each piece of its text.
-    None if these numbers change what is rendered up to the place.
-
-    Args:
-        place: Index of a character of the SQL.
-        sql: What the template renders to, without white space around it.
-        template: The template.
-        environment: The environment that the template is rendered in.
-        render: Renders a template as the SQL was rendered.
+    None if these numbers change what is rendered up to the place, which is the index of a character
+    in the SQL without white space around it.
     """
     # Texts at even places, and between them the numbers of lines.
     pieces = _MARK.split(render(_marked(template, environment)))
@@ -90,15 +78,6 @@ def place_of(pattern: str, file: Path) -> str:
         return shown_path(file)
     line = text.count("\n", 0, matches[-1].start()) + 1
     return f"{shown_path(file)}, line {line}"
-
-
-def shown_path(path: Path) -> str:
-    """Return a path relative to the working directory if it lies in it."""
-    path = path.resolve()
-    folder = Path.cwd().resolve()
-    if path.is_relative_to(folder):
-        path = path.relative_to(folder)
-    return str(path)
 
 
 def _marked(template: str, environment: Environment) -> str:

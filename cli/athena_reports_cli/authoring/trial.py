@@ -7,7 +7,6 @@ it is. It is stopped when its command ends before it does.
 import json
 import os
 import secrets
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.run_query import result_configuration
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.template_lines import template_place
+from athena_reports_cli.local.words import print_note
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
@@ -69,13 +69,11 @@ class Aws:
     def connect(cls) -> Self:
         """Make the clients; no call is made yet."""
         session = boto3.Session()
-        config = Config(max_pool_connections=CALLS_AT_ONCE)
-        s3_client = session.client("s3", config=config)
-        s3 = S3(s3_client, settings().bucket_owner, settings().encryption)
+        s3 = session.client("s3", config=Config(max_pool_connections=CALLS_AT_ONCE))
         return cls(
             athena=session.client("athena"),
             glue=session.client("glue"),
-            s3=s3,
+            s3=S3(s3, settings().bucket_owner, settings().encryption),
         )
 
     @cached_property
@@ -110,14 +108,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrialRequest:
-    """A period's query, and what is made of its rows.
-
-    Attributes:
-        declared: The report.
-        period: The period.
-        query: What Athena is asked for.
-        recipe: The transforms and checks.
-    """
+    """A period's query, and the transforms and checks of its rows."""
 
     declared: DeclaredReport
     period: Period
@@ -134,8 +125,7 @@ def run_request(
     declared: DeclaredReport, period: Period, aws: Aws, *, command: str
 ) -> TrialRequest:
     """Return the request of what a run of a period would do, for a command such as `plan`."""
-    sql = declared.sql(period)
-    query = query_request(sql, settings().database, aws, command=command)
+    query = query_request(declared.sql(period), settings().database, aws, command=command)
     return TrialRequest(declared, period, query, recipe_of(declared))
 
 
@@ -152,8 +142,7 @@ def recipe_of(declared: DeclaredReport) -> Recipe:
 
 def without_history(recipe: Recipe) -> Recipe:
     """Return a recipe whose checks compare the rows with nothing that is published."""
-    checks = [replace(check, against=None) for check in recipe.checks]
-    return replace(recipe, checks=checks)
+    return replace(recipe, checks=[replace(check, against=None) for check in recipe.checks])
 
 
 def query_request(sql: str, database: str, aws: Aws, *, command: str) -> QueryRequest:
@@ -172,12 +161,8 @@ def query_request(sql: str, database: str, aws: Aws, *, command: str) -> QueryRe
 def trial(request: TrialRequest, aws: Aws) -> Iterator[Trial]:
     """Run the query of a request and make its rows, as the transform step does.
 
-    The query is stopped if waiting for it ends in any error, Ctrl-C included.
-
-    Raises:
-        QueryRefusedError: Athena does not start it, such as for a syntax error.
-        QueryFailedError: The query does not succeed.
-        AthenaReportsError: Its result cannot be read, or a transform fails.
+    The query is stopped if waiting for it ends in any error, Ctrl-C included. QueryRefusedError if
+    Athena does not start it, such as for a syntax error; QueryFailedError if it does not succeed.
     """
     execution = _succeeded(request, aws)
     with open_engine(settings().memory_limit, about=request.about, again=_TRY_AGAIN) as engine:
@@ -196,32 +181,27 @@ def trial(request: TrialRequest, aws: Aws) -> Iterator[Trial]:
 
 def _succeeded(request: TrialRequest, aws: Aws) -> QueryExecution:
     """Run a query, and return its execution if it has succeeded."""
-    try_again = f"{_TRY_AGAIN.capitalize()}."
     try:
         execution = _run(request, aws)
     except ClientError as error:
         if error_code(error) != "InvalidRequestException":
             raise
         reason = error.response["Error"].get("Message", "")
-        place = _place(reason, request)
-        problem = (
-            f"{request.about}: Athena rejected the query: {reason.rstrip('.')}.{place} {try_again}"
-        )
-        raise QueryRefusedError(problem, reason) from error
+        problem = f"Athena rejected the query: {reason.rstrip('.')}. {_advice(reason, request)}"
+        raise QueryRefusedError(f"{request.about}: {problem}", reason) from error
     if execution.state == QueryState.SUCCEEDED:
         return execution
-    place = _place(execution.reason, request)
-    raise QueryFailedError(
-        execution, about=request.about, try_again=f"{place} {try_again}".lstrip()
-    )
+    advice = _advice(execution.reason, request)
+    raise QueryFailedError(execution, about=request.about, try_again=advice)
 
 
-def _place(reason: str, request: TrialRequest) -> str:
-    """Return a sentence on where in the report's SQL file an error lies; empty if not known."""
+def _advice(reason: str, request: TrialRequest) -> str:
+    """Return where in the report's SQL file an error is, if that is known, and what to do."""
+    advice = f"{_TRY_AGAIN.capitalize()}."
     place = template_place(reason, request.query.query, request.declared, request.period)
     if not place:
-        return ""
-    return f" The error is in {place}."
+        return advice
+    return f"The error is in {place}. {advice}"
 
 
 def why_not_published(declared: DeclaredReport, done: Trial) -> str:
@@ -249,8 +229,8 @@ def _run(request: TrialRequest, aws: Aws) -> QueryExecution:
 
 
 def _start(request: TrialRequest, token: str, aws: Aws) -> str:
-    response = aws.athena.start_query_execution(**request.query.start_arguments(token))
-    return response["QueryExecutionId"]
+    start_arguments = request.query.start_arguments(token)
+    return aws.athena.start_query_execution(**start_arguments)["QueryExecutionId"]
 
 
 def _is_refused(error: BaseException) -> bool:
@@ -274,8 +254,10 @@ def _stop_by_token(request: TrialRequest, token: str, aws: Aws) -> None:
     try:
         query_execution_id = _start(request, token, aws)
     except (ClientError, BotoCoreError) as error:
-        advice = f"Look for it in the history of workgroup {request.query.workgroup}."
-        warn(f"A query may have been started: {error} {advice}")
+        print_note(
+            f"A query may have been started: {error} Look for it in the history of workgroup"
+            f" {request.query.workgroup}."
+        )
         return
     _stop(query_execution_id, aws)
 
@@ -284,10 +266,6 @@ def _stop(query_execution_id: str, aws: Aws) -> None:
     try:
         aws.athena.stop_query_execution(QueryExecutionId=query_execution_id)
     except (ClientError, BotoCoreError) as error:
-        advice = "Stop it in the Athena console."
-        warn(f"Query {query_execution_id} may still run: {error} {advice}")
-
-
-def warn(problem: str) -> None:
-    """Tell a problem that does not end the command, or that comes beside the error that does."""
-    print(problem, file=sys.stderr)
+        print_note(
+            f"Query {query_execution_id} may still run: {error} Stop it in the Athena console."
+        )

@@ -33,20 +33,11 @@ class BrokenRule(BaseModel, frozen=True):
 
 
 class Checked(BaseModel, frozen=True):
-    """What a check has found.
-
-    Attributes:
-        broken: The rules that are broken.
-        not_validated: Why dry runs cannot judge reports, a text for each SQL.
-        renewed: The golden files that were written or removed.
-        files: The number of DAG files.
-        dags: The number of DAGs of reports.
-        seconds: How long it took.
-    """
+    """What a check has found, in how many DAG files and DAGs of reports."""
 
     broken: tuple[BrokenRule, ...]
-    not_validated: tuple[str, ...]
-    renewed: tuple[str, ...]
+    not_validated: tuple[str, ...]  # why dry runs cannot judge reports, a text for each SQL
+    renewed: tuple[str, ...]  # the golden files that were written or removed
     files: int
     dags: int
     seconds: float
@@ -67,18 +58,8 @@ def check(
     """Return what breaks a rule.
 
     The process can do nothing else with Airflow afterwards: its settings are those of the check.
-
-    Args:
-        project: Whose reports are checked.
-        names: The reports or DAGs that are checked; empty for all.
-        renew: Whether the golden files are written first.
-        glue_tables: Reads the columns of tables, which are then written into `tables.yaml`; None to
-            take them from there.
-
-    Raises:
-        UnknownReportError: There is no report or DAG of one of the names.
-        TablesFileError: The file `tables.yaml` cannot be read.
-        ServicesError: The local Athena could not be started.
+    `names` are reports or DAGs; empty for all. With `renew` the golden files are written first.
+    What `glue_tables` reads is written into `tables.yaml`; None to read the columns there.
     """
     begun = time.monotonic()
     # The process ends before there is much garbage. To look for it takes a tenth of the time.
@@ -105,13 +86,13 @@ def check(
         if glue_tables is not None:
             kept = read_tables(project.root) if names or broken else {}
             write_tables({**kept, **glue_tables.found}, project.root)
-    not_validated = []
-    for (report, _), verdict in dry_run.verdicts.items():
-        if verdict.outcome == "not validated":
-            not_validated.append(f"{report}: {verdict.problem}")
     return Checked(
         broken=tuple(broken),
-        not_validated=tuple(not_validated),
+        not_validated=tuple(
+            f"{report}: {verdict.problem}"
+            for (report, _), verdict in dry_run.verdicts.items()
+            if verdict.outcome == "not validated"
+        ),
         renewed=tuple(map(str, renewed)),
         files=len(repository.files),
         dags=len(repository.reports),
@@ -144,32 +125,23 @@ def show(checked: Checked, console: Console) -> None:
 def environment_of_rules(project: Project) -> Iterator[str]:
     """Set the variables of this process for the rules, which are to be imported in the context.
 
-    Airflow reads its configuration when it is imported. The variables stay as they are set.
-
-    Yields:
-        The folder of Airflow.
-    """
-    with tempfile.TemporaryDirectory() as home:
-        _set_environment(project, home)
-        yield home
-
-
-def _set_environment(project: Project, home: str) -> None:
-    """Set the variables so that the findings depend on the project alone.
-
-    They do not depend on the shell or on an account then.
+    Airflow reads its configuration when it is imported. The variables stay as they are set. So the
+    findings depend on the project alone, and not on the shell or an account. The context has the
+    folder of Airflow.
     """
     for name in list(os.environ):
         if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_")):
             del os.environ[name]
-    os.environ |= {
-        "AIRFLOW_HOME": home,
-        "AIRFLOW__CORE__DAGS_FOLDER": str(project.dags),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(project.plugins),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
-        "ATHENA_REPORTS_ENV": "dev",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        **project.sql_settings(),
-    }
+    with tempfile.TemporaryDirectory() as home:
+        os.environ |= {
+            "AIRFLOW_HOME": home,
+            "AIRFLOW__CORE__DAGS_FOLDER": str(project.dags),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(project.plugins),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+            "ATHENA_REPORTS_ENV": "dev",
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            **project.sql_settings(),
+        }
+        yield home

@@ -62,17 +62,11 @@ class ParsedFile(NamedTuple):
 
 @dataclass(eq=False)
 class Repository:
-    """The files of a project.
-
-    Attributes:
-        project: Where they are.
-        names: The reports or DAGs that are checked; empty for all.
-        judge: Makes a dry run of a report.
-    """
+    """The files of a project, and the reports among them that are checked."""
 
     project: Project
-    names: Sequence[str] = ()
-    judge: Judge = _not_judged
+    names: Sequence[str] = ()  # of reports or DAGs; empty for all
+    judge: Judge = _not_judged  # makes a dry run of a report
 
     @property
     def root(self) -> Path:
@@ -102,8 +96,7 @@ class Repository:
     def reports(self) -> Mapping[str, DeclaredReport]:
         """The reports that are checked, by the ids of their DAGs.
 
-        Raises:
-            UnknownReportError: There is no report or DAG of one of the names.
+        UnknownReportError if there is no report or DAG of one of the names.
         """
         if not self.names:
             return self.all_reports
@@ -135,18 +128,11 @@ def _parse(file: Path, moment: datetime) -> ParsedFile:
 
 def every_file_can_be_imported(repository: Repository) -> list[str]:
     """Airflow shows no DAG of a file that fails, and runs none."""
-    findings = []
-    for broken in repository.declared.broken_files:
-        if broken.path not in repository.files:
-            continue
-        if broken.line is None:
-            findings.append(f"{broken.path.name}: {broken.reason}")
-            continue
-        lines = broken.path.read_text(encoding="utf-8", errors="replace").split("\n")
-        # The line itself tells which report it is, where the error cannot.
-        code = lines[broken.line - 1].strip()
-        findings.append(f"{broken.path.name}, line {broken.line}: {broken.reason} (`{code}`)")
-    return findings
+    return [
+        broken.problem
+        for broken in repository.declared.broken_files
+        if broken.path in repository.files
+    ]
 
 
 def every_report_is_found(repository: Repository) -> list[str]:

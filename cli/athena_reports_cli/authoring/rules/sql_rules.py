@@ -43,19 +43,12 @@ _CLOCKS = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The query of a report for one period.
-
-    Attributes:
-        declared: The report.
-        period: The period.
-        file: The golden file, relative to the repository.
-        sql: As Athena gets it; empty if the template cannot be rendered.
-    """
+    """The query of a report for one period."""
 
     declared: DeclaredReport
     period: Period
-    file: Path
-    sql: str
+    file: Path  # the golden file, relative to the repository
+    sql: str  # as Athena gets it; empty if the template cannot be rendered
 
     @cached_property
     def query(self) -> exp.Query | None:
@@ -287,8 +280,8 @@ def inputs_have_the_periods_that_the_sql_reads(repository: Repository) -> list[s
                 continue
             read = source.periods_read(query.period)
             for field in ("previous", "last_year"):
-                is_left_out = getattr(query.period, field) not in read
-                if is_left_out and f"period.{field}.contains" in query.names:
+                is_read = f"period.{field}.contains" in query.names
+                if is_read and getattr(query.period, field) not in read:
                     findings.append(
                         f"{place}: the template reads period.{field}, but the"
                         f" partitions of the input exclude it. Add {field}=True to the Input."

@@ -21,10 +21,9 @@ import yaml
 from athena_reports import __version__
 from athena_reports_cli.authoring.commands import app
 from athena_reports_cli.authoring.init import write_project
-from athena_reports_cli.authoring.new import NewReport, report_templates
-from athena_reports_cli.authoring.project_folder import InitError
-from athena_reports_cli.authoring.rules.check import BrokenRule, Checked
-from athena_reports_cli.local.project import Project
+from athena_reports_cli.authoring.new import NewReport
+from athena_reports_cli.authoring.rules.dag_rules import Repository
+from athena_reports_cli.authoring.text_templates import text_templates
 from tests.support.code_blocks import blocks_of, commands_of
 from tests.support.paths import ROOT
 from tests.support.shell import Shell
@@ -80,12 +79,6 @@ WHEEL = f"athena_reports_cli-{__version__}-py3-none-any.whl"
 WHEEL_OF_LIBRARY = f"athena_reports-{__version__}-py3-none-any.whl"
 ENTRY_POINT = "[airflow.plugins]\nathena_reports = athena_reports.plugin:AthenaReportsPlugin\n"
 WHEEL_OF_LOCAL_ATHENA = "local_athena-7.0-py3-none-any.whl"
-
-
-def checked(*findings: str) -> Checked:
-    """What a check has found."""
-    broken = [BrokenRule(rule="a_rule", reason="Because.", findings=findings)] if findings else []
-    return Checked(broken=tuple(broken), not_validated=(), renewed=(), files=1, dags=1, seconds=0.0)
 
 
 def options(**changed: str) -> list[str]:
@@ -302,45 +295,21 @@ def test_a_wheel_that_cannot_be_kept_makes_no_project(
     assert list(work.iterdir()) == []
 
 
-def refuse_rename(*_: Any) -> None:
-    raise OSError(28, "No space left on device")
-
-
-@pytest.mark.parametrize(
-    ("target", "replacement", "problem"),
-    [
-        (
-            "athena_reports_cli.authoring.init.check",
-            lambda *_, **__: checked("a finding"),
-            "The new project breaks a rule, see above. Nothing was written.",
-        ),
-        (
-            "pathlib.Path.rename",
-            refuse_rename,
-            "{folder}: [Errno 28] No space left on device. Nothing was written.",
-        ),
-    ],
-    ids=["rule", "rename"],
-)
 def test_a_project_is_there_as_a_whole_or_not_at_all(
-    target: str,
-    replacement: object,
-    problem: str,
-    work: Path,
-    packages: Packages,
-    monkeypatch: pytest.MonkeyPatch,
+    work: Path, packages: Packages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail(_: Repository) -> None:
+        raise OSError(28, "No space left on device")
+
     packages.add("athena-reports-cli", __version__)
-    monkeypatch.setattr("athena_reports_cli.authoring.init.check", lambda *_, **__: checked())
+    monkeypatch.setattr("athena_reports_cli.authoring.init.renew", fail)
     monkeypatch.setattr("sys.dont_write_bytecode", sys.dont_write_bytecode)  # which it sets
-    monkeypatch.setattr(target, replacement)
-    with pytest.raises(InitError) as refused:
+    with pytest.raises(OSError, match="No space left"):
         write_project(work / "reports", REPORT)
-    assert str(refused.value) == problem.format(folder=work / "reports")
     assert list(work.iterdir()) == []
 
 
-def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_installed(
+def test_a_project_is_written_beside_its_place_and_has_the_wheels_that_are_installed(
     work: Path, packages: Packages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packages.add("athena-reports-cli", __version__, packages.url(WHEEL))
@@ -350,45 +319,16 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
         (packages.dist / f"local_athena-{version}-py3-none-any.whl").write_text(version)
     monkeypatch.setattr("sys.dont_write_bytecode", False)
 
-    def look(project: Project, *, renew: bool) -> Checked:
-        assert renew  # its golden files are written
-        assert project.root.name == "my_reports-2"
-        assert project.root.parent.parent == work  # so that it can be renamed
+    def look(repository: Repository) -> None:
+        assert repository.root.name == "my_reports-2"
+        assert repository.root.parent.parent == work  # so that it can be renamed
         assert sys.dont_write_bytecode
-        return checked()
 
-    monkeypatch.setattr("athena_reports_cli.authoring.init.check", look)
+    monkeypatch.setattr("athena_reports_cli.authoring.init.renew", look)
     report = REPORT.model_copy(update={"until": date(2025, 1, 20)})
     write_project(work / "my_reports-2", report)
     project = work / "my_reports-2"
     assert [path.name for path in work.iterdir()] == ["my_reports-2"]
-    # Each file has the text of its template.
-    templates = {
-        ".github/workflows/ci.yaml": "ci.yaml",
-        ".github/workflows/deploy.yaml": "deploy.yaml",
-        ".gitignore": "gitignore",
-        ".pre-commit-config.yaml": "pre-commit-config.yaml",
-        ".sqlfluff": "sqlfluff",
-        "AGENTS.md": "AGENTS.md",
-        "README.md": "README.md",
-        "dags/.airflowignore": "airflowignore",
-        "dags/athena_reports_maintenance.py": "maintenance.py",
-        "docker-compose.yaml": "docker-compose.yaml",
-        "plugins/README.md": "plugins.md",
-        "pyproject.toml": "pyproject.toml",
-        "requirements-dev.txt": "requirements-dev.txt",
-        "requirements.txt": "requirements.txt",
-    }
-    values: dict[str, object] = {
-        "name": "my_reports-2",
-        "report": report,
-        "last_date": date(2025, 1, 20),
-        "version": __version__,
-        "airflow": distribution("apache-airflow").version,
-        "wheels": True,
-    }
-    for path, template in templates.items():
-        assert (project / path).read_text() == rendered(template, **values), path
     assert 'name="best"' in (project / "dags" / "best.py").read_text()
     # The example is about dates that have data.
     assert " --from 2025-01-01 --to 2025-01-20 " in (project / "README.md").read_text()
@@ -402,7 +342,7 @@ def test_a_project_is_checked_beside_its_place_and_has_the_wheels_that_are_insta
 
 def rendered(template: str, **changed: object) -> str:
     values = {"name": "reports", "airflow": "3.3.1", "wheels": False, **changed}
-    return report_templates().get_template(f"project/{template}.jinja").render(values)
+    return text_templates().get_template(f"project/{template}.jinja").render(values)
 
 
 def test_what_this_machine_makes_is_in_no_repository_and_all_else_is(tmp_path: Path) -> None:
@@ -425,7 +365,7 @@ def test_each_path_that_a_page_of_a_project_has_is_one_of_its_files() -> None:
     values = {"name": "reports", "airflow": "3.3.1", "wheels": False, "last_date": "2025-01-31"}
     report = REPORT.model_copy(update={"name": "best_users"})
     for page in ("README.md", "AGENTS.md"):
-        template = report_templates().get_template(f"project/{page}.jinja")
+        template = text_templates().get_template(f"project/{page}.jinja")
         text = template.render(values, report=report).replace("<name>", "best_users")
         paths = set(re.findall(r"`((?:dags|include|tests|\.github)/[^`]*)`", text))
         assert len(paths) >= 3
@@ -444,7 +384,7 @@ def test_each_command_that_a_page_of_a_project_has_is_one_with_its_options(
     (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
     monkeypatch.chdir(tmp_path)
     values = {"name": "reports", "airflow": "3.3.1", "wheels": False, "last_date": "2025-01-31"}
-    template = report_templates().get_template(f"project/{page}.jinja")
+    template = text_templates().get_template(f"project/{page}.jinja")
     path = tmp_path / page
     path.write_text(template.render(values, report=REPORT))
     typed = [command for block in blocks_of(path) for command in commands_of(block)]

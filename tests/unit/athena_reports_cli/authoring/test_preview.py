@@ -60,16 +60,6 @@ def aws(glue: GlueClient, s3: S3Client) -> Aws:
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest, glue: GlueClient, database: str) -> str:
-    """A Glue database. The settings may name it in capitals, which Athena's SQL does not have."""
-    if getattr(request, "param", "") != "in capitals":
-        return database
-    name = database.upper()
-    glue.create_database(DatabaseInput={"Name": name})
-    return name
-
-
-@pytest.fixture
 def lake(
     glue: GlueClient,
     s3: S3Client,

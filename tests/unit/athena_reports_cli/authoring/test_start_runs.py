@@ -112,7 +112,7 @@ def declared(make_report: MakeReport) -> DeclaredReport:
 def details(declared: DeclaredReport, **changed: Any) -> dict[str, Any]:
     """A DAG as Airflow shows it. Its midnights of Tokyo lie on the date before in UTC."""
     return {
-        "default_args": {"environment": "dev", "logic": declared.logic},
+        "default_args": {"environment": "dev", "logic": declared.report.logic},
         "timetable_description": "Monthly, Asia/Tokyo",
         "start_date": "2025-02-28T15:00:00Z",
         "end_date": "2025-12-30T15:00:00Z",

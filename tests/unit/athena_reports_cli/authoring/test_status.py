@@ -201,7 +201,7 @@ def test_a_report_that_no_run_could_publish_says_so(
 def shown(periods: list[PeriodStatus], *problems: str, width: int = 300) -> list[str]:
     status = Status(dag_id="plays_monthly", logic="v2:1", periods=tuple(periods), problems=problems)
     output = StringIO()
-    show(status, Console(file=output, width=width))
+    show([status], Console(file=output, width=width))
     return [line.rstrip() for line in output.getvalue().splitlines()]
 
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,9 @@ def project(tmp_path: Path, sql_folder: Path) -> Path:
 
 
 @pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch, running_services: Services) -> None:
+def in_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running_services: Services
+) -> None:
     """Keep a check from changing this process, in which other tests run, and from an engine."""
 
     @contextmanager
@@ -61,7 +63,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch, running_services: Services)
         yield lambda: running_services.endpoint_url
 
     monkeypatch.setattr(command, "starting_services", running)
-    monkeypatch.setattr(command, "_set_environment", lambda *_: None)
+    monkeypatch.setattr(command, "environment_of_rules", lambda _: nullcontext(str(tmp_path)))
     monkeypatch.setattr("gc.disable", lambda: None)
 
 
