@@ -181,19 +181,19 @@ def the_client_repeats_a_start(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_alert_is_noted_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
-    told = AlertRecord.told
+    notified = AlertRecord.notified
 
-    def told_and_note(record: AlertRecord) -> set[str]:
-        names = told(record)
+    def read_and_note(record: AlertRecord) -> set[str]:
+        names = notified(record)
         for number in range(1, 4):
-            record.note_told(f"MemoryNotifier {number}")
+            record.note_notified(f"MemoryNotifier {number}")
         return names
 
-    patch.setattr(AlertRecord, "told", told_and_note)
+    patch.setattr(AlertRecord, "notified", read_and_note)
 
 
 def nobody_reads_who_was_told(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(AlertRecord, "told", lambda _: set())
+    patch.setattr(AlertRecord, "notified", lambda _: set())
 
 
 def the_owner_of_a_folder_is_not_compared(patch: pytest.MonkeyPatch) -> None:

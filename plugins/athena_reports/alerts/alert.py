@@ -1,4 +1,4 @@
-"""What a notifier is told. Its templates can use some of it, as `alert`."""
+"""An alert. Templates of a notifier can use some of it, as `alert`."""
 
 from dataclasses import dataclass
 from html import escape

@@ -1,12 +1,11 @@
-"""Alerts: notifiers are told that a run has failed, or that a period is late or has warnings.
+"""Alerts: a run has failed, or a period is late or has warnings.
 
-The callbacks of the report's DAG tell at once. Airflow does not call them in all cases, so a DAG
-beside the report looks again when a period is due. Both note who was told.
+The callbacks of the report's DAG send them at once. Airflow does not call them in all cases, so a
+DAG beside the report checks again when a period is due. Both record what was sent.
 """
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -26,11 +25,11 @@ from athena_reports.alerts.notifying import (
     TIME_OF_DAG_CALLBACK,
     TIME_OF_TASK_CALLBACK,
     call_within,
-    tell,
+    send_alert,
 )
 from athena_reports.alerts.policy import AlertPolicy, Notifiers
 from athena_reports.alerts.redaction import error_text
-from athena_reports.alerts.report_run import REASON_XCOM
+from athena_reports.alerts.report_run import REASON_XCOM, kept_reason
 from athena_reports.alerts.sensors import (
     ALL_CLEAR_WITHIN,
     WHEN_DUE_TASK,
@@ -47,11 +46,11 @@ from athena_reports.scheduling.timetable import ALL_BUT_BACKFILLS, PeriodTimetab
 from athena_reports.settings import settings
 
 _LONGEST_REASON = 4_000  # characters; XCom is no place for a whole log
-# In a callback of the DAG. If S3 is so slow that Airflow ends the callback before it has told, the
-# DAG beside the report tells.
+# In a callback of the DAG. If S3 is so slow that Airflow ends the callback first, the DAG beside
+# the report sends the alert.
 _MANIFEST_LIMIT = timedelta(seconds=20)
 # A run is active for up to `ALL_CLEAR_WITHIN`, so a daily report can have 15 active ones. A queued
-# one would tell nothing. The other half is for runs that somebody triggers.
+# one would send nothing. The other half is for runs that somebody triggers.
 _ACTIVE_CHECKS = 32
 _TIME_WITHOUT_NOTIFIERS = timedelta(minutes=5)  # of a task of this DAG, for one look
 _UNKNOWN_PERIOD = "unknown"  # in the place of a period's id
@@ -61,6 +60,10 @@ _MEANING_OF_AIRFLOW_REASON = {
     "timed_out": "the run took longer than its run_timeout",
     "all_tasks_deadlocked": "no task could run",
 }
+_STEP_AFTER_FAILED_DELIVERY = (
+    "Fix the cause, then clear only this task. A clear of the run would send to the other channels"
+    " again."
+)
 _DOC_OF_ALERTS = """\
 Sends the alerts of `{dag_id}`.
 
@@ -78,31 +81,29 @@ still late. A backfill is refused.
 _log = logging.getLogger(__name__)
 
 _Context = Mapping[str, Any]
+_Callbacks = list[Callable[..., None]] | None
 
 
 def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPolicy) -> None:
     """Build the DAG `<report>_<cadence>_alerts`, which runs when a period is due.
 
     It has the start date and the end date of the report's DAG, and runs also while that one is
-    paused. It refuses backfills, which would tell of each old period. It belongs to the report's
+    paused. It refuses backfills, which would alert for each old period. It belongs to the report's
     file because only there the notifiers are known. Airflow registers it as it is made, so it is
     not returned.
-
-    Args:
-        dag: The report's DAG.
-        report: The report.
-        cadence: The periods that it is made for.
-        policy: Who is told of what. It has at least one notifier.
     """
     default_args = dict(dag.default_args)
     # Not the report's retry policy: an alert is tried again even if the report's tasks are not.
     default_args.update(RetryPolicy().arguments)
     # A callback of the tasks: one of the DAG would be called only when the run ends, which can be
     # two weeks later.
-    tell_failed_check = partial(
-        _tell_failed_check, report=report, cadence=cadence, notifiers=policy.on_failed_check
+    on_failed_check = partial(
+        _on_failed_task,
+        report=report,
+        notifiers=policy.on_failed_check,
+        period_of=partial(period_of_run, cadence),
     )
-    default_args["on_failure_callback"] = [tell_failed_check]
+    default_args["on_failure_callback"] = [on_failed_check]
     default_args["on_retry_callback"] = None
     time_of_notifiers = NOTIFIER_LIMIT * len(policy.all_notifiers)
     default_args["execution_timeout"] = _TIME_WITHOUT_NOTIFIERS + time_of_notifiers
@@ -139,43 +140,39 @@ def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPo
             )
 
 
-def failure_callback(cadence: Cadence, notifiers: Notifiers) -> list[Callable[..., None]] | None:
+def failure_callback(cadence: Cadence, notifiers: Notifiers) -> _Callbacks:
     """Return the `on_failure_callback` of a report's DAG; None without notifiers.
 
     Airflow calls it in the DAG processor, once for each time that a run fails. It does not call it
     on some executors (apache/airflow#63374 and #19767), nor if somebody marks the run as failed.
     """
-    if not notifiers:
-        return None
-    return [partial(_tell_failure, cadence=cadence, notifiers=notifiers)]
+    return _if_any(notifiers, _on_failed_run, cadence=cadence)
 
 
-def warning_callback(
-    report: Report, cadence: Cadence, notifiers: Notifiers
-) -> list[Callable[..., None]] | None:
+def warning_callback(report: Report, cadence: Cadence, notifiers: Notifiers) -> _Callbacks:
     """Return the `on_success_callback` of a report's DAG; None without notifiers."""
-    return (
-        [partial(_tell_published_warnings, report=report, cadence=cadence, notifiers=notifiers)]
-        if notifiers
-        else None
-    )
+    return _if_any(notifiers, _on_published, report=report, cadence=cadence)
 
 
-def failed_delivery_callback(
-    report: Report, cadence: Cadence, notifiers: Notifiers
-) -> list[Callable[..., None]] | None:
+def failed_delivery_callback(report: Report, cadence: Cadence, notifiers: Notifiers) -> _Callbacks:
     """Return the `on_failure_callback` of the tasks of a delivering DAG; None without notifiers."""
-    return (
-        [partial(_tell_failed_delivery, report=report, cadence=cadence, notifiers=notifiers)]
-        if notifiers
-        else None
+    return _if_any(
+        notifiers,
+        _on_failed_task,
+        report=report,
+        period_of=partial(period_of_delivery, cadence),
+        next_step=_STEP_AFTER_FAILED_DELIVERY,
     )
+
+
+def _if_any(notifiers: Notifiers, function: Callable[..., None], **arguments: Any) -> _Callbacks:
+    return [partial(function, notifiers=notifiers, **arguments)] if notifiers else None
 
 
 def reason_callback(report: Report) -> Callable[[_Context], None]:
     """Return the callback of a report's tasks that keeps the reason why a try has failed.
 
-    Those who tell of the failure read it. Only the worker of the task knows the exception.
+    The alert of the failure contains it. Only the worker of the task has the exception.
     """
     return partial(_keep_reason, has_private_columns=report.has_private_columns)
 
@@ -191,7 +188,7 @@ def _keep_reason(context: _Context, *, has_private_columns: bool) -> None:
 # --- the callbacks of the report's DAG
 
 
-def _tell_failure(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
+def _on_failed_run(context: _Context, *, cadence: Cadence, notifiers: Notifiers) -> None:
     """Notify that a run has failed, with as much as Airflow knows of it."""
     dag_id = context["dag"].dag_id
     run_id = context["run_id"]
@@ -200,17 +197,17 @@ def _tell_failure(context: _Context, *, cadence: Cadence, notifiers: Notifiers) 
     # Without the run it is not known how often it was cleared, and so which record is meant.
     if run is not None:
         record = failure_record(dag_id, run_id, run.clear_number or 0)
-    period = _period_of_callback(context, cadence, param=_param_of_run(run))
+    period = _period_of(context, partial(period_of_run, cadence, param=_param_of_run(run)))
     alert = failure_alert(dag_id, run_id, _id_of_period(period), _reason_of_failure(context))
-    tell(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
+    send_alert(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
 
 
-def _tell_published_warnings(
+def _on_published(
     context: _Context, *, report: Report, cadence: Cadence, notifiers: Notifiers
 ) -> None:
     """Notify of the checks that warned of what a run has published."""
     param = _param_of_run(context.get("dag_run"))
-    period = _period_of_callback(context, cadence, param=param)
+    period = _period_of(context, partial(period_of_run, cadence, param=param))
     if period is None:
         _log.warning("Airflow did not pass the run to the callback. The alerts DAG will check it.")
         return
@@ -219,7 +216,7 @@ def _tell_published_warnings(
         return
     record = warning_record(context["dag"].dag_id, manifest)
     alert = warning_alert(report, period, manifest)
-    tell(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
+    send_alert(notifiers, context, alert, record, time_for_all=TIME_OF_DAG_CALLBACK)
 
 
 def _param_of_run(run: Any) -> str:
@@ -229,13 +226,13 @@ def _param_of_run(run: Any) -> str:
     return run.conf.get(PERIOD_PARAM) or ""  # the trigger form sends null for an empty field
 
 
-def _period_of_callback(context: _Context, cadence: Cadence, *, param: str = "") -> Period | None:
+def _period_of(context: _Context, period_of: Callable[[Any], Period]) -> Period | None:
     """Return the period of a run; None if it has none, or Airflow gives no more than its id."""
-    run: Any = context.get("dag_run")
+    run = context.get("dag_run")
     if run is None:
         return None
     try:
-        return period_of_run(cadence, run, param=param)
+        return period_of(run)
     except AthenaReportsError:  # the run may have failed for this very reason
         return None
 
@@ -253,60 +250,24 @@ def _reason_of_failure(context: _Context) -> str:
     ti = context.get("ti")
     if ti is None:
         return reason or "a task failed"
-    return f"{ti.task_id}: {reason or _own_kept_reason(ti) or 'it failed'}"
+    reason = reason or kept_reason(ti, ti.task_id, map_indexes=ti.map_index) or "it failed"
+    return f"{ti.task_id}: {reason}"
 
 
-def _own_kept_reason(ti: Any) -> str | None:
-    """Return the error that `_keep_reason` has kept of this task; None if there is none."""
-    try:
-        reason: str | None = ti.xcom_pull(
-            task_ids=ti.task_id, key=REASON_XCOM, map_indexes=ti.map_index
-        )
-    except Exception:  # an alert without the reason is better than none
-        _log.exception("Could not find out why %s failed.", ti.task_id)
-        return None
-    return reason
+# --- the callback of the DAGs beside the report's
 
 
-# --- the callbacks of the DAGs beside the report's
-
-
-def _tell_failed_check(
-    context: _Context, *, report: Report, cadence: Cadence, notifiers: Notifiers
-) -> None:
-    """Notify that a task of the DAG of alerts has failed for good."""
-    period = _period_of_callback(context, cadence)
-    _tell_failed_task(context, report, notifiers, _id_of_period(period))
-
-
-def _tell_failed_delivery(
-    context: _Context, *, report: Report, cadence: Cadence, notifiers: Notifiers
-) -> None:
-    """Notify that a channel has not got a version."""
-    task_id = context["ti"].task_id
-    period_id = _UNKNOWN_PERIOD
-    run: Any = context.get("dag_run")
-    if run is not None:
-        with suppress(AthenaReportsError):  # it may have failed for this very reason
-            period_id = period_of_delivery(cadence, run).id
-    next_step = (
-        f"Fix the cause, then clear only the task {task_id}. A clear of the run would send to the"
-        " other channels again."
-    )
-    _tell_failed_task(context, report, notifiers, period_id, next_step=next_step)
-
-
-def _tell_failed_task(
+def _on_failed_task(
     context: _Context,
+    *,
     report: Report,
     notifiers: Notifiers,
-    period_id: str,
-    *,
+    period_of: Callable[[Any], Period],
     next_step: str = "",
 ) -> None:
     """Notify that a task has failed for good.
 
-    Nobody is told twice: Airflow calls this once for each failed task.
+    It needs no record: Airflow calls this once for each failed task.
     """
     ti = context["ti"]
     reason = "the process was killed"
@@ -316,11 +277,10 @@ def _tell_failed_task(
     alert = failure_alert(
         context["dag"].dag_id,
         context["run_id"],
-        period_id,
+        _id_of_period(_period_of(context, period_of)),
         f"{ti.task_id}: {reason}",
         next_step=next_step,
     )
     # A notifier can show the exception too.
-    told_context = dict(context)
-    told_context["exception"] = reason
-    tell(notifiers, told_context, alert, None, time_for_all=TIME_OF_TASK_CALLBACK)
+    own_context = {**context, "exception": reason}
+    send_alert(notifiers, own_context, alert, None, time_for_all=TIME_OF_TASK_CALLBACK)

@@ -1,7 +1,4 @@
-"""The kinds of alerts, and for each the record in S3 of who was told.
-
-A function `..._alert` returns what is told, and `..._record` where it is noted who was told.
-"""
+"""The kinds of alerts, and for each the record in S3 of the notifiers that have sent it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -111,7 +108,7 @@ def warnings_of(manifest: Manifest) -> Sequence[CheckResult]:
 
 
 def failure_record(dag_id: str, run_id: str, clear_number: int) -> AlertRecord:
-    """Return who was told that a run has failed.
+    """Return the record of a failed run.
 
     A run that was cleared can fail again, so there is a record for each time that it was cleared.
     """
@@ -119,23 +116,23 @@ def failure_record(dag_id: str, run_id: str, clear_number: int) -> AlertRecord:
 
 
 def warning_record(dag_id: str, manifest: Manifest) -> AlertRecord:
-    """Return who was told of the warnings of the version that a manifest names."""
+    """Return the record of the warnings of the version that a manifest names."""
     return _record(dag_id, manifest.run.run_id, f"warning-{manifest.version}")
 
 
 def late_record(dag_id: str, run_id: str, clear_number: int) -> AlertRecord:
-    """Return who was told of a late period by a run of the DAG beside the report.
+    """Return the record of a late period, which a run of the DAG beside the report has noticed.
 
     Args:
         dag_id: The DAG beside the report.
         run_id: Its run.
-        clear_number: How often that run was cleared. After each time all notifiers are told again.
+        clear_number: How often that run was cleared. A cleared run sends all alerts again.
     """
     return _record(dag_id, run_id, f"late-{clear_number}")
 
 
 def all_clear_record(dag_id: str, run_id: str, clear_number: int) -> AlertRecord:
-    """Return who was told that a period is no longer late; see `late_record`."""
+    """Return the record of a period that is no longer late; see `late_record`."""
     return _record(dag_id, run_id, f"no-longer-late-{clear_number}")
 
 

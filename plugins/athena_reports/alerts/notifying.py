@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 
-def tell(
+def send_alert(
     notifiers: Notifiers,
     context: Mapping[str, Any],
     alert: Alert,
@@ -38,38 +38,37 @@ def tell(
     *,
     time_for_all: timedelta | None = None,
 ) -> list[str]:
-    """Call the notifiers that were not told yet, and note who was told.
+    """Call the notifiers that have not sent the alert yet, and record those that have.
 
-    A notifier that fails, or takes longer than `NOTIFIER_LIMIT`, keeps no other from being called.
-    A notifier is told twice if two processes call it at the same time, if a process is killed
-    before it notes the call, if the notifier delivers after its limit, or if S3 does not serve the
+    A notifier that fails, or takes longer than `NOTIFIER_LIMIT`, does not stop the others. An alert
+    is sent twice if two processes call a notifier at the same time, if a process is killed before
+    it writes the record, if the notifier delivers after its limit, or if S3 does not serve the
     record: a second alert is better than none.
 
     Args:
         notifiers: The notifiers.
         context: Airflow's context of the task or the callback.
-        alert: What they are told.
-        record: Who was told before; None to call all of them and note nothing.
+        alert: The alert.
+        record: Which notifiers have sent it; None to call all of them and record nothing.
         time_for_all: How long all notifiers together may take. Each gets an equal share of it, and
             at most `NOTIFIER_LIMIT`. None for `NOTIFIER_LIMIT` each.
 
     Returns:
-        The problems because of which this has to be called again, a text each; empty if nothing is
-        left to do.
+        The problems, for which this has to be called again.
     """
     limit = NOTIFIER_LIMIT
     if time_for_all is not None and notifiers:
         limit = min(limit, time_for_all / len(notifiers))
     problems: list[str] = []
-    told: set[str] = set()
+    notified: set[str] = set()
     if record is not None:
         try:
-            told = call_within(_RECORD_LIMIT, record.told)
+            notified = call_within(_RECORD_LIMIT, record.notified)
         except Exception as error:
             problems.append(_problem_of_record(record, error))
             record = None
     for name, notifier in named_notifiers(notifiers):
-        if name in told:
+        if name in notified:
             continue
         try:
             call_within(limit, partial(_call, notifier, context, alert))
@@ -79,7 +78,7 @@ def tell(
             continue
         if record is not None:
             try:
-                call_within(_RECORD_LIMIT, partial(record.note_told, name))
+                call_within(_RECORD_LIMIT, partial(record.note_notified, name))
             except Exception as error:
                 problems.append(_problem_of_record(record, error))
                 record = None  # otherwise each notifier would wait for S3 again

@@ -1,4 +1,4 @@
-"""Who is told of what."""
+"""Which notifiers send what."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Notifiers = Sequence[BaseNotifier]
 
 @dataclass(frozen=True)
 class AlertPolicy:
-    """Who is told of what.
+    """Which notifiers send what.
 
     Attributes:
         on_failure: Notifiers that are called when a run has failed.
@@ -35,7 +35,7 @@ class AlertPolicy:
     def on_failed_check(self) -> Notifiers:
         """Notifiers that are called when the DAG beside the report fails itself.
 
-        Those of failures, if there are any. Otherwise those of another kind, so that somebody is
-        told in any case.
+        Those of failures, if there are any. Otherwise those of another kind, so that the failure
+        is never silent.
         """
         return self.on_failure or self.on_late or self.on_warning

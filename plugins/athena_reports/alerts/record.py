@@ -1,8 +1,7 @@
-"""Who was told of an alert: an object in the report bucket for each notifier.
+"""Which notifiers have sent an alert: an object in the report bucket for each.
 
-The callbacks of a DAG and the DAG that looks for what they missed are processes of their own. They
-share these objects, so that nobody is forgotten. If both call a notifier at the same time, it is
-told twice.
+The callbacks of a DAG and the DAG that sends what they missed are processes of their own. They
+share these objects, so that no notifier is forgotten.
 """
 
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from athena_reports.aws.s3 import S3, ConditionError
 
 @dataclass(frozen=True)
 class AlertRecord:
-    """Who was told of one alert. Notifiers have the names of `named_notifiers`.
+    """Which notifiers have sent one alert, by the names of `named_notifiers`.
 
     Methods raise S3Error.
 
@@ -27,13 +26,13 @@ class AlertRecord:
     folder_uri: str
     open_s3: Callable[[], S3]
 
-    def told(self) -> set[str]:
-        """Return the notifiers that were told."""
+    def notified(self) -> set[str]:
+        """Return the notifiers that have sent the alert."""
         return {item.uri.removeprefix(self.folder_uri) for item in self._s3.list(self.folder_uri)}
 
-    def note_told(self, notifier: str) -> None:
-        """Note that a notifier was told."""
-        with suppress(ConditionError):  # another process told it too
+    def note_notified(self, notifier: str) -> None:
+        """Record that a notifier has sent the alert."""
+        with suppress(ConditionError):  # another process has called it too
             self._s3.write(f"{self.folder_uri}{notifier}", b"", "text/plain", replacing=None)
 
     @cached_property

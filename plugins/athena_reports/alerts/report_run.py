@@ -1,12 +1,13 @@
-"""What a task of another DAG can find out about the run of a period, and so why the period is late.
+"""Finds the run of a period for a task of another DAG, and why the period is late.
 
 Functions with an argument `ti` ask Airflow's API through it, and raise what it raises.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetDagRun
@@ -24,6 +25,7 @@ _QUERY_TASK = "run_query"
 _WAIT_TASK = "wait_for_query"
 _ACTIVE_STATES = ("running", "queued", "scheduled", "restarting")
 _WAITING_STATES = ("deferred", "up_for_reschedule", "running")  # of `_WAIT_TASK`, for its query
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,13 @@ class ReportRun:
     clear_number: int
     task_states: Mapping[str, str | None]
 
+    @property
+    def xcoms(self) -> Mapping[str, Any]:
+        """The arguments of `xcom_pull` for its XComs. Without `map_indexes`, that returns lists."""
+        return {"dag_id": self.dag_id, "run_id": self.run_id, "map_indexes": -1}
 
-@dataclass(frozen=True)
-class Cause:
+
+class Cause(NamedTuple):
     """Why a period is not published, and what to do about it.
 
     Attributes:
@@ -59,13 +65,7 @@ class Cause:
 
 
 def find_run(ti: Any, dag_id: str, period: Period) -> ReportRun | None:
-    """Return the run of a period by its logical date; None if there is none.
-
-    Args:
-        ti: The task instance that asks.
-        dag_id: The report's DAG.
-        period: The period.
-    """
+    """Return the run of a period by its logical date; None if there is none."""
     states_by_run = ti.get_task_states(dag_id=dag_id, logical_dates=[period.start_utc])
     for run_id, task_states in states_by_run.items():
         question = GetDagRun(dag_id=dag_id, run_id=run_id)
@@ -88,19 +88,24 @@ def failure_of(run: ReportRun, ti: Any) -> str:
     task_id = _first_task_in(run, "failed")
     if task_id is None:
         return "no task failed: it took longer than its run_timeout, or was marked as failed"
-    reason = _kept_reason(ti, task_id, run) or "it failed"
+    reason = kept_reason(ti, task_id, **run.xcoms) or "it failed"
     return f"{task_id}: {reason}"
 
 
+def kept_reason(ti: Any, task_id: str, **which: Any) -> str:
+    """Return the error that a task has left; empty if Airflow has or returns none."""
+    try:
+        reason = ti.xcom_pull(task_ids=task_id, key=REASON_XCOM, **which)
+    except Exception:  # an alert without the reason is better than none
+        _log.exception("Could not find out why %s failed.", task_id)
+        return ""
+    return str(reason or "")
+
+
 def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
-    """Return why a period is not published, as far as Airflow and Athena tell.
+    """Return why a period is not published, as far as Airflow and Athena know.
 
     The first that applies: the run has ended, cannot go on, or waits for something.
-
-    Args:
-        run: The run of the period; None if there is none.
-        ti: The task instance that asks.
-        dag_id: The report's DAG.
     """
     if run is not None and run.state == "failed":
         reason = f"its run failed ({failure_of(run, ti)})"
@@ -125,7 +130,7 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
         )
     retried_task = _first_task_in(run, "up_for_retry")
     if retried_task is not None:
-        reason = _kept_reason(ti, retried_task, run) or "its last attempt failed"
+        reason = kept_reason(ti, retried_task, **run.xcoms) or "its last attempt failed"
         return Cause(
             f"{retried_task} waits for its retry ({reason})",
             "Wait for the retry. If it fails again, fix the cause and clear the task.",
@@ -142,14 +147,6 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
     return Cause("its run is waiting", "Check the tasks of the run.")
 
 
-def _kept_reason(ti: Any, task_id: str, run: ReportRun) -> str:
-    """Return the error that a task of another run has left; empty if there is none."""
-    reason = ti.xcom_pull(
-        dag_id=run.dag_id, run_id=run.run_id, task_ids=task_id, key=REASON_XCOM, map_indexes=-1
-    )
-    return str(reason or "")
-
-
 def _first_task_in(run: ReportRun, state: str) -> str | None:
     for task_id, task_state in run.task_states.items():
         if task_state == state:
@@ -159,13 +156,7 @@ def _first_task_in(run: ReportRun, state: str) -> str | None:
 
 def _state_of_query(run: ReportRun, ti: Any) -> str:
     """Return since when the query of a run has been running in Athena, or how it ended."""
-    query_execution_id = ti.xcom_pull(
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        task_ids=_QUERY_TASK,
-        key="return_value",
-        map_indexes=-1,
-    )
+    query_execution_id = ti.xcom_pull(task_ids=_QUERY_TASK, key="return_value", **run.xcoms)
     athena = SharedSessionHook(aws_conn_id=settings().aws_conn_id).get_conn()
     execution = get_query_execution(athena, query_execution_id)
     query = f"its query {query_execution_id}"

@@ -21,7 +21,7 @@ from athena_reports.alerts.kinds import (
     warnings_of,
 )
 from athena_reports.alerts.lateness import deadline
-from athena_reports.alerts.notifying import tell
+from athena_reports.alerts.notifying import send_alert
 from athena_reports.alerts.policy import AlertPolicy
 from athena_reports.alerts.report_run import (
     Cause,
@@ -53,15 +53,7 @@ _log = logging.getLogger(__name__)
 
 
 class _PeriodSensor(BaseSensorOperator):
-    """Looks at the period of its run every ten minutes.
-
-    Args:
-        report: The report.
-        cadence: The periods that it is made for.
-        alert_policy: Who is told of what.
-        timeout: For how long it looks.
-        kwargs: Arguments of BaseSensorOperator.
-    """
+    """Looks at the period of its run every ten minutes."""
 
     def __init__(
         self,
@@ -93,27 +85,23 @@ class _PeriodSensor(BaseSensorOperator):
         """Whether a period is not published because its run found no rows."""
         return self.report.empty == "skip" and run is not None and run.state == "success"
 
-    def _tell_missed_failure(
+    def _send_missed_failure(
         self, period: Period, run: ReportRun | None, context: Context
     ) -> list[str]:
-        """Tell of a failed run, if its callback has not; return the problems of `tell`."""
+        """Send the alert of a failed run, if its callback has not; return the problems."""
         if run is None or run.state != "failed":
             return []
-        reason = "it failed"
-        try:
-            reason = failure_of(run, context["ti"])
-        except Exception:  # an alert without the reason is better than none
-            _log.exception("Could not find out why %s failed.", run.run_id)
+        reason = failure_of(run, context["ti"])
         alert = failure_alert(self.report_dag_id, run.run_id, period.id, reason)
         record = failure_record(self.report_dag_id, run.run_id, run.clear_number)
-        return tell(self.alert_policy.on_failure, context, alert, record)
+        return send_alert(self.alert_policy.on_failure, context, alert, record)
 
 
 class WhenDueSensor(_PeriodSensor):
-    """Tells of a failed run, of warnings and of a late period.
+    """Sends the alerts of a failed run, of warnings and of a late period.
 
-    It waits until the period is published or late, and returns whether it is late. A try that could
-    not tell everybody fails. The next one tells those who were not told.
+    It waits until the period is published or late, and returns whether it is late. It fails if a
+    notifier does, and its retry calls only the notifiers that have not succeeded.
     """
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -128,57 +116,43 @@ class WhenDueSensor(_PeriodSensor):
         if manifest is None and datetime.now(UTC) < late_from:
             return PokeReturnValue(False)
 
-        problems: list[str] = []
-        run: ReportRun | None = None
-        is_run_known = False
-        try:
-            run = find_run(context["ti"], self.report_dag_id, period)
-            is_run_known = True
-        except Exception as error:  # a late period can be told of without its run
-            _log.exception("Could not find the run of %s.", period)
-            problems.append(f"Could not find the run of {period}: {error}")
-        problems += self._tell_missed_failure(period, run, context)
-        is_late = False
+        run = find_run(context["ti"], self.report_dag_id, period)
+        problems = self._send_missed_failure(period, run, context)
+        is_late = manifest is None and not self._has_found_no_rows(run)
         if manifest is not None:
-            problems += self._tell_missed_warnings(period, manifest, context)
-        elif not self._has_found_no_rows(run):
-            is_late = True
-            cause = _UNKNOWN_CAUSE
-            if is_run_known:
-                cause = self._cause(run, context)
-            problems += self._tell_late(period, cause, late_from, context)
+            problems += self._send_missed_warnings(period, manifest, context)
+        if is_late:
+            problems += self._send_late(period, run, late_from, context)
         _raise_if_any(problems)
         return PokeReturnValue(True, xcom_value=is_late)
 
-    def _tell_missed_warnings(
+    def _send_missed_warnings(
         self, period: Period, manifest: Manifest, context: Context
     ) -> list[str]:
         if not warnings_of(manifest):
             return []
         alert = warning_alert(self.report, period, manifest)
         record = warning_record(self.report_dag_id, manifest)
-        return tell(self.alert_policy.on_warning, context, alert, record)
+        return send_alert(self.alert_policy.on_warning, context, alert, record)
 
-    def _cause(self, run: ReportRun | None, context: Context) -> Cause:
+    def _send_late(
+        self, period: Period, run: ReportRun | None, late_from: datetime, context: Context
+    ) -> list[str]:
         try:
-            return cause_of_lateness(run, context["ti"], self.report_dag_id)
+            cause = cause_of_lateness(run, context["ti"], self.report_dag_id)
         except Exception:  # an alert without the cause is better than none
             _log.exception("Could not find out why the period is late.")
-            return _UNKNOWN_CAUSE
-
-    def _tell_late(
-        self, period: Period, cause: Cause, late_from: datetime, context: Context
-    ) -> list[str]:
+            cause = _UNKNOWN_CAUSE
         alert = late_alert(self.report_dag_id, period, late_from, cause)
         record = late_record(self.dag_id, context["run_id"], _clear_number(context))
-        return tell(self.alert_policy.on_late, context, alert, record)
+        return send_alert(self.alert_policy.on_late, context, alert, record)
 
 
 class WhenPublishedSensor(_PeriodSensor):
-    """Tells that a period is no longer late; returns whether it told.
+    """Sends that a period is no longer late, and returns whether it has.
 
-    It tells nobody if nobody was told that the period is late. It ends without telling if the
-    period is not published `ALL_CLEAR_WITHIN` after it was late.
+    It sends nothing if no alert of a late period was sent, or if the period is not published
+    `ALL_CLEAR_WITHIN` after it was late.
     """
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -188,10 +162,10 @@ class WhenPublishedSensor(_PeriodSensor):
             period = period_of_run(self.cadence, context["dag_run"])
             if not is_scheduled(period, self.dag):
                 return PokeReturnValue(True, xcom_value=False)
-            if self._may_still_be_told_late(ti, context["run_id"]):
+            if self._may_still_send_late(ti, context["run_id"]):
                 return PokeReturnValue(False)
             record_of_late = late_record(self.dag_id, context["run_id"], _clear_number(context))
-            if not record_of_late.told():
+            if not record_of_late.notified():
                 return PokeReturnValue(True, xcom_value=False)
             manifest = published_manifest(self.report, period)
 
@@ -200,18 +174,18 @@ class WhenPublishedSensor(_PeriodSensor):
             if not self._has_found_no_rows(run):
                 # The problems are in the log. They do not fail this task: its next look calls the
                 # notifiers again.
-                self._tell_missed_failure(period, run, context)
+                self._send_missed_failure(period, run, context)
                 gives_up_at = self._late_from(period, context) + ALL_CLEAR_WITHIN
                 has_given_up = datetime.now(UTC) >= gives_up_at
                 return PokeReturnValue(has_given_up, xcom_value=False)
 
         alert = all_clear_alert(self.report_dag_id, period, manifest)
         record = all_clear_record(self.dag_id, context["run_id"], _clear_number(context))
-        _raise_if_any(tell(self.alert_policy.on_late, context, alert, record))
+        _raise_if_any(send_alert(self.alert_policy.on_late, context, alert, record))
         return PokeReturnValue(True, xcom_value=True)
 
-    def _may_still_be_told_late(self, ti: Any, run_id: str) -> bool:
-        """Whether the other task of this run may still tell somebody that the period is late."""
+    def _may_still_send_late(self, ti: Any, run_id: str) -> bool:
+        """Whether the other task of this run may still send that the period is late."""
         states = ti.get_task_states(dag_id=self.dag_id, run_ids=[run_id], task_ids=[WHEN_DUE_TASK])
         return states.get(run_id, {}).get(WHEN_DUE_TASK) not in _ENDED
 
@@ -232,6 +206,6 @@ def _clear_number(context: Context) -> int:
 
 
 def _raise_if_any(problems: Sequence[str]) -> None:
-    """Let the task be tried again. The next try tells only those who were not told."""
+    """Let the task be retried. A retry calls only the notifiers that have not succeeded."""
     if problems:
         raise AirflowException("; ".join(problems))

@@ -28,7 +28,7 @@ from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.dag_files import parse_dags
 from tests.support.declared import MakeReport
-from tests.support.notifiers import Broken, Hanging, Recorder
+from tests.support.notifiers import Hanging, Recorder
 from tests.support.publishing import LATE, Place, facts
 
 DAG_FILE = """
@@ -241,20 +241,6 @@ def test_a_failure_is_told_without_its_reason_if_airflow_does_not_give_that(
     assert "error: Could not find out why transform failed." in logged()
 
 
-def test_a_notifier_that_fails_is_logged_and_keeps_no_other_from_being_called(
-    build: Build, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Templates are rendered anew for each failure."""
-    recorder = Recorder()
-    dag = build(on_failure=[Broken(), Recorder("{{ alert.misspelt }}"), recorder])
-    for run_id in ("one", "two"):
-        fail(dag, ti=TaskInstance("transform"), run_id=run_id)
-
-    assert [message.rpartition("/")[2] for message in recorder.told] == ["one", "two"]
-    assert "Notifier Broken 1 failed: plays_weekly, period unknown" in caplog.text
-    assert "the chat is down" in caplog.text
-
-
 def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(
     build: Build,
 ) -> None:
@@ -442,7 +428,6 @@ def test_each_setting_and_option_reaches_the_tasks(deployment: Settings, tmp_pat
         assert timedelta(minutes=2) <= time_of_look <= timedelta(minutes=15)
         (callback,) = task.on_failure_callback
         assert callback.keywords["notifiers"] == policy.on_failure
-        assert callback.keywords["cadence"] == WEEKS
     # Each looks for a day longer than its alert may take.
     assert due.timeout == timedelta(hours=6, days=1).total_seconds()
     assert published.timeout == timedelta(hours=6, days=15).total_seconds()

@@ -168,8 +168,8 @@ def test_who_was_told_is_kept_as_the_deployment_says(
 
     monkeypatch.setattr(BaseClient, "_make_api_call", note)
     record = late_record("plays_weekly", RUN_ID, 0)
-    record.note_told("SnsNotifier 1")
-    assert record.told() == {"SnsNotifier 1"}
+    record.note_notified("SnsNotifier 1")
+    assert record.notified() == {"SnsNotifier 1"}
     assert [operation for _, operation, _ in asked] == ["PutObject", "ListObjectsV2"]
     for credentials, operation, parameters in asked:
         assert credentials == "of-the-connection"

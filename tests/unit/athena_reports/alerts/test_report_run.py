@@ -46,12 +46,16 @@ MISSING = "partitions of 2025-06-14 are missing"
 
 
 @pytest.mark.parametrize(
-    ("airflow", "expected"),
+    ("airflow", "reason", "next_step"),
     [
-        (Airflow(), "it was never started"),
-        (Airflow(is_paused=True), "the DAG is paused"),
-        (Airflow("running", {"run_query": "queued"}, is_paused=True), "the DAG is paused"),
-        (Airflow("queued", {"run_query": None}), "its run is queued"),
+        (Airflow(), "it was never started", "or trigger a run."),
+        (Airflow(is_paused=True), "the DAG is paused", "Unpause the DAG."),
+        (Airflow("running", {"run_query": "queued"}, is_paused=True), "the DAG is paused", ""),
+        (
+            Airflow("queued", {"run_query": None}),
+            "its run is queued",
+            "that max_active_runs is not reached.",
+        ),
         (
             Airflow(
                 "running",
@@ -59,10 +63,12 @@ MISSING = "partitions of 2025-06-14 are missing"
                 {("run_query", "reason"): MISSING},
             ),
             f"run_query waits for its retry ({MISSING})",
+            "If it fails again, fix the cause",
         ),
         (
-            Airflow("running", {"run_query": "up_for_retry"}),
-            "run_query waits for its retry (its last attempt failed)",
+            Airflow("running", {"mine": "up_for_retry", "wait_for_query": "deferred"}),
+            "mine waits for its retry (its last attempt failed)",
+            "",
         ),
         (
             Airflow(
@@ -72,18 +78,25 @@ MISSING = "partitions of 2025-06-14 are missing"
                 is_paused=True,
             ),
             "its run failed (transform: three rows too many)",
+            "then clear the failed task and its downstream",
         ),
-        (Airflow("failed", {"transform": "failed"}), "its run failed (transform: it failed)"),
+        (Airflow("failed", {"transform": "failed"}), "its run failed (transform: it failed)", ""),
         (
             Airflow("failed", {"run_query": "skipped"}),
             "its run failed (no task failed: it took longer than its run_timeout, or was marked as"
             " failed)",
+            "",
         ),
-        (Airflow("success", {"publish": "skipped"}), "its run succeeded without publishing it"),
+        (
+            Airflow("success", {"publish": "skipped"}),
+            "its run succeeded without publishing it",
+            "Clear the first task that was skipped",
+        ),
         *(
             (
                 Airflow("running", {"run_query": "success", "transform": state}),
                 f"transform is {state}",
+                "Check the log of the task.",
             )
             for state in ("running", "queued", "scheduled", "restarting")
         ),
@@ -91,39 +104,18 @@ MISSING = "partitions of 2025-06-14 are missing"
         (
             Airflow("running", {"first": "scheduled", "second": "queued", "third": "running"}),
             "third is running",
+            "",
         ),
-        (Airflow("running", {"first": "scheduled", "second": "queued"}), "second is queued"),
-        (
-            Airflow("running", {"mine": "up_for_retry", "wait_for_query": "deferred"}),
-            "mine waits for its retry (its last attempt failed)",
-        ),
-        (Airflow("running", {"run_query": None}), "its run is waiting"),
+        (Airflow("running", {"run_query": None}), "its run is waiting", "Check the tasks of the"),
     ],
 )
-def test_the_reason_that_can_be_known_is_told(find: Any, airflow: Airflow, expected: str) -> None:
+def test_a_late_period_has_a_reason_and_a_next_step(
+    find: Any, airflow: Airflow, reason: str, next_step: str
+) -> None:
     cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
-    assert cause.reason == expected
+    assert cause.reason == reason
+    assert next_step in cause.next_step
     assert cause.next_step.endswith(".")
-
-
-@pytest.mark.parametrize(
-    ("airflow", "next_step"),
-    [
-        (Airflow(), "trigger a run."),
-        (Airflow(is_paused=True), "Unpause the DAG."),
-        (Airflow("queued", {"run_query": None}), "that max_active_runs is not reached."),
-        (
-            Airflow("failed", {"transform": "failed"}),
-            "then clear the failed task and its downstream",
-        ),
-        (Airflow("success", {"publish": "skipped"}), "Clear the first task that was skipped"),
-        (Airflow("running", {"run_query": "up_for_retry"}), "If it fails again, fix the cause"),
-        (Airflow("running", {"transform": "queued"}), "Check the log of the task."),
-        (Airflow("running", {"run_query": None}), "Check the tasks of the run."),
-    ],
-)
-def test_what_to_do_is_told_for_each_reason(find: Any, airflow: Airflow, next_step: str) -> None:
-    assert next_step in cause_of_lateness(find(airflow), airflow, "plays_weekly").next_step
 
 
 def test_of_a_query_that_was_stopped_it_is_told_in_the_deployment_that_asks(

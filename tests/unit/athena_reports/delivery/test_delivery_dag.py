@@ -189,8 +189,8 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
     assert "period unknown," in wrong
     assert "period unknown," in unknown
     next_step = (
-        "Fix the cause, then clear only the task sales. A clear of the run would send to the"
-        " other channels again."
+        "Fix the cause, then clear only this task. A clear of the run would send to the other"
+        " channels again."
     )
     address = "/dags/best_users_weekly_deliver/runs/event-1"
     assert all(next_step in message and address in message for message in told)
