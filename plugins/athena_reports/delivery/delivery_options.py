@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import BaseNotifier
-
-from athena_reports.delivery.bounds import problem_of_recipients
 from athena_reports.delivery.channels import (
     Channel,
     MailChannel,
@@ -17,19 +14,15 @@ from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.reports.report import Report
 from athena_reports.rows.columns import duckdb_type, is_number
 from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
-from athena_reports.settings import settings
+from athena_reports.settings import Settings, settings
+
+_PRODUCTION = "prd"
 
 
 def require_deliveries(
     report: Report, channels: Sequence[Any], policy: DeliveryPolicy, *, delay: timedelta
 ) -> tuple[Channel, ...]:
     """Return the channels of a report.
-
-    Args:
-        report: The report.
-        channels: What its author gives `build_dag(deliver=)`.
-        policy: When versions are delivered.
-        delay: How long after the end of a period its run starts.
 
     Raises:
         ReportError: A channel or an option of deliveries does not fit.
@@ -61,30 +54,35 @@ def require_deliveries(
 
 def _require_channel(report: Report, channel: Channel) -> None:
     """Raise ReportError if a channel does not fit the report or the deployment."""
-    if isinstance(channel, NotifierChannel) and not isinstance(channel.notifier, BaseNotifier):
-        problem = f"channel {channel.name!r}: {channel.notifier!r} is not a notifier of Airflow."
-        report.refuse("deliver", f"{problem} Give one, such as SnsNotifier(...).")
-    if report.columns:
-        public = {name: column for name, column in report.columns.items() if not column.private}
-        numbers = [name for name, column in public.items() if is_number(duckdb_type(column.type))]
-        if channel.bar and not _is_among(channel.bar, numbers):
-            problem = f"bar: {channel.bar!r} is not a public column of numbers."
-            report.refuse("deliver", f"channel {channel.name!r}, {problem} {_choose(numbers)}")
-        if isinstance(channel, MailChannel):
-            for name in channel.columns:
-                if not _is_among(name, list(public)):
-                    problem = f"columns: {name!r} is not a public column."
-                    advice = _choose(list(public))
-                    report.refuse("deliver", f"channel {channel.name!r}, {problem} {advice}")
-    problem = problem_of_recipients(channel, settings())
-    if problem:
-        report.refuse("deliver", f"channel {channel.name!r}: {problem}")
+    public = [name for name, column in report.columns.items() if not column.private]
+    numbers = [name for name in public if is_number(duckdb_type(report.columns[name].type))]
+    if channel.bar:
+        _require_column(report, channel, "bar", channel.bar, numbers)
+    if isinstance(channel, MailChannel):
+        for name in channel.columns:
+            _require_column(report, channel, "columns", name, public)
+    refused = refused_recipients(channel, settings())
+    if refused:
+        problem = f"ATHENA_REPORTS_RECIPIENTS does not include {', '.join(refused)}."
+        advice = "Correct the recipient, or add it there."
+        report.refuse("deliver", f"channel {channel.name!r}: {problem} {advice}")
 
 
-def _is_among(name: str, columns: Sequence[str]) -> bool:
-    """Whether a column is among others, in any case of its letters."""
-    return name.lower() in {column.lower() for column in columns}
+def _require_column(
+    report: Report, channel: Channel, option: str, name: str, choice: Sequence[str]
+) -> None:
+    """Raise ReportError if an option names a column that a report does not declare for it."""
+    if report.columns and name.lower() not in {column.lower() for column in choice}:
+        available = ", ".join(choice) or "none"
+        problem = f"{option}: {name!r} is not available. Available columns: {available}."
+        report.refuse("deliver", f"channel {channel.name!r}, {problem}")
 
 
-def _choose(columns: Sequence[str]) -> str:
-    return f"Choose among {', '.join(columns)}." if columns else "Leave it out."
+def refused_recipients(channel: Channel, deployment: Settings) -> Sequence[str]:
+    """Return the recipients of a channel that `ATHENA_REPORTS_RECIPIENTS` does not allow.
+
+    Where that is not set, all are allowed, except in production.
+    """
+    if not deployment.recipients and deployment.environment != _PRODUCTION:
+        return []
+    return sorted(set(channel.restricted) - deployment.recipients)
