@@ -83,12 +83,10 @@ class InputCoverage(BaseModel, frozen=True):
 
 
 class InputPartitions(NamedTuple):
-    """The partitions of an input that a period requires.
+    """The partitions of an input that a period requires: which are missing, and where others are.
 
-    Attributes:
-        coverage: Which of them are missing.
-        folders: The `s3://` folder of each other one, by its name, such as `dt=2025-06-29`. A table
-            without partitions has one folder, by an empty name. A view has none.
+    `folders` has the `s3://` folder of each of these by its name, such as `dt=2025-06-29`. A table
+    without partitions has one folder, by an empty name. A view has none.
     """
 
     coverage: InputCoverage

@@ -1,7 +1,4 @@
-"""A table that a report reads.
-
-Its partition filter, the look for gaps and the estimate follow from one declaration.
-"""
+"""A table that a report reads: one declaration for its filter, its gaps and the estimate."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, field, fields
@@ -19,8 +16,6 @@ from athena_reports.inputs.predicate import only_predicate, partitions_predicate
 from athena_reports.periods.calendar import Period
 from athena_reports.periods.zones import zone_of
 from athena_reports.sql.names import sql_name
-
-KeyValue = str | int
 
 # The other fields say which partitions are read.
 _OF_A_TABLE = ("table", "columns", "database", "catalog")
@@ -58,7 +53,7 @@ def _require_marker(address: str) -> str:
 _Keys = Annotated[Sequence[str], BeforeValidator(_one_as_several), AfterValidator(tuple)]
 _Formats = Annotated[str | Sequence[str], AfterValidator(_as_tuple)]
 _Kinds = Annotated[PartitionKind | Sequence[PartitionKind], AfterValidator(_as_tuple)]
-_Values = Annotated[Sequence[KeyValue], Field(min_length=1), AfterValidator(tuple)]
+_Values = Annotated[Sequence[str | int], Field(min_length=1), AfterValidator(tuple)]
 Wait = Annotated[timedelta, BeforeValidator(_read_wait), Field(gt=timedelta(0))]
 _Table = Annotated[str, Field(pattern=r"^[^.\s]+(\.[^.\s]+)?$")]
 
@@ -192,10 +187,8 @@ class Input(Declaration):
         distinct = dict.fromkeys(partitions_of_time)  # two periods may share a partition
         return [(*partition, *values) for partition in distinct for values in combinations]
 
-    def period_predicates(
-        self, period: Period, late_by: timedelta, alias: str | None = None
-    ) -> list[str]:
-        """Return a predicate on the partitions of each period that is read.
+    def predicate(self, period: Period, late_by: timedelta, alias: str | None = None) -> str:
+        """Return the predicate on exactly the partitions that a period needs.
 
         Events land up to `late_by` after the end of a period; `alias` is what the query calls the
         table.
@@ -205,14 +198,6 @@ class Input(Declaration):
         for read in self.periods_read(period):
             partitions = self.layout.partitions(read.start_utc, read.end_utc + late_by)
             predicates.append(partitions_predicate(self.layout, partitions, names))
-        return predicates
-
-    def predicate(self, period: Period, late_by: timedelta, alias: str | None = None) -> str:
-        """Return the predicate on exactly the partitions that a period needs.
-
-        Arguments are those of `period_predicates`.
-        """
-        predicates = self.period_predicates(period, late_by, alias)
         predicate = predicates[0] if len(predicates) == 1 else f"({' OR '.join(predicates)})"
         if self.only:
             return f"({predicate} AND {only_predicate(self.only, _names(self.only, alias))})"

@@ -23,14 +23,7 @@ _SUPPORTED = ("%Y", "%m", "%d", "%H", "%-m", "%-d", "%-H")  # directives of `str
 
 
 class PartitionKey(NamedTuple):
-    """A partition key that tells time.
-
-    Attributes:
-        name: Its name in Glue.
-        format: How it writes its part of the time: text with the directives `%Y`, `%m`, `%d` and
-            `%H`, or `%-m`, `%-d` and `%-H` without leading zeros.
-        kind: Its type.
-    """
+    """A partition key that tells time, as Glue names it; `format` is as for `Input`."""
 
     name: str
     format: str
@@ -123,10 +116,7 @@ def as_argument(values: Sequence[str]) -> str:
 
 
 def format_argument(key: str) -> str:
-    """Return the argument `format` that an `Input` of a key of dates needs; empty if it needs none.
-
-    The dates are texts such as 2025-06-21.
-    """
+    """Return the argument `format` that an `Input` of a key such as 2025-06-21 needs, if any."""
     return "" if key in _DATE_KEYS else ', format="%Y-%m-%d"'
 
 
@@ -145,7 +135,6 @@ def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> li
 
 
 def _require_format(key: PartitionKey) -> None:
-    """Raise ValueError for a format that is not supported, or that the type of a key rules out."""
     for directive in key.directives or [key.format]:
         if directive not in _SUPPORTED:
             raise ValueError(

@@ -87,7 +87,6 @@ def _visible_folders(
 def _without_marker(
     source: Input, partitions: Mapping[PartitionValues, object], s3: S3
 ) -> Set[PartitionValues]:
-    """Return those of some partitions that lack the success marker that the input names."""
     if source.done is None:
         return set()
     count = len(source.columns)  # the values of `only` are no part of its address

@@ -124,16 +124,13 @@ class Projection:
 
     def _enum(self, key: str) -> list[str]:
         """Return the values of an enum; none of another type. White space is a part of them."""
-        if self._type(key) != "enum":
-            return []
-        return self._parameter(key, "values").split(",")
+        return self._parameter(key, "values").split(",") if self._type(key) == "enum" else []
 
     def _digits(self, key: str) -> int:
         digits = self._parameter(key, "digits").strip()
         return int(digits) if digits.isdecimal() else 1
 
     def _date_format(self, key: str) -> str:
-        """Return the format of `strftime` that writes a key of dates as its pattern does."""
         pattern = self._parameter(key, "format", "yyyy-MM-dd")
 
         def directive(token: re.Match[str]) -> str:
@@ -164,7 +161,6 @@ class Projection:
         return re.sub("^%([mdH])", r"%-\1", digits_only)
 
     def _require_every_partition(self, key: PartitionKey) -> None:
-        """Raise InputError for an interval between two partitions that is not the usual one."""
         usual = _UNITS[key.parts[-1]]
         unit = self._parameter(key.name, "interval.unit", usual).strip().upper().removesuffix("S")
         interval = self._parameter(key.name, "interval", "1").strip()

@@ -109,18 +109,13 @@ class Published(Declaration):
         return list(self.cadence.overlapping(period))
 
     def require_parts_of(self, cadence: Cadence) -> None:
-        """Raise InputError if the periods of a cadence are not made of whole parts.
-
-        Nothing is required of overlapping parts.
-        """
+        """Raise InputError if a cadence needs whole parts, and its periods are not made of them."""
         if self.parts == "overlapping":
             return
-        has_whole_parts = (
-            self.cadence.timezone == cadence.timezone
-            and cadence.unit in _WHOLES[self.cadence.unit]
-            and self.cadence.first_day in (None, cadence.first_day)
-        )
-        if not has_whole_parts:
+        has_same_zone = self.cadence.timezone == cadence.timezone
+        has_whole_units = cadence.unit in _WHOLES[self.cadence.unit]
+        has_same_weeks = self.cadence.first_day in (None, cadence.first_day)
+        if not (has_same_zone and has_whole_units and has_same_weeks):
             raise InputError(
                 f"a {cadence.noun} ({cadence.description}) is not made of whole periods of"
                 f" {self.table} ({self.cadence.description}). Read a report whose periods fit,"
@@ -133,17 +128,11 @@ class Published(Declaration):
         """Return the partitions of the parts of a period; arguments as for `Input`."""
         return [(part.id,) for part in self.parts_of(period)]
 
-    def period_predicates(
-        self, period: Period, late_by: timedelta, alias: str | None = None
-    ) -> list[str]:
-        """Return the one predicate on the parts of a period; arguments as for `Input`."""
-        key = KEY if alias is None else f"{alias}.{KEY}"
-        return [f"({key} IN {literal([part.id for part in self.parts_of(period)])})"]
-
     def predicate(self, period: Period, late_by: timedelta, alias: str | None = None) -> str:
         """Return the predicate on the parts of a period; arguments as for `Input`."""
-        (predicate,) = self.period_predicates(period, late_by, alias)
-        return predicate
+        key = KEY if alias is None else f"{alias}.{KEY}"
+        part_ids = [part.id for part in self.parts_of(period)]
+        return f"({key} IN {literal(part_ids)})"
 
     def lookup(self, period: Period) -> Hashable:
         """Return what tells one look at the account from another.

@@ -27,11 +27,8 @@ def registered_folders(
     They are by the name of the partition, such as `dt=2025-06-29/region=jp`: there are several if
     the table has keys of which the input says nothing.
     """
-    if table.has_free_keys:
-        stored = _list_partitions(table, required, glue)
-    else:
-        stored = _look_up(table, required, glue)
-    folders = _folders(table, stored)
+    find = _list_partitions if table.has_free_keys else _look_up
+    folders = _folders(table, find(table, required, glue))
     return {partition: folders[partition] for partition in required if partition in folders}
 
 
@@ -112,7 +109,6 @@ def _list_partitions(
 
 
 def _expressions(table: SourceTable, partitions: Sequence[PartitionValues]) -> Iterator[str]:
-    """Yield expressions of GetPartitions that list some partitions of time together."""
     if not partitions:
         return
     source = table.source

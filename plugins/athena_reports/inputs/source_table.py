@@ -112,9 +112,8 @@ class SourceTable:
             )
 
     def _require_keys(self) -> None:
-        declared: dict[str, str] = {}
-        if self.source.is_partitioned:
-            declared = {key.name: key.kind for key in self.source.layout.keys}
+        declared_keys = self.source.layout.keys if self.source.is_partitioned else ()
+        declared = {key.name: key.kind for key in declared_keys}
         stored = {key: _kind_of_type(type) or type for key, type in self.keys.items()}
         has_declared_keys = declared.items() <= stored.items()
         if has_declared_keys and bool(declared) == bool(stored):
@@ -129,7 +128,6 @@ class SourceTable:
         )
 
     def _require_only(self) -> None:
-        """Raise InputError if `only` names what is not a key, or values that it cannot have."""
         types = {"string": str, "integer": int}
         for key, values in self.source.only.items():
             expected = types.get(_kind_of_type(self.keys.get(key, "")))

@@ -8,7 +8,7 @@ such stretch begins and ends.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -100,13 +100,13 @@ class KeysOfTime:
 
     Attributes:
         declared: What an Input says of it.
-        values: The values of its keys for an hour on a clock, written without `strftime`.
+        forms: How each of its keys writes an hour on a clock, without `strftime`.
         types: The types of its keys in a database.
     """
 
     declared: Mapping[str, Any]
-    values: Callable[[datetime], tuple[str, ...]]
-    types: tuple[str, ...] = ("VARCHAR",)
+    forms: tuple[str, ...]
+    types: tuple[str, ...]
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.declared.items())
@@ -116,111 +116,57 @@ class KeysOfTime:
         columns = self.declared["columns"]
         return [columns] if isinstance(columns, str) else list(columns)
 
+    def values(self, hour: datetime) -> tuple[str, ...]:
+        """The values of its keys for an hour on a clock."""
+        parts = {"y": hour.year, "m": hour.month, "d": hour.day, "h": hour.hour}
+        return tuple(form.format(**parts) for form in self.forms)
+
     def source(self, **fields: Any) -> Input:
         return Input("plays", **self.declared, **fields)
 
 
-PARTS = ("year", "month", "day", "hour")
-TEXTS = ("VARCHAR",) * 4
-INTEGERS = ("INTEGER",) * 4
+def keys(
+    columns: str | tuple[str, ...], *forms: str, types: str = "VARCHAR", **declared: Any
+) -> KeysOfTime:
+    """Keys of one type, or of several, separated by spaces."""
+    types_of_keys = types.split() if " " in types else [types] * len(forms)
+    return KeysOfTime({"columns": columns, **declared}, forms, tuple(types_of_keys))
 
+
+PARTS = ("year", "month", "day", "hour")
+DATE, COMPACT = "{y}-{m:02}-{d:02}", "{y}{m:02}{d:02}"
+NUMBERS = ("{y}", "{m}", "{d}", "{h}")
 LAYOUTS = [
     # A date in one key.
-    KeysOfTime({"columns": "dt"}, lambda h: (f"{h.year}-{h.month:02}-{h.day:02}",)),
-    KeysOfTime(
-        {"columns": "dt", "format": "%d-%m-%Y"},
-        lambda h: (f"{h.day:02}-{h.month:02}-{h.year}",),
-    ),
-    KeysOfTime(
-        {"columns": "dt", "format": "%-d.%-m.%Y"}, lambda h: (f"{h.day}.{h.month}.{h.year}",)
-    ),
-    KeysOfTime(
-        {"columns": "dt", "kind": "date"},
-        lambda h: (f"{h.year}-{h.month:02}-{h.day:02}",),
-        ("DATE",),
-    ),
-    KeysOfTime(
-        {"columns": "dt", "kind": "integer"},
-        lambda h: (f"{h.year}{h.month:02}{h.day:02}",),
-        ("INTEGER",),
-    ),
+    keys("dt", DATE),
+    keys("dt", "{d:02}-{m:02}-{y}", format="%d-%m-%Y"),
+    keys("dt", "{d}.{m}.{y}", format="%-d.%-m.%Y"),
+    keys("dt", DATE, types="DATE", kind="date"),
+    keys("dt", COMPACT, types="INTEGER", kind="integer"),
     # Hours in one key.
-    KeysOfTime(
-        {"columns": "datehour", "format": "%Y/%m/%d/%H"},
-        lambda h: (f"{h.year}/{h.month:02}/{h.day:02}/{h.hour:02}",),
-    ),
-    KeysOfTime(
-        {"columns": "datehour", "format": "%Y%m%d%H", "kind": "integer"},
-        lambda h: (f"{h.year}{h.month:02}{h.day:02}{h.hour:02}",),
-        ("BIGINT",),
-    ),
-    KeysOfTime(
-        {"columns": "datehour", "format": "%d-%m-%Y-%H"},
-        lambda h: (f"{h.day:02}-{h.month:02}-{h.year}-{h.hour:02}",),
-    ),
+    keys("datehour", "{y}/{m:02}/{d:02}/{h:02}", format="%Y/%m/%d/%H"),
+    keys("datehour", COMPACT + "{h:02}", types="BIGINT", format="%Y%m%d%H", kind="integer"),
+    keys("datehour", "{d:02}-{m:02}-{y}-{h:02}", format="%d-%m-%Y-%H"),
     # Hours in several keys.
-    KeysOfTime(
-        {"columns": PARTS},
-        lambda h: (str(h.year), f"{h.month:02}", f"{h.day:02}", f"{h.hour:02}"),
-        TEXTS,
+    keys(PARTS, "{y}", "{m:02}", "{d:02}", "{h:02}"),
+    keys(PARTS, *NUMBERS, format=("%Y", "%-m", "%-d", "%-H")),
+    keys(PARTS, *NUMBERS, types="INTEGER", kind="integer"),
+    keys(("dt", "hour"), DATE, "{h:02}", format=("%Y-%m-%d", "%H")),
+    keys(
+        *(("dt", "hour"), DATE, "{h}"),
+        types="DATE INTEGER",
+        format=("%Y-%m-%d", "%H"),
+        kind=("date", "integer"),
     ),
-    KeysOfTime(
-        {"columns": PARTS, "format": ("%Y", "%-m", "%-d", "%-H")},
-        lambda h: (str(h.year), str(h.month), str(h.day), str(h.hour)),
-        TEXTS,
-    ),
-    KeysOfTime(
-        {"columns": PARTS, "kind": "integer"},
-        lambda h: (str(h.year), str(h.month), str(h.day), str(h.hour)),
-        INTEGERS,
-    ),
-    KeysOfTime(
-        {"columns": ("dt", "hour"), "format": ("%Y-%m-%d", "%H")},
-        lambda h: (f"{h.year}-{h.month:02}-{h.day:02}", f"{h.hour:02}"),
-        ("VARCHAR", "VARCHAR"),
-    ),
-    KeysOfTime(
-        {
-            "columns": ("dt", "hour"),
-            "format": ("%Y-%m-%d", "%H"),
-            "kind": ("date", "integer"),
-        },
-        lambda h: (f"{h.year}-{h.month:02}-{h.day:02}", str(h.hour)),
-        ("DATE", "INTEGER"),
-    ),
-    KeysOfTime(
-        {"columns": ("hour", "dt"), "format": ("%H", "%d.%m.%Y")},
-        lambda h: (f"{h.hour:02}", f"{h.day:02}.{h.month:02}.{h.year}"),
-        ("VARCHAR", "VARCHAR"),
-    ),
-    KeysOfTime(
-        {"columns": ("month", "day_hour"), "format": ("%Y-%m", "%d-%H")},
-        lambda h: (f"{h.year}-{h.month:02}", f"{h.day:02}-{h.hour:02}"),
-        ("VARCHAR", "VARCHAR"),
-    ),
-    KeysOfTime(
-        {"columns": ("month", "dt", "hour"), "format": ("%m", "%Y-%m-%d", "%H")},
-        lambda h: (f"{h.month:02}", f"{h.year}-{h.month:02}-{h.day:02}", f"{h.hour:02}"),
-        TEXTS[:3],
-    ),
+    keys(("hour", "dt"), "{h:02}", "{d:02}.{m:02}.{y}", format=("%H", "%d.%m.%Y")),
+    keys(("month", "day_hour"), "{y}-{m:02}", "{d:02}-{h:02}", format=("%Y-%m", "%d-%H")),
+    keys(("month", "dt", "hour"), "{m:02}", DATE, "{h:02}", format=("%m", "%Y-%m-%d", "%H")),
     # A date in several keys.
-    KeysOfTime(
-        {"columns": PARTS[:3], "kind": "integer"},
-        lambda h: (str(h.year), str(h.month), str(h.day)),
-        INTEGERS[:3],
-    ),
+    keys(PARTS[:3], *NUMBERS[:3], types="INTEGER", kind="integer"),
     # Months and years.
-    KeysOfTime(
-        {"columns": PARTS[:2]}, lambda h: (str(h.year), f"{h.month:02}"), ("VARCHAR", "VARCHAR")
-    ),
-    KeysOfTime(
-        {"columns": "billing_period", "format": "%Y-%m"}, lambda h: (f"{h.year}-{h.month:02}",)
-    ),
-    KeysOfTime(
-        {"columns": "year", "format": "%Y", "kind": "integer"},
-        lambda h: (str(h.year),),
-        ("INTEGER",),
-    ),
+    keys(PARTS[:2], "{y}", "{m:02}"),
+    keys("billing_period", "{y}-{m:02}", format="%Y-%m"),
+    keys("year", "{y}", types="INTEGER", format="%Y", kind="integer"),
 ]
 
 

@@ -2,63 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from athena_reports import Input
+from athena_reports.errors import InputError
+from athena_reports.inputs.source_table import SourceTable
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
 
-def create_table(
-    glue: GlueClient,
-    database: str,
-    keys: Mapping[str, str],
-    partitions: Sequence[Sequence[str]] = (),
-    *,
-    name: str = "plays",
-    columns: Mapping[str, str] | None = None,
-    view: bool = False,
-    **projection: str,
-) -> None:
-    """Create a table.
+@dataclass(frozen=True)
+class Lake:
+    """A database of tables."""
 
-    Args:
-        glue: The client.
-        database: Its database.
-        keys: Its partition keys with their types.
-        partitions: The values of its partitions.
-        name: Its name.
-        columns: Its columns with their types.
-        view: Whether it is a view.
-        projection: Parameters below `projection.`, such as `dt__type="date"`.
-    """
-    parameters = {}
-    if projection:
-        parameters["projection.enabled"] = "true"
-    for parameter, value in projection.items():
-        parameters[f"projection.{parameter.replace('__', '.')}"] = value
+    glue: GlueClient
+    database: str
 
-    def described(columns: Mapping[str, str]) -> Any:
-        return [{"Name": name, "Type": type_} for name, type_ in columns.items()]
+    def create(
+        self,
+        keys: Mapping[str, str],
+        partitions: Iterable[Sequence[str]] = (),
+        *,
+        name: str = "plays",
+        **projection: str,
+    ) -> None:
+        """Create a table.
 
-    location = f"s3://lake/{name}/"
-    table: Any = {
-        "Name": name,
-        "PartitionKeys": described(keys),
-        "Parameters": parameters,
-        "StorageDescriptor": {"Columns": described(columns or {}), "Location": location},
-    }
-    if view:
-        table["TableType"] = "VIRTUAL_VIEW"
-    glue.create_table(DatabaseName=database, TableInput=table)
-    inputs: list[Any] = []
-    for values in partitions:
-        path = "/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
-        descriptor = {"Location": f"{location}{path}/"}
-        inputs.append({"Values": [*values], "StorageDescriptor": descriptor})
-    for start in range(0, len(inputs), 100):
-        glue.batch_create_partition(
-            DatabaseName=database,
-            TableName=name,
-            PartitionInputList=inputs[start : start + 100],
-        )
+        Args:
+            keys: Its partition keys with their types.
+            partitions: The values of its partitions.
+            name: Its name.
+            projection: Parameters below `projection.`, such as `dt__type="date"`.
+        """
+        parameters = {"projection.enabled": "true"} if projection else {}
+        for parameter, value in projection.items():
+            parameters[f"projection.{parameter.replace('__', '.')}"] = value
+        location = f"s3://lake/{name}/"
+        table: Any = {
+            "Name": name,
+            "PartitionKeys": [{"Name": key, "Type": type_} for key, type_ in keys.items()],
+            "Parameters": parameters,
+            "StorageDescriptor": {"Columns": [], "Location": location},
+        }
+        self.glue.create_table(DatabaseName=self.database, TableInput=table)
+        inputs: list[Any] = []
+        for values in partitions:
+            path = "/".join(f"{key}={value}" for key, value in zip(keys, values, strict=True))
+            descriptor = {"Location": f"{location}{path}/"}
+            inputs.append({"Values": [*values], "StorageDescriptor": descriptor})
+        for start in range(0, len(inputs), 100):
+            self.glue.batch_create_partition(
+                DatabaseName=self.database,
+                TableName=name,
+                PartitionInputList=inputs[start : start + 100],
+            )
+
+    def read(self, source: Input) -> SourceTable:
+        return SourceTable.read(source, self.database, self.glue)
+
+    def refusal(self, source: Input) -> str:
+        """Why the table does not fit its input."""
+        with pytest.raises(InputError) as refused:
+            self.read(source)
+        assert f"{self.database}." in str(refused.value)
+        return str(refused.value)

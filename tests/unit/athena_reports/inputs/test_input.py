@@ -90,12 +90,6 @@ def test_the_periods_that_are_read_come_in_time_and_each_once(
     assert [each.id for each in periods] == expected
 
 
-def test_a_table_without_partitions_has_no_keys() -> None:
-    assert not Input("users", columns=()).is_partitioned
-    assert Input("users", [], database="other").columns == ()
-    assert Input("plays").is_partitioned
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [

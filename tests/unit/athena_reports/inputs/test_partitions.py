@@ -30,58 +30,51 @@ from tests.unit.athena_reports.inputs.clocks import (
     random_case,
     some_layouts,
 )
+from tests.unit.athena_reports.inputs.glue_tables import Lake
 
 if TYPE_CHECKING:
-    from mypy_boto3_glue import GlueClient
     from mypy_boto3_s3 import S3Client
 
 WEEK = WEEKS.period("2025-06-22")  # its dates in UTC are those from 06-21 to 06-28
 NO_S3: Any = None  # these inputs have no done objects
 DAYS = [f"2025-06-{day}" for day in range(21, 29)]
+DT = {"dt": "string"}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PLAYS = Input("plays", missing="partial")
 
 
-def create(
-    glue: GlueClient, database: str, keys: list[str], partitions: list[list[str]], **parameters: str
-) -> None:
-    columns: Any = [{"Name": key, "Type": "string"} for key in keys]
-    glue.create_table(
-        DatabaseName=database,
-        TableInput={"Name": "plays", "PartitionKeys": columns, "Parameters": parameters},
-    )
-    for values in partitions:
-        partition: Any = {"Values": values, "StorageDescriptor": {"Location": "s3://lake/"}}
-        glue.create_partition(DatabaseName=database, TableName="plays", PartitionInput=partition)
+def need_of(source: Input, lake: Lake, period: Period = WEEK) -> InputNeed:
+    return InputNeed(source=source, period=period, late_by=timedelta(0), database=lake.database)
 
 
-def look(
-    glue: GlueClient,
-    database: str,
-    source: Input = PLAYS,
-    period: Period = WEEK,
-    now: datetime = datetime(2026, 1, 1, tzinfo=UTC),
-) -> InputCoverage:
-    need = InputNeed(source=source, period=period, late_by=timedelta(0), database=database)
-    ((coverage, _),) = find_together([need], now=NOW, glue=glue, s3=NO_S3)
+def look(lake: Lake, source: Input = PLAYS, period: Period = WEEK) -> InputCoverage:
+    need = need_of(source, lake, period)
+    ((coverage, _),) = find_together([need], now=NOW, glue=lake.glue, s3=NO_S3)
     return coverage
 
 
-def test_exactly_those_that_glue_lacks_are_missing(glue: GlueClient, database: str) -> None:
-    create(glue, database, ["dt"], [[day] for day in DAYS if day[-1] not in "35"])
+def test_exactly_those_that_glue_lacks_are_missing(lake: Lake) -> None:
+    lake.create(DT, [[day] for day in DAYS if day[-1] not in "35"])
 
-    with answered(glue, "GetPartitions") as lists:
-        found = look(glue, database)
+    with answered(lake.glue, "GetPartitions") as lists:
+        found = look(lake)
     assert not lists  # how partitions are written is not in doubt
     assert found.absent == ("dt=2025-06-23", "dt=2025-06-25")
-    assert found.gaps == [f"{database}.plays/dt=2025-06-23", f"{database}.plays/dt=2025-06-25"]
+    assert found.gaps == [
+        f"{lake.database}.plays/dt=2025-06-23",
+        f"{lake.database}.plays/dt=2025-06-25",
+    ]
 
 
-def test_two_years_of_hours_take_18_calls(glue: GlueClient, database: str) -> None:
+def test_two_years_of_hours_take_18_calls(lake: Lake) -> None:
     stored = [["2024/01/01/00"], ["2025/12/31/23"], ["2023/12/31/23"]]
-    create(glue, database, ["datehour"], stored)
+    lake.create({"datehour": "string"}, stored)
     hours = Input("plays", "datehour", format="%Y/%m/%d/%H", previous=True, missing="partial")
-    with answered(glue, "GetTable") as tables, answered(glue, "BatchGetPartition") as batches:
-        found = look(glue, database, hours, yearly().period("2025"))
+    with (
+        answered(lake.glue, "GetTable") as tables,
+        answered(lake.glue, "BatchGetPartition") as batches,
+    ):
+        found = look(lake, hours, yearly().period("2025"))
     assert (found.needed, len(found.absent)) == (17_544, 17_542)
     assert (len(tables), len(batches)) == (1, 18)
     sizes = [len(json.loads(batch.body)["PartitionsToGet"]) for batch in batches]
@@ -91,25 +84,21 @@ def test_two_years_of_hours_take_18_calls(glue: GlueClient, database: str) -> No
 @pytest.mark.parametrize("is_projected", [False, True])
 @pytest.mark.parametrize("previous", [False, True])
 def test_the_complete_ones_of_many_periods_are_those_that_lack_nothing_alone(
-    previous: bool, is_projected: bool, glue: GlueClient, database: str
+    previous: bool, is_projected: bool, lake: Lake
 ) -> None:
     # Two gaps of a day, and an end.
     first = date(2025, 3, 1)
     days = [str(first + timedelta(days=number)) for number in range(90) if number not in (20, 60)]
     parameters = {}
     if is_projected:
-        parameters = {
-            "projection.enabled": "true",
-            "projection.dt.type": "date",
-            "projection.dt.range": f"{days[0]},{days[-1]}",
-        }
-    create(glue, database, ["dt"], [[day] for day in days], **parameters)
+        parameters = {"dt__type": "date", "dt__range": f"{days[0]},{days[-1]}"}
+    lake.create(DT, [[day] for day in days], **parameters)
     sources = [Input("plays", previous=previous, missing="partial")]
     how: Any = {
         "late_by": timedelta(days=1),
         "now": datetime(2025, 6, 5, tzinfo=UTC),
-        "database": database,
-        "glue": glue,
+        "database": lake.database,
+        "glue": lake.glue,
         "s3": NO_S3,
     }
     start = datetime(2025, 2, 1, tzinfo=UTC)
@@ -121,7 +110,10 @@ def test_the_complete_ones_of_many_periods_are_those_that_lack_nothing_alone(
             alone.append(period)
     assert 0 < len(alone) < len(periods)
 
-    with answered(glue, "GetTable") as tables, answered(glue, "BatchGetPartition") as batches:
+    with (
+        answered(lake.glue, "GetTable") as tables,
+        answered(lake.glue, "BatchGetPartition") as batches,
+    ):
         assert complete_periods(sources, periods[::-1], **how) == alone[::-1]
     assert (len(tables), len(batches)) == (1, 0 if is_projected else 1)
 
@@ -130,55 +122,49 @@ def described(day: str) -> dict[str, Any]:
     return {"Values": [day], "StorageDescriptor": {"Location": "s3://lake/"}}
 
 
-def test_partitions_that_glue_has_left_unprocessed_are_asked_for_again(
-    glue: GlueClient, database: str
-) -> None:
-    create(glue, database, ["dt"], [[day] for day in DAYS[:-1]])
+def test_partitions_that_glue_has_left_unprocessed_are_asked_for_again(lake: Lake) -> None:
+    lake.create(DT, [[day] for day in DAYS[:-1]])
     left_over = [{"Values": [day]} for day in DAYS[2:]]
     first = {"Partitions": [described(day) for day in DAYS[:2]], "UnprocessedKeys": left_over}
 
-    with answered(glue, "BatchGetPartition", json_response(first)) as requests:
-        assert look(glue, database).absent == (f"dt={DAYS[-1]}",)
+    with answered(lake.glue, "BatchGetPartition", json_response(first)) as requests:
+        assert look(lake).absent == (f"dt={DAYS[-1]}",)
     assert len(requests) == 2
     assert json.loads(requests[1].body)["PartitionsToGet"] == left_over
 
 
-def test_a_glue_that_leaves_all_partitions_unprocessed_is_not_asked_without_end(
-    glue: GlueClient, database: str
-) -> None:
+def test_a_glue_that_leaves_all_partitions_unprocessed_is_not_asked_without_end(lake: Lake) -> None:
     """Nor are they taken for missing ones: the task is tried again."""
-    create(glue, database, ["dt"], [[day] for day in DAYS])
+    lake.create(DT, [[day] for day in DAYS])
     stuck = {"UnprocessedKeys": [{"Values": [day]} for day in DAYS]}
 
     with (
-        answered(glue, "BatchGetPartition", json_response(stuck)) as requests,
+        answered(lake.glue, "BatchGetPartition", json_response(stuck)) as requests,
         pytest.raises(InputError) as caught,
     ):
-        look(glue, database)
+        look(lake)
     assert str(caught.value) == (
-        f"{database}.plays: Glue returned 8 partitions as unprocessed. Try again later, or see the"
-        " AWS health dashboard."
+        f"{lake.database}.plays: Glue returned 8 partitions as unprocessed. Try again later, or see"
+        " the AWS health dashboard."
     )
     assert caught.value.retryable
     assert len(requests) == 1
 
 
-def test_a_projection_answers_for_glue(glue: GlueClient, database: str) -> None:
-    parameters = {"enabled": "true", "dt.type": "date", "dt.range": "2025-06-23,NOW"}
-    projection = {f"projection.{name}": value for name, value in parameters.items()}
-    create(glue, database, ["dt"], [], **projection)
-    found = look(glue, database)
+def test_a_projection_answers_for_glue(lake: Lake) -> None:
+    lake.create(DT, dt__type="date", dt__range="2025-06-23,NOW")
+    found = look(lake)
     assert (found.outside, found.absent) == (tuple(f"dt={day}" for day in DAYS[:2]), ())
 
 
 @pytest.mark.parametrize("location", ["s3://lake/plays/", ""])
 def test_a_table_without_partitions_has_one_folder_and_a_view_has_none(
-    glue: GlueClient, database: str, location: str
+    lake: Lake, location: str
 ) -> None:
     table: Any = {"Name": "plays", "StorageDescriptor": {"Location": location}}
-    glue.create_table(DatabaseName=database, TableInput=table)
-    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
-    where: Any = {"database": database, "glue": glue, "s3": NO_S3}
+    lake.glue.create_table(DatabaseName=lake.database, TableInput=table)
+    when: Any = {"late_by": timedelta(0), "now": NOW}
+    where: Any = {"database": lake.database, "glue": lake.glue, "s3": NO_S3}
     (found,) = find_partitions([Input("plays", columns=())], WEEK, **when, **where)
     assert found.folders == ({"": location} if location else {})
     assert (found.coverage.needed, found.coverage.is_partitioned) == (0, False)
@@ -187,7 +173,7 @@ def test_a_table_without_partitions_has_one_folder_and_a_view_has_none(
 def test_glue_is_not_asked_for_a_table_of_another_catalog() -> None:
     source = Input("plays", columns=(), database="raw", catalog="s3tablescatalog/lake")
     nobody: Any = None
-    when: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC)}
+    when: Any = {"late_by": timedelta(0), "now": NOW}
     (found,) = find_partitions([source], WEEK, **when, database="lake", glue=nobody, s3=NO_S3)
     assert not found.folders
     coverage = found.coverage
@@ -228,12 +214,7 @@ def test_needed_is_what_has_begun_by_any_clock(seeds: range) -> None:
             assert len(needed) == len(expected)
 
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WAITED_FOR = Input("plays", wait=timedelta(days=1), missing="partial")
-
-
-def need_of(source: Input, database: str, period: Period = WEEK) -> InputNeed:
-    return InputNeed(source=source, period=period, late_by=timedelta(0), database=database)
 
 
 def with_done(missing: Literal["fail", "partial"], bucket: str) -> Input:
@@ -243,20 +224,22 @@ def with_done(missing: Literal["fail", "partial"], bucket: str) -> Input:
 
 @pytest.mark.parametrize("is_projected", [False, True])
 def test_a_partition_without_its_success_marker_is_missing(
-    glue: GlueClient, database: str, s3: S3Client, bucket: str, is_projected: bool
+    lake: Lake, s3: S3Client, bucket: str, is_projected: bool
 ) -> None:
     """So a query that is started when the wait is over knows of it."""
-    parameters = {"projection.enabled": "true"} if is_projected else {}
-    create(glue, database, ["dt"], [] if is_projected else [[day] for day in DAYS], **parameters)
+    if is_projected:
+        lake.create(DT, dt__type="injected")
+    else:
+        lake.create(DT, [[day] for day in DAYS])
     for day in DAYS[1:]:
         s3.put_object(Bucket=bucket, Key=f"done/{day}")
     # Whose bucket it is, is not asked: the lake may belong to another account.
-    look: Any = {"now": NOW, "glue": glue, "s3": S3(s3, owner="999999999999")}
+    look: Any = {"now": NOW, "glue": lake.glue, "s3": S3(s3, owner="999999999999")}
     asked: list[Any] = []
     s3.meta.events.register("provide-client-params.s3", lambda params, **_: asked.append(params))
-    needs = [need_of(with_done(missing, bucket), database) for missing in ("partial", "fail")]
+    needs = [need_of(with_done(missing, bucket), lake) for missing in ("partial", "fail")]
     partial, fail = [coverage for coverage, _ in find_together(needs, **look)]
-    assert partial.gaps == fail.gaps == [f"{database}.plays/dt=2025-06-21"]
+    assert partial.gaps == fail.gaps == [f"{lake.database}.plays/dt=2025-06-21"]
     require_partitions([partial])
     with pytest.raises(MissingPartitionsError) as refused:
         require_partitions([partial, fail])
@@ -272,43 +255,45 @@ def test_a_partition_without_its_success_marker_is_missing(
 
 
 def test_the_values_of_only_are_no_part_of_a_success_marker(
-    glue: GlueClient, database: str, s3: S3Client, bucket: str
+    lake: Lake, s3: S3Client, bucket: str
 ) -> None:
     regions = ("jp", "us")
-    create(glue, database, ["dt", "region"], [[day, name] for day in DAYS for name in regions])
+    keys = DT | {"region": "string"}
+    lake.create(keys, [[day, name] for day in DAYS for name in regions])
     for day in DAYS[1:]:
         s3.put_object(Bucket=bucket, Key=f"done/{day}")
-    need = need_of(replace(with_done("partial", bucket), only={"region": regions}), database)
-    ((found, _),) = find_together([need], now=NOW, glue=glue, s3=S3(s3))
+    need = need_of(replace(with_done("partial", bucket), only={"region": regions}), lake)
+    ((found, _),) = find_together([need], now=NOW, glue=lake.glue, s3=S3(s3))
     assert found.not_done == tuple(f"dt={DAYS[0]}/region={name}" for name in regions)
 
 
 def test_what_glue_lacks_and_what_has_no_marker_are_told_apart(
-    glue: GlueClient, database: str, s3: S3Client, bucket: str
+    lake: Lake, s3: S3Client, bucket: str
 ) -> None:
-    create(glue, database, ["dt"], [[day] for day in DAYS[1:]])
+    lake.create(DT, [[day] for day in DAYS[1:]])
     for day in DAYS[2:]:
         s3.put_object(Bucket=bucket, Key=f"done/{day}")
-    need = need_of(with_done("partial", bucket), database)
-    ((found, folders),) = find_together([need], now=NOW, glue=glue, s3=S3(s3))
+    need = need_of(with_done("partial", bucket), lake)
+    ((found, folders),) = find_together([need], now=NOW, glue=lake.glue, s3=S3(s3))
     assert (found.absent, found.not_done) == (("dt=2025-06-21",), ("dt=2025-06-22",))
     assert len(folders) == 7
 
 
-def test_needs_of_one_table_are_answered_together_and_each_by_its_own_input(
-    glue: GlueClient, database: str
-) -> None:
-    create(glue, database, ["dt"], [[day] for day in DAYS])
+def test_needs_of_one_table_are_answered_together_and_each_by_its_own_input(lake: Lake) -> None:
+    lake.create(DT, [[day] for day in DAYS])
     sources = [
         WAITED_FOR,
         Input("plays", wait=timedelta(days=2)),
         Input("plays", zone="Asia/Tokyo"),
     ]
-    needs = [need_of(source, database, week) for source in sources for week in (WEEK, WEEK.next)]
+    needs = [need_of(source, lake, week) for source in sources for week in (WEEK, WEEK.next)]
     assert len({need.lookup for need in needs}) == 1
-    with answered(glue, "GetTable") as tables, answered(glue, "BatchGetPartition") as batches:
-        together = find_together(needs, now=NOW, glue=glue, s3=NO_S3)
+    with (
+        answered(lake.glue, "GetTable") as tables,
+        answered(lake.glue, "BatchGetPartition") as batches,
+    ):
+        together = find_together(needs, now=NOW, glue=lake.glue, s3=NO_S3)
     assert (len(tables), len(batches)) == (1, 1)
-    alone = [find_together([need], now=NOW, glue=glue, s3=NO_S3)[0] for need in needs]
+    alone = [find_together([need], now=NOW, glue=lake.glue, s3=NO_S3)[0] for need in needs]
     assert together == alone
     assert [len(coverage.gaps) for coverage, _ in together] == [0, 7, 0, 7, 0, 7]

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from athena_reports import Input
 from athena_reports.errors import InputError
 from athena_reports.inputs.projection import Projection
-from athena_reports.inputs.source_table import SourceTable
-from tests.unit.athena_reports.inputs.glue_tables import create_table
-
-if TYPE_CHECKING:
-    from mypy_boto3_glue import GlueClient
+from tests.unit.athena_reports.inputs.glue_tables import Lake
 
 NOW = datetime(2025, 6, 21, 13, 9, 30, tzinfo=UTC)
 RANGE = {"range": "2025-01-01,NOW"}
@@ -69,8 +65,7 @@ OF_INTEGERS = {f"{part}__type": "integer" for part in PARTS}
     ],
 )
 def test_a_format_is_that_of_the_projection(
-    glue: GlueClient,
-    database: str,
+    lake: Lake,
     keys: Any,
     kind: Any,
     parameters: dict[str, str],
@@ -79,17 +74,16 @@ def test_a_format_is_that_of_the_projection(
     """Another one is refused with the format to write."""
     names = [keys] if isinstance(keys, str) else keys
     types = dict.fromkeys(names, "int" if kind == "integer" else "string")
-    create_table(glue, database, types, **parameters)
+    lake.create(types, **parameters)
     source = Input("plays", keys, kind=kind, format=format)
-    assert SourceTable.read(source, database, glue).projection is not None
+    assert lake.read(source).projection is not None
 
     other: Any = "%Y" if kind == "integer" else "%Y.%m.%d"
     if keys == PARTS:
         other = ("%Y", "%-m", "%d")
-    with pytest.raises(InputError) as refused:
-        SourceTable.read(Input("plays", keys, kind=kind, format=other), database, glue)
-    assert f"The input {database}.plays: its partition projection formats" in str(refused.value)
-    written = re.search(r"Set format=(.*)\.$", str(refused.value))
+    refusal = lake.refusal(Input("plays", keys, kind=kind, format=other))
+    assert f"The input {lake.database}.plays: its partition projection formats" in refusal
+    written = re.search(r"Set format=(.*)\.$", refusal)
     assert written is not None
     assert eval(written[1]) == format
 
@@ -103,10 +97,10 @@ def test_a_format_is_that_of_the_projection(
     ],
 )
 def test_a_format_that_the_projection_leaves_open_is_that_of_the_input(
-    glue: GlueClient, database: str, type_: str, kind: Any, parameters: dict[str, str]
+    lake: Lake, type_: str, kind: Any, parameters: dict[str, str]
 ) -> None:
-    create_table(glue, database, dict.fromkeys(PARTS, type_), **parameters)
-    SourceTable.read(Input("plays", PARTS, kind=kind), database, glue)
+    lake.create(dict.fromkeys(PARTS, type_), **parameters)
+    lake.read(Input("plays", PARTS, kind=kind))
 
 
 @pytest.mark.parametrize(
@@ -131,14 +125,11 @@ def test_a_format_that_the_projection_leaves_open_is_that_of_the_input(
         ),
     ],
 )
-def test_what_cannot_be_read_is_refused(
-    glue: GlueClient, database: str, parameters: dict[str, str], says: str
-) -> None:
-    create_table(glue, database, {"dt": "string"}, **OF_DATE, **parameters)
-    with pytest.raises(InputError) as refused:
-        SourceTable.read(Input("plays"), database, glue)
-    assert str(refused.value).startswith(f"The input {database}.plays: its partition projection")
-    assert says in str(refused.value)
+def test_what_cannot_be_read_is_refused(lake: Lake, parameters: dict[str, str], says: str) -> None:
+    lake.create({"dt": "string"}, **OF_DATE, **parameters)
+    refusal = lake.refusal(Input("plays"))
+    assert refusal.startswith(f"The input {lake.database}.plays: its partition projection")
+    assert says in refusal
 
 
 # --- which values there are

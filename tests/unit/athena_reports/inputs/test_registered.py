@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from athena_reports import Input
 from athena_reports.inputs.registered import registered_folders
-from athena_reports.inputs.source_table import SourceTable
 from athena_reports.periods.calendar import Period, daily, weekly
 from athena_reports.steps.input_coverage import complete_periods, find_partitions
 from tests.support.wire import answered, json_error, json_response
-from tests.unit.athena_reports.inputs.glue_tables import create_table
-
-if TYPE_CHECKING:
-    from mypy_boto3_glue import GlueClient
+from tests.unit.athena_reports.inputs.glue_tables import Lake
 
 DAYS = [f"2025-06-{day:02}" for day in range(1, 31)]
 HOURS = [f"{day.replace('-', '/')}/{hour:02}" for day in DAYS for hour in range(24)]
@@ -35,17 +31,15 @@ def expressions_of(requests: list[Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("form", ["{}", "{:02}"])
-def test_integers_are_found_with_and_without_zeros(
-    glue: GlueClient, database: str, form: str
-) -> None:
+def test_integers_are_found_with_and_without_zeros(lake: Lake, form: str) -> None:
     keys = dict.fromkeys(("year", "month", "day", "hour"), "int")
     there = [["2025", form.format(6), form.format(day), form.format(9)] for day in (1, 9, 10, 30)]
-    create_table(glue, database, keys, there)
+    lake.create(keys, there)
     source = Input("plays", tuple(keys), kind="integer")
-    table = SourceTable.read(source, database, glue)
+    table = lake.read(source)
 
     wanted = [("2025", "6", str(day), str(hour)) for day in range(1, 31) for hour in range(24)]
-    folders = registered_folders(table, wanted, glue)
+    folders = registered_folders(table, wanted, lake.glue)
     assert list(folders) == [("2025", "6", str(day), "9") for day in (1, 9, 10, 30)]
     path = f"year=2025/month={form.format(6)}/day={form.format(1)}/hour={form.format(9)}"
     assert folders["2025", "6", "1", "9"] == {
@@ -77,18 +71,18 @@ FREE = [
 
 @pytest.mark.parametrize(("keys", "source", "times"), FREE, ids=range(len(FREE)))
 def test_a_time_is_there_if_any_value_of_a_free_key_is(
-    glue: GlueClient, database: str, keys: dict[str, str], source: Input, times: list[str]
+    lake: Lake, keys: dict[str, str], source: Input, times: list[str]
 ) -> None:
     (time_key,) = source.columns
     there = []
     for number, time in enumerate(times):
         regions = ["jp", "o'neill"][: number % 3]  # none, one or two
         there += [[time if key == time_key else name for key in keys] for name in regions]
-    create_table(glue, database, keys, there)
-    table = SourceTable.read(source, database, glue)
+    lake.create(keys, there)
+    table = lake.read(source)
 
-    with answered(glue, "GetPartitions") as requests:
-        folders = registered_folders(table, [(time,) for time in times], glue)
+    with answered(lake.glue, "GetPartitions") as requests:
+        folders = registered_folders(table, [(time,) for time in times], lake.glue)
     assert list(folders) == [(time,) for number, time in enumerate(times) if number % 3]
     for number, time in enumerate(times):
         names = [f"{time_key}={time}/region={name}" for name in ["jp", "o'neill"][: number % 3]]
@@ -97,11 +91,9 @@ def test_a_time_is_there_if_any_value_of_a_free_key_is(
     assert not [each for each in expressions_of(requests) if "DATE" in each]  # it has texts alone
 
 
-def test_periods_in_any_order_are_looked_up_together(glue: GlueClient, database: str) -> None:
+def test_periods_in_any_order_are_looked_up_together(lake: Lake) -> None:
     """Also where one range stands for all of them."""
-    create_table(
-        glue,
-        database,
+    lake.create(
         {"dt": "string", "region": "string"},
         [[day, "jp"] for day in DAYS if day not in ("2025-06-11", "2025-06-20")],
     )
@@ -111,21 +103,21 @@ def test_periods_in_any_order_are_looked_up_together(glue: GlueClient, database:
         periods,
         late_by=timedelta(0),
         now=datetime(2026, 1, 1, tzinfo=UTC),
-        database=database,
-        glue=glue,
+        database=lake.database,
+        glue=lake.glue,
         s3=None,  # type: ignore[arg-type]
     )
     assert complete == [periods[0], periods[2]]
 
 
-def test_values_of_only_are_needed_one_by_one(glue: GlueClient, database: str) -> None:
+def test_values_of_only_are_needed_one_by_one(lake: Lake) -> None:
     there = [*product(DAYS, ("jp", "o'neill", "us"), ("0", "1"))]
     there.remove(("2025-06-23", "o'neill", "1"))
     there = [values for values in there if values[:2] != ("2025-06-24", "jp")]
     keys = {"dt": "string", "region": "string", "level": "int"}
-    create_table(glue, database, keys, there)
+    lake.create(keys, there)
     look: Any = {"late_by": timedelta(0), "now": datetime(2026, 1, 1, tzinfo=UTC), "s3": None}
-    look |= {"database": database, "glue": glue}
+    look |= {"database": lake.database, "glue": lake.glue}
     week = weekly("sunday").period("2025-06-22")
 
     only = {"region": ["jp", "o'neill"]}
@@ -173,28 +165,27 @@ def test_values_of_only_are_needed_one_by_one(glue: GlueClient, database: str) -
     ],
 )
 def test_partitions_of_a_table_with_free_keys_are_listed_by_an_expression(
-    glue: GlueClient,
-    database: str,
+    lake: Lake,
     keys: dict[str, str],
     fields: dict[str, Any],
     period: Period,
     expected: list[str],
 ) -> None:
-    create_table(glue, database, keys)
+    lake.create(keys)
     source = Input("plays", **fields)
     required = source.required_partitions(period, timedelta(0), datetime(2026, 1, 1, tzinfo=UTC))
-    table = SourceTable.read(source, database, glue)
-    with answered(glue, "GetPartitions") as requests:
-        registered_folders(table, required, glue)
+    table = lake.read(source)
+    with answered(lake.glue, "GetPartitions") as requests:
+        registered_folders(table, required, lake.glue)
     assert expressions_of(requests) == expected
 
 
-def test_an_expression_is_no_longer_than_glue_takes_it(glue: GlueClient, database: str) -> None:
+def test_an_expression_is_no_longer_than_glue_takes_it(lake: Lake) -> None:
     days = [str(date(2025, 1, 1) + timedelta(days=number)) for number in range(365)]
-    create_table(glue, database, {"dt": "string", "region": "string"}, [*product(days, ("jp",))])
-    table = SourceTable.read(Input("plays"), database, glue)
-    with answered(glue, "GetPartitions") as requests:
-        assert len(registered_folders(table, [(day,) for day in days], glue)) == 365
+    lake.create({"dt": "string", "region": "string"}, [*product(days, ("jp",))])
+    table = lake.read(Input("plays"))
+    with answered(lake.glue, "GetPartitions") as requests:
+        assert len(registered_folders(table, [(day,) for day in days], lake.glue)) == 365
     assert [len(expression) <= 2048 for expression in expressions_of(requests)] == [True] * 4
 
 
@@ -202,33 +193,29 @@ def test_an_expression_is_no_longer_than_glue_takes_it(glue: GlueClient, databas
 
 
 @pytest.mark.parametrize("value", [NO_VALUE, "", "x", "12a"])
-def test_a_partition_that_is_no_number_is_passed_over(
-    glue: GlueClient, database: str, value: str
-) -> None:
+def test_a_partition_that_is_no_number_is_passed_over(lake: Lake, value: str) -> None:
     """Rows without a key are in __HIVE_DEFAULT_PARTITION__; Athena reads NULL there."""
-    create_table(glue, database, {"dt": "int", "region": "string"})
-    table = SourceTable.read(Input("plays", kind="integer"), database, glue)
+    lake.create({"dt": "int", "region": "string"})
+    table = lake.read(Input("plays", kind="integer"))
     answer = {"Partitions": [stored("a", value, "jp"), stored("b", "20250601", "jp")]}
-    with answered(glue, "GetPartitions", json_response(answer)):
-        folders = registered_folders(table, [("20250601",), ("20250602",)], glue)
+    with answered(lake.glue, "GetPartitions", json_response(answer)):
+        folders = registered_folders(table, [("20250601",), ("20250602",)], lake.glue)
     assert folders == {("20250601",): {"dt=20250601/region=jp": "s3://lake/b/"}}
 
 
 @pytest.mark.parametrize("call", ["GetPartitions", "BatchGetPartition"])
-def test_what_may_not_be_listed_is_not_taken_for_missing(
-    glue: GlueClient, database: str, call: str
-) -> None:
+def test_what_may_not_be_listed_is_not_taken_for_missing(lake: Lake, call: str) -> None:
     keys = {"dt": "string"} if call == "BatchGetPartition" else {"dt": "string", "region": "string"}
-    create_table(glue, database, keys)
-    table = SourceTable.read(Input("plays"), database, glue)
+    lake.create(keys)
+    table = lake.read(Input("plays"))
     denied = json_error("AccessDeniedException", "not allowed")
-    with answered(glue, call, denied), pytest.raises(ClientError, match="AccessDenied"):
-        registered_folders(table, [("2025-06-01",)], glue)
+    with answered(lake.glue, call, denied), pytest.raises(ClientError, match="AccessDenied"):
+        registered_folders(table, [("2025-06-01",)], lake.glue)
 
 
-def test_nothing_is_asked_for_no_partitions(glue: GlueClient, database: str) -> None:
-    create_table(glue, database, {"dt": "string", "region": "string"})
-    table = SourceTable.read(Input("plays"), database, glue)
-    with answered(glue, "GetPartitions") as requests:
-        assert registered_folders(table, [], glue) == {}
+def test_nothing_is_asked_for_no_partitions(lake: Lake) -> None:
+    lake.create({"dt": "string", "region": "string"})
+    table = lake.read(Input("plays"))
+    with answered(lake.glue, "GetPartitions") as requests:
+        assert registered_folders(table, [], lake.glue) == {}
     assert not requests
