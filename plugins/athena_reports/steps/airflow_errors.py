@@ -63,9 +63,8 @@ def required_xcoms(problem: str) -> Iterator[None]:
 
 
 def _airflow_error(message: str, *, retryable: bool) -> sdk.AirflowException:
-    if retryable:
-        return sdk.AirflowException(message)
-    return sdk.AirflowFailException(message)
+    error_type = sdk.AirflowException if retryable else sdk.AirflowFailException
+    return error_type(message)
 
 
 def require_connection(hook: AthenaHook, about: str) -> None:

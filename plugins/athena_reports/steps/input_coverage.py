@@ -28,14 +28,13 @@ def find_partitions(
 ) -> list[InputPartitions]:
     """Return the partitions that a period requires of every input, and which of them are missing.
 
-    `database` is that of an input that names none. InputError if a table or a report does not fit
-    its input.
+    InputError if a table or a report does not fit its input.
     """
-    partitions = []
-    for source in sources:
-        need = InputNeed(source=source, period=period, late_by=late_by, database=database)
-        partitions += find_together([need], now=now, glue=glue, s3=s3)
-    return partitions
+    needs = [
+        InputNeed(source=source, period=period, late_by=late_by, database=database)
+        for source in sources
+    ]
+    return [find_together([need], now=now, glue=glue, s3=s3)[0] for need in needs]
 
 
 def find_together(
@@ -81,14 +80,13 @@ def complete_periods(
     However many periods there are, Glue is asked once for the table of each input, and for up to
     1,000 partitions in a call.
     """
-    incomplete = set()
+    incomplete: set[Period] = set()
     for source in sources:
         needs = [
             InputNeed(source=source, period=period, late_by=late_by, database=database)
             for period in periods
         ]
         partitions = find_together(needs, now=now, glue=glue, s3=s3)
-        for need, found in zip(needs, partitions, strict=True):
-            if found.coverage.gaps:
-                incomplete.add(need.period)
+        looked_at = zip(periods, partitions, strict=True)
+        incomplete.update(period for period, found in looked_at if found.coverage.gaps)
     return [period for period in periods if period not in incomplete]

@@ -104,7 +104,6 @@ def published_dataset(
 
 
 def _partitions(names: Sequence[str]) -> PartitionSubsetCondition:
-    """Return partitions by their names, such as `year=2025/month=6/day=3`."""
     partitions = []
     for name in names:
         dimensions = dict(part.split("=", 1) for part in _BETWEEN_KEYS.split(name))

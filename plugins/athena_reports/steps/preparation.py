@@ -118,15 +118,13 @@ def prepare(
 def _no_rows_error(
     execution: QueryExecution, submission: Submitted, recipe: Recipe, about: str
 ) -> EmptyResultError:
-    """Return the error for a result without rows, which skips the period if the report says so."""
     message = (
         f"{about}: query {execution.id} returned no rows, so nothing is published. "
         f"{why_empty(submission.inputs)} "
         f'If a period may have no rows, declare empty="publish" or "skip".'
     )
-    if recipe.empty == "skip":
-        return SkipPeriodError(message)
-    return EmptyResultError(message)
+    error_type = SkipPeriodError if recipe.empty == "skip" else EmptyResultError
+    return error_type(message)
 
 
 def write_rows(
@@ -188,9 +186,8 @@ def upload_version(
 ) -> Version:
     """Upload the rows of a period as an unpublished version.
 
-    Each upload has a name of its own, even if the same rows were uploaded before. So no upload
-    writes objects that a cleanup is about to remove. A file is uploaded before the next one is
-    asked for. `ordered` is whether the order of the rows has a meaning.
+    Each upload has a name of its own, even of the same rows. So none writes objects that a cleanup
+    is about to remove. A file is uploaded before the next one is asked for.
     """
     version = token_hex(8)
     objects = []

@@ -210,9 +210,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         query_facts = manifest.QueryFacts.model_validate(query, from_attributes=True)
         own_settles_at = period.end_utc + submission.late_by
         # Parts that were provisional when they were read may still change, and so may this period.
-        parts_settle_at = [each.settles_at for each in submission.inputs if each.settles_at]
+        parts_settle_at = [source.settles_at for source in submission.inputs if source.settles_at]
         is_early = datetime.fromisoformat(query.submitted_at) < own_settles_at
-        missing_partitions = [gap for each in submission.inputs for gap in each.gaps]
+        missing_partitions = [gap for source in submission.inputs for gap in source.gaps]
         delivery = None
         if self.channels:
             delivery = manifest.PlannedDelivery(
@@ -246,7 +246,9 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             logic=logic_digest(submission.query_logic, prepared.transforms_logic),
             delivery=delivery,
             # By the DAG of each report that was read, which is the name of its table too.
-            parts={each.dag_id: each.versions for each in submission.inputs if each.versions},
+            parts={
+                source.dag_id: source.versions for source in submission.inputs if source.versions
+            },
         )
 
     def _outlets_with_event(

@@ -172,7 +172,6 @@ class AthenaSubmitOperator(AthenaOperator):
         return query_lineage(self.query, self.query_execution_id, self._coverages, region)
 
     def _find_coverage(self, hook: SharedSessionHook) -> tuple[InputCoverage, ...]:
-        """Return what there is of each input; a gap that the input does not allow is an error."""
         if self._run_period is None or not self.inputs:
             return ()
         partitions = find_partitions(

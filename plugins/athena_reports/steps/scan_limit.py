@@ -1,7 +1,4 @@
-"""Whether a query stays within the scan limit of its report.
-
-What it will scan is estimated from the published periods of the report.
-"""
+"""Whether a query stays within the scan limit of its report, by the published periods."""
 
 from typing import TYPE_CHECKING
 
@@ -22,10 +19,7 @@ class ScanLimitError(AthenaReportsError):
 def measured_scan(
     period: Period, glue: "GlueClient", *, database: str, location: "ReportLocation"
 ) -> ScanEstimate | None:
-    """Return the median of what the nearest published periods of a report scanned.
-
-    None if no period of the same cadence is published.
-    """
+    """Return the median scan of the nearest published periods; None if none is published."""
     from athena_reports.publication.glue_table import Table
 
     published = Table(database, location, glue).periods_of(period.cadence)

@@ -8,13 +8,14 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.stub import Stubber
 
 from athena_reports.queries.execution import QueryExecution, QueryState
-from tests.unit.athena_reports.steps.last_tasks import SQL
+from tests.unit.athena_reports.steps.last_tasks import HEADER, SQL, LastTasks
+from tests.unit.athena_reports.steps.source_lake import SourceLake
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 COLUMNS = [("rank", "bigint"), ("previous_rank", "bigint"), ("user_name", "varchar")]
-CSV = b'"rank","previous_rank","user_name"\n"1","3","a,b"\n"2",,""\n'
+CSV = HEADER + b'"1","3","a,b"\n"2",,""\n'
 
 
 @pytest.fixture
@@ -46,3 +47,16 @@ def query(
         region="us-east-1",
     )
     return execution.model_dump(mode="json")
+
+
+@pytest.fixture
+def last(s3: S3Client, bucket: str, query: dict[str, Any]) -> LastTasks:
+    return LastTasks(s3, bucket, query)
+
+
+@pytest.fixture
+def lake(monkeypatch: pytest.MonkeyPatch) -> SourceLake:
+    """A lake that the hooks of this process talk to."""
+    lake = SourceLake()
+    lake.serve(monkeypatch)
+    return lake

@@ -32,13 +32,6 @@ DENIED = api_error("AccessDeniedException", "not authorized")
 DATES = [str(date(2025, 6, 7) + timedelta(days=days)) for days in range(8)]  # of WEEK, in UTC
 
 
-@pytest.fixture
-def lake(monkeypatch: pytest.MonkeyPatch) -> SourceLake:
-    lake = SourceLake()
-    lake.serve(monkeypatch)
-    return lake
-
-
 def need(
     table: str = "plays", period: Period = WEEK, late_by: timedelta = timedelta(0), **fields: Any
 ) -> InputNeed:

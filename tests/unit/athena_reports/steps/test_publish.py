@@ -4,52 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import time_machine
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import DAG, Asset
+from airflow.sdk import Asset
 
 from athena_reports import __version__
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
-from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.folder import PublishedCalendar, find_calendar
-from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import PlannedDelivery
 from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.rows import checks
 from athena_reports.settings import Encryption
-from athena_reports.steps.publish import S3PublishOperator
 from tests.support.calendars import WEEK
 from tests.unit.athena_reports.steps.last_tasks import (
     ASSETS,
+    HEADER,
     ONE_EVENT_EACH,
     SQL,
-    published,
+    LastTasks,
     submitted,
-    transformed,
 )
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
-
-def test_there_is_an_event_only_if_something_new_was_published(
-    bucket: str, query: dict[str, Any]
-) -> None:
-    prepared = transformed(query, bucket)
+def test_there_is_an_event_only_if_something_new_was_published(last: LastTasks) -> None:
+    prepared = last.transformed()
     earlier, later = (
-        {
-            **prepared,
-            "query": (
-                query | {"id": f"q-{day}", "submitted_at": f"2025-06-{day}T00:00:00.000+00:00"}
-            ),
-        }
-        for day in (15, 17)
+        prepared | {"query": last.later(day, day)} for day in ("2025-06-15", "2025-06-17")
     )
-    outcomes = [published(each, bucket, **ASSETS) for each in (prepared, prepared, earlier, later)]
+    outcomes = [last.published(each, **ASSETS) for each in (prepared, prepared, earlier, later)]
 
     # The second is a retry after a crash, of which nobody has heard.
     assert [(each["outcome"], each["keys"]) for each in outcomes] == [
@@ -74,20 +60,13 @@ def test_there_is_an_event_only_if_something_new_was_published(
     ],
 )
 def test_a_delivery_is_started_only_for_what_it_would_send(
-    bucket: str,
-    query: dict[str, Any],
-    s3: S3Client,
-    *,
-    days_after_end: float,
-    delivered: str,
-    correct_days: int,
-    is_announced: bool,
+    last: LastTasks, *, days_after_end: float, delivered: str, correct_days: int, is_announced: bool
 ) -> None:
     """Otherwise a backfill would start a run of skipped tasks for each old period."""
-    prepared = transformed(query, bucket)
+    prepared = last.transformed()
     if delivered:
         key = f"plays/weekly/2025-06-08/receipts/v0/sales/{delivered}"
-        s3.put_object(Bucket=bucket, Key=key, Body=b"{}")
+        last.s3.put_object(Bucket=last.bucket, Key=key, Body=b"{}")
     options: Any = {
         "channels": ("sales",),
         "deliver_within": timedelta(days=7),
@@ -96,44 +75,38 @@ def test_a_delivery_is_started_only_for_what_it_would_send(
     }
     published_at = WEEK.end_utc + timedelta(days=days_after_end)
     with time_machine.travel(published_at, tick=False):
-        keys = published(prepared, bucket, **ASSETS, **options)["keys"]
+        keys = last.published(prepared, **ASSETS, **options)["keys"]
     assert keys.pop("plays_weekly_deliveries", set()) == ({WEEK.id} if is_announced else set())
     assert keys == ONE_EVENT_EACH
 
 
-def test_what_is_published_without_channels_starts_no_delivery(
-    bucket: str, query: dict[str, Any]
-) -> None:
+def test_what_is_published_without_channels_starts_no_delivery(last: LastTasks) -> None:
     outlets = [Asset("plays_weekly_deliveries")]
-    prepared = transformed(query, bucket)
-    assert published(prepared, bucket, delivery_outlets=outlets)["keys"] == {}
+    prepared = last.transformed()
+    assert last.published(prepared, delivery_outlets=outlets)["keys"] == {}
 
 
 @pytest.mark.parametrize("may_lose_rows", [False, True])
 def test_a_version_that_has_lost_its_rows_warns_unless_its_report_may_lose_them(
-    bucket: str, query: dict[str, Any], s3: S3Client, *, may_lose_rows: bool
+    last: LastTasks, *, may_lose_rows: bool
 ) -> None:
-    published(transformed(query, bucket), bucket)
-    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=b'"rank","previous_rank","user_name"\n')
-    later = query | {"id": "q-2", "submitted_at": "2025-06-17T00:00:00.000+00:00"}
-    event = published(
-        transformed(later, bucket, empty="publish"), bucket, may_lose_rows=may_lose_rows
-    )
+    last.published(last.transformed())
+    last.put_result(HEADER)
+    later = last.later("q-2", "2025-06-17")
+    event = last.published(last.transformed(later, empty="publish"), may_lose_rows=may_lose_rows)
     assert (event["outcome"], event["rows"]) == ("published", 0)
     assert event["warnings"] == ([] if may_lose_rows else ["rows_lost"])
 
 
-def test_what_the_task_tells_is_what_readers_have(
-    bucket: str, query: dict[str, Any], s3: S3Client
-) -> None:
+def test_what_the_task_tells_is_what_readers_have(last: LastTasks) -> None:
     """Also if another query had the same rows, or a later one has published meanwhile."""
-    first, again = transformed(query, bucket), transformed(query, bucket)
+    first, again = last.transformed(), last.transformed()
     assert again["version"]["version"] != first["version"]["version"]
-    again["query"] = query | {"id": "q-2", "submitted_at": "2025-06-17T00:00:00.000+00:00"}
-    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=b'"rank","previous_rank","user_name"\n"9",,\n')
-    slow = transformed(query, bucket)
-    slow["query"] = query | {"id": "q-0", "submitted_at": "2025-06-15T00:00:00.000+00:00"}
-    told = [published(each, bucket) for each in (first, again, slow)]
+    again["query"] = last.later("q-2", "2025-06-17")
+    last.put_result(HEADER + b'"9",,\n')
+    slow = last.transformed()
+    slow["query"] = last.later("q-0", "2025-06-15")
+    told = [last.published(each) for each in (first, again, slow)]
     assert [each.pop("outcome") for each in told] == ["published", "unchanged", "superseded"]
     assert told[0]["rows"] != slow["version"]["rows"]
     for name in ("version", "rows"):
@@ -141,17 +114,13 @@ def test_what_the_task_tells_is_what_readers_have(
 
 
 def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
-    bucket: str,
-    query: dict[str, Any],
-    s3: S3Client,
-    made_s3: list[S3],
-    memory_limits: list[str],
+    last: LastTasks, made_s3: list[S3], memory_limits: list[str]
 ) -> None:
     """The memory is that of the comparison with the version before."""
-    first = transformed(query, bucket, formats=["parquet"])
-    s3.put_object(Bucket=bucket, Key="q-1.csv", Body=b'"rank","previous_rank","user_name"\n"9",,\n')
-    second = transformed(query, bucket, formats=["parquet"])
-    second["query"] = query | {"id": "q-2", "submitted_at": "2025-06-18T00:00:00.000+00:00"}
+    first = last.transformed(formats=["parquet"])
+    last.put_result(HEADER + b'"9",,\n')
+    second = last.transformed(formats=["parquet"])
+    second["query"] = last.later("q-2", "2025-06-18")
     made_s3.clear()
     memory_limits.clear()
     options: Any = {
@@ -160,7 +129,7 @@ def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
         "memory_limit": "200MB",
     }
     for prepared in (first, second):
-        assert published(prepared, bucket, **options)["outcome"] == "published"
+        assert last.published(prepared, **options)["outcome"] == "published"
     assert {(each.owner, each.encryption) for each in made_s3} == {
         ("123456789012", options["encryption"])
     }
@@ -168,20 +137,11 @@ def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
 
 
 def test_what_openlineage_is_told_is_read_from_a_bucket_of_the_owner(
-    bucket: str, query: dict[str, Any], made_s3: list[S3]
+    last: LastTasks, made_s3: list[S3]
 ) -> None:
-    prepared = transformed(query, bucket)
+    prepared = last.transformed()
     made_s3.clear()
-    with DAG("plays_weekly", schedule=None):
-        task = S3PublishOperator(
-            task_id="publish",
-            prepared=prepared,
-            submitted=submitted(),
-            bucket=bucket,
-            report="plays",
-            environment="dev",
-            bucket_owner="123456789012",
-        )
+    task = last.publish_task(prepared=prepared, submitted=submitted(), bucket_owner="123456789012")
     lineage = task.get_openlineage_facets_on_start()
     assert [each.owner for each in made_s3] == ["123456789012"]
     assert lineage.job_facets["sql"].query == SQL
@@ -202,16 +162,15 @@ def part_that_settles(at: datetime) -> InputCoverage:
 
 
 def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_given(
-    bucket: str, query: dict[str, Any], s3: S3Client
+    last: LastTasks,
 ) -> None:
     """Each has a value of its own."""
     part = part_that_settles(datetime(2025, 7, 1, tzinfo=UTC))
     settled = part.model_copy(
         update={"dag_id": "hours_daily", "settles_at": datetime(2025, 6, 20, tzinfo=UTC)}
     )
-    published(
-        transformed(query, bucket, transforms_logic="v2:transforms"),
-        bucket,
+    last.published(
+        last.transformed(transforms_logic="v2:transforms"),
         inputs=(part, settled),
         ran="v2:query",
         late_by=timedelta(days=1),
@@ -220,8 +179,7 @@ def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_giv
         deliver_within=timedelta(days=9),
         correct_within=timedelta(days=30),
     )
-    manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
-    assert manifest is not None
+    manifest = last.manifest
     assert manifest.logic == logic_digest("v2:query", "v2:transforms")
     assert manifest.code_version == __version__
     assert manifest.bundle_version == "4f0c9d2"
@@ -244,48 +202,42 @@ def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_giv
     "part_settles_at", [datetime(2025, 6, 15, tzinfo=UTC), datetime(2025, 12, 1, tzinfo=UTC)]
 )
 def test_what_was_published_before_its_events_settles_when_they_and_its_parts_have_arrived(
-    bucket: str, query: dict[str, Any], s3: S3Client, part_settles_at: datetime
+    last: LastTasks, part_settles_at: datetime
 ) -> None:
     part = part_that_settles(part_settles_at)
-    published(transformed(query, bucket), bucket, inputs=(part,), late_by=timedelta(days=90))
-    manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
-    assert manifest is not None
+    last.published(last.transformed(), inputs=(part,), late_by=timedelta(days=90))
+    manifest = last.manifest
     latest = max(WEEK.end_utc + timedelta(days=90), part_settles_at)
     assert manifest.settles_at == latest.isoformat()
     assert manifest.delivery is None
 
 
-def test_a_period_that_has_read_a_partial_part_is_partial_too(
-    bucket: str, query: dict[str, Any], s3: S3Client
-) -> None:
+def test_a_period_that_has_read_a_partial_part_is_partial_too(last: LastTasks) -> None:
     part = part_that_settles(WEEK.end_utc).model_copy(update={"partial": ("period=2025-06-08",)})
-    published(transformed(query, bucket), bucket, inputs=(part,))
-    manifest, _ = read_manifest(PeriodLocation.of(bucket, "plays", WEEK), S3(s3))
-    assert manifest is not None
+    last.published(last.transformed(), inputs=(part,))
+    manifest = last.manifest
     assert manifest.partial
     assert list(manifest.missing_partitions) == ["reports_db.days_daily/period=2025-06-08"]
 
 
-def test_rows_that_are_known_to_be_final_now_are_an_event(
-    bucket: str, query: dict[str, Any]
-) -> None:
+def test_rows_that_are_known_to_be_final_now_are_an_event(last: LastTasks) -> None:
     """Whoever delivers only what is final waits for it."""
-    prepared = transformed(query, bucket)
-    published(prepared, bucket, late_by=timedelta(days=90), **ASSETS)
-    again = transformed(query, bucket)
-    again["query"] = query | {"id": "q-2", "submitted_at": "2025-10-18T00:00:00.000+00:00"}
-    event = published(again, bucket, late_by=timedelta(days=90), **ASSETS)
+    prepared = last.transformed()
+    last.published(prepared, late_by=timedelta(days=90), **ASSETS)
+    again = last.transformed()
+    again["query"] = last.later("q-2", "2025-10-18")
+    event = last.published(again, late_by=timedelta(days=90), **ASSETS)
     assert (event["outcome"], event["provisional"]) == ("settled", False)
     assert event["keys"] == ONE_EVENT_EACH
 
 
 def test_the_log_says_what_was_published_and_which_checks_warn(
-    bucket: str, query: dict[str, Any], logged: Callable[[], list[str]]
+    last: LastTasks, logged: Callable[[], list[str]]
 ) -> None:
     declared = [checks.unique("rank"), checks.not_null("previous_rank", severity="warn")]
-    prepared = transformed(query, bucket, checks=declared)
+    prepared = last.transformed(checks=declared)
     logged()
-    event = published(prepared, bucket)
+    event = last.published(prepared)
     assert logged() == [
         f"info: published: version {event['version']}, 2 rows, {event['manifest']}",
         "warning: check not_null(previous_rank): 1 of 2 rows have NULL in previous_rank.",
@@ -301,11 +253,9 @@ def test_the_log_says_what_was_published_and_which_checks_warn(
     ],
 )
 def test_what_is_published_before_all_events_can_have_arrived_is_provisional(
-    bucket: str, query: dict[str, Any], late_by: timedelta, provisional: bool
+    last: LastTasks, late_by: timedelta, provisional: bool
 ) -> None:
-    assert (
-        published(transformed(query, bucket), bucket, late_by=late_by)["provisional"] is provisional
-    )
+    assert last.published(last.transformed(), late_by=late_by)["provisional"] is provisional
 
 
 @pytest.mark.parametrize(
@@ -317,13 +267,10 @@ def test_what_is_published_before_all_events_can_have_arrived_is_provisional(
     ],
 )
 def test_publish_without_a_version_or_a_period_names_the_way_out(
-    missing: dict[str, Any], cleared: str, bucket: str, query: dict[str, Any]
+    last: LastTasks, missing: dict[str, Any], cleared: str
 ) -> None:
-    given = {"prepared": transformed(query, bucket), "submitted": submitted()} | missing
-    with DAG("plays_weekly", schedule=None):
-        task = S3PublishOperator(
-            task_id="publish", bucket=bucket, report="plays", environment="dev", **given
-        )
+    given = {"prepared": last.transformed(), "submitted": submitted()} | missing
+    task = last.publish_task(**given)
     with pytest.raises(AirflowFailException) as caught:
         task.execute({"run_id": "run-1"})  # type: ignore[typeddict-item]
     assert str(caught.value) == (
@@ -334,9 +281,7 @@ def test_publish_without_a_version_or_a_period_names_the_way_out(
     )
 
 
-def test_the_folder_gets_the_calendar_of_the_report(
-    query: dict[str, Any], s3: S3Client, bucket: str
-) -> None:
-    published(transformed(query, bucket), bucket)
-    calendar = find_calendar(ReportLocation.of(bucket, "plays", WEEK.cadence), S3(s3))
+def test_the_folder_gets_the_calendar_of_the_report(last: LastTasks) -> None:
+    last.published(last.transformed())
+    calendar = find_calendar(last.location.report, S3(last.s3))
     assert calendar == PublishedCalendar(environment="dev", report="plays", cadence=WEEK.cadence)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -64,6 +64,18 @@ async def ends_of(query_ids: Sequence[str], clock: VirtualClock) -> dict[str, fl
 
     await asyncio.gather(*map(note_end, query_ids))
     return ended
+
+
+def failing(
+    clock: VirtualClock, error: Exception, *spans: tuple[float, float]
+) -> Callable[[str], None]:
+    """Let each call within some spans, in seconds, fail."""
+
+    def refuse(action: str) -> None:
+        if any(first <= clock.seconds < last for first, last in spans):
+            raise error
+
+    return refuse
 
 
 def calls_of(athena: MemoryAthena) -> list[float]:
@@ -164,13 +176,9 @@ def test_a_time_without_answers_fails_no_wait_and_a_long_one_each(
     athena: MemoryAthena, clock: VirtualClock, error: Exception
 ) -> None:
     """Each wait counts from its own last answer."""
-
-    def refuse(action: str) -> None:
-        if 5 <= clock.seconds < 5 + ANSWER_WITHIN_SECONDS / 2 or clock.seconds > 500:
-            raise error
-
     early, late = start(athena, 400), start(athena, 10_000)
-    athena.before = refuse
+    spans = [(5, 5 + ANSWER_WITHIN_SECONDS / 2), (500, math.inf)]
+    athena.before = failing(clock, error, *spans)
 
     async def wait_for_both() -> list[Any]:
         return await asyncio.gather(end_of(early), end_of(late), return_exceptions=True)
@@ -186,12 +194,8 @@ def test_a_time_without_answers_fails_no_wait_and_a_long_one_each(
 
 
 def test_it_gives_way_while_athena_throttles(athena: MemoryAthena, clock: VirtualClock) -> None:
-    def throttle(action: str) -> None:
-        if clock.seconds < 120:
-            raise THROTTLED
-
     query = start(athena, 130)
-    athena.before = throttle
+    athena.before = failing(clock, THROTTLED, (0, 120))
     clock.run(end_of(query))
     calls = [at for at in calls_of(athena) if at < 120]
     pauses = [after - before for before, after in pairwise(calls)]
@@ -292,17 +296,13 @@ def test_one_failed_call_after_a_long_time_fails_no_wait(
     """As when a triggerer was frozen, and comes back while the network does not answer yet."""
     query = start(athena, 2_000)
 
-    def refuse(action: str) -> None:
-        if 1_000 < clock.seconds < 1_010:
-            raise NO_NETWORK
-
     async def freeze() -> QueryExecution:
         waiting = asyncio.create_task(end_of(query))
         await asyncio.sleep(5)
         clock.sleep(1_000)
         return await waiting
 
-    athena.before = refuse
+    athena.before = failing(clock, NO_NETWORK, (1_000, 1_010))
     assert clock.run(freeze()).state == "SUCCEEDED"
 
 
@@ -327,22 +327,13 @@ def test_a_stop_that_is_not_served_is_repeated(
     athena: MemoryAthena, clock: VirtualClock, error: Exception
 ) -> None:
     query = start(athena, 60)
-
-    def refuse(action: str) -> None:
-        if action == "StopQueryExecution" and clock.seconds < 2.5:
-            raise error
-
-    athena.before = refuse
+    athena.before = failing(clock, error, (0, 2.5))
     clock.run(QueryPoller.of(CONNECTION).stop(query))
     assert athena.states == ["CANCELLED"]
 
     athena.before = nothing
     other = start(athena, 60)
-
-    def deny(action: str) -> None:
-        raise DENIED
-
-    athena.before = deny
+    athena.before = failing(clock, DENIED, (0, math.inf))
     with pytest.raises(ClientError):
         clock.run(QueryPoller.of(CONNECTION).stop(other))
     assert athena.count("StopQueryExecution") == 5
@@ -397,10 +388,7 @@ def test_a_wait_that_nobody_waits_beside_uses_new_clients(
     else:
         clock.run(end_of(first_query))
 
-    def refuse(action: str) -> None:
-        raise NO_NETWORK
-
-    old.before = refuse
+    old.before = failing(clock, NO_NETWORK, (0, math.inf))
     monkeypatch.setattr(AthenaHook, "get_conn", lambda _: new)
     assert clock.run(end_of(second_query)).state == "SUCCEEDED"
 
@@ -422,10 +410,7 @@ def test_credentials_that_were_corrected_are_used(
     old, new = MemoryAthena(), MemoryAthena()
     query = start(new, 30)
 
-    def refuse(action: str) -> None:
-        raise refusal
-
-    old.before = refuse
+    old.before = failing(clock, refusal, (0, math.inf))
     monkeypatch.setattr(AthenaHook, "get_conn", lambda _: old if clock.seconds < 10 else new)
     assert clock.run(end_of(query)).state == "SUCCEEDED"
 
@@ -433,12 +418,8 @@ def test_credentials_that_were_corrected_are_used(
 def test_a_wait_says_once_that_athena_does_not_answer_and_the_look_says_nothing(
     athena: MemoryAthena, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(action: str) -> None:
-        if 5 < clock.seconds < 20 or 30 < clock.seconds < 40:
-            raise NO_NETWORK
-
-    athena.before = refuse
     query = start(athena, 60)
+    athena.before = failing(clock, NO_NETWORK, (5, 20), (30, 40))
     with caplog.at_level(logging.INFO):
         clock.run(end_of(query))
     said = [record.getMessage() for record in caplog.records if "response" in record.getMessage()]

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from athena_reports.aws.hook import SharedSessionHook
 from athena_reports.errors import QueryError
 from athena_reports.inputs.input import Input
-from athena_reports.inputs.published import Published
+from athena_reports.inputs.published import Published, Source
 from athena_reports.periods.calendar import Period, daily
 from athena_reports.queries.submission import Submitted
 from athena_reports.reports.sql_period import SqlPeriod
@@ -26,7 +26,6 @@ from tests.support.airflow_run import DagRun, StateStore, context
 from tests.support.aws_errors import LOST
 from tests.support.calendars import WEEK
 from tests.support.memory_athena import MemoryAthena
-from tests.support.partition_facts import facts
 from tests.support.query_comments import comment_of
 from tests.support.tasks import submit_task, submitted
 from tests.support.virtual_clock import START as NOW
@@ -134,15 +133,7 @@ def test_submitting_is_one_call_and_hands_the_facts_on(
     }
     xcoms = json.loads(json.dumps(given["ti"].pushed))
     assert "period" not in xcoms, "it goes through XCom once"
-    assert xcoms[SUBMITTED_XCOM]["period"] == {
-        "cadence": {"unit": "weekly", "timezone": "Asia/Tokyo", "first_day": "sunday"},
-        "first_date": "2025-06-08",
-        "id": "2025-06-08",
-        "start": WEEK.start.isoformat(),
-        "end": WEEK.end.isoformat(),
-        "start_utc": WEEK.start_utc.isoformat(),
-        "end_utc": WEEK.end_utc.isoformat(),
-    }
+    assert xcoms[SUBMITTED_XCOM]["period"] == WEEK.model_dump(mode="json")
     digest = hashlib.sha256(sql.encode()).hexdigest()
     assert Submitted.model_validate(xcoms[SUBMITTED_XCOM]) == Submitted(
         period=WEEK,
@@ -211,10 +202,8 @@ def test_what_is_required_is_required_for_the_period_before_a_query_is_paid(
 
 
 def test_a_missing_partition_fails_the_run_before_anything_is_paid(
-    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+    athena: MemoryAthena, lake: SourceLake
 ) -> None:
-    lake = SourceLake()
-    lake.serve(monkeypatch)
     lake.create()
     problem = rf"period 2025-06-08.*{DATABASE}\.plays.*No query was started"
     with pytest.raises(AirflowException, match=problem):
@@ -223,10 +212,8 @@ def test_a_missing_partition_fails_the_run_before_anything_is_paid(
 
 
 def test_the_log_says_what_the_query_reads_and_what_it_lacks(
-    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
+    athena: MemoryAthena, lake: SourceLake, logged: Callable[[], list[str]]
 ) -> None:
-    lake = SourceLake()
-    lake.serve(monkeypatch)
     dates = [str(WEEK.first_date + timedelta(days=days)) for days in range(-1, 7)]
     lake.create(dates=dates[:7])
     lake.create("users")
@@ -256,11 +243,9 @@ def test_the_log_says_what_the_query_reads_and_what_it_lacks(
 )
 @pytest.mark.usefixtures("athena")
 def test_a_query_is_one_that_reads_the_period_before_if_any_input_does(
-    inputs: list[Input], reads_previous: bool, monkeypatch: pytest.MonkeyPatch
+    inputs: list[Input], reads_previous: bool, lake: SourceLake
 ) -> None:
     """Then its period is stale when the input of that period has changed since."""
-    lake = SourceLake()
-    lake.serve(monkeypatch)
     dates = [str(WEEK.first_date + timedelta(days=days)) for days in range(-8, 7)]
     for source in inputs:
         lake.create(source.table, dates)
@@ -271,10 +256,8 @@ def test_a_query_is_one_that_reads_the_period_before_if_any_input_does(
 
 
 def test_a_query_without_a_database_reads_that_which_athena_takes(
-    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+    athena: MemoryAthena, lake: SourceLake
 ) -> None:
-    lake = SourceLake()
-    lake.serve(monkeypatch)
     lake.create()
     table = lake.glue.tables.pop((DATABASE, "plays"))
     lake.glue.tables["default", "plays"] = table
@@ -286,21 +269,25 @@ def test_a_query_without_a_database_reads_that_which_athena_takes(
     assert request["QueryExecutionContext"] == {"Catalog": "AwsDataCatalog"}
 
 
-def test_a_retry_that_finds_more_partitions_does_not_take_the_query_that_lacked_them(
-    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else the period would be published as whole, and its query had read less."""
-    lake = SourceLake()
-    lake.serve(monkeypatch)
-    dates = [str(WEEK.first_date + timedelta(days=days)) for days in range(-1, 7)]
-    lake.create(dates=dates[:7])
+def tries(source: Source) -> Callable[[], str]:
+    """Each call is the next try of a task, and returns the query that it hands on."""
     given = context() | {"task_state_store": StateStore()}
-    inputs = [Input("plays", missing="partial")]
 
     def next_try() -> str:
-        id_ = submitted(given, inputs=inputs)
+        id_ = submitted(given, inputs=[source])
         given["ti"].begin_next_try()
         return id_
+
+    return next_try
+
+
+def test_a_retry_that_finds_more_partitions_does_not_take_the_query_that_lacked_them(
+    athena: MemoryAthena, lake: SourceLake
+) -> None:
+    """Else the period would be published as whole, and its query had read less."""
+    dates = [str(WEEK.first_date + timedelta(days=days)) for days in range(-1, 7)]
+    lake.create(dates=dates[:7])
+    next_try = tries(Input("plays", missing="partial"))
 
     first = next_try()
     assert (
@@ -318,34 +305,18 @@ def test_a_retry_that_finds_more_partitions_does_not_take_the_query_that_lacked_
 
 
 def test_a_retry_that_finds_a_part_replaced_does_not_take_the_query_that_read_the_other_version(
-    athena: MemoryAthena, monkeypatch: pytest.MonkeyPatch
+    athena: MemoryAthena, lake: SourceLake
 ) -> None:
     """Else the period would be published as read from the new version, and never become stale."""
-    lake = SourceLake()
-    lake.serve(monkeypatch)
     days = Published("days", daily(WEEK.cadence.timezone))
-    lake.glue.tables[days.database, days.table] = {"Name": days.table}
-
-    def publish(day: Period, version: str) -> None:
-        lake.glue.partitions[days.database, days.table, day.id] = {
-            "Values": [day.id],
-            "StorageDescriptor": {"Location": f"s3://reports/days/{day.id}/{version}/"},
-            "Parameters": facts(day, version=version).as_parameters(),
-        }
-
     parts = days.parts_of(WEEK)
     for day in parts:
-        publish(day, "v1")
-    given = context() | {"task_state_store": StateStore()}
-
-    def next_try() -> str:
-        id_ = submitted(given, inputs=[days])
-        given["ti"].begin_next_try()
-        return id_
+        lake.publish(days, day, version="v1")
+    next_try = tries(days)
 
     first = next_try()
     assert next_try() == first
-    publish(parts[3], "v2")
+    lake.publish(days, parts[3], version="v2")
     second = next_try()
     assert second != first
     assert athena.states == ["CANCELLED", "QUEUED"]

@@ -43,12 +43,7 @@ TIMED_OUT = ("__fail__", {"error": "Trigger timeout"})
 
 Logged = Callable[[], list[str]]
 
-
-@pytest.fixture
-def lake(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> SourceLake:
-    lake = SourceLake()
-    lake.serve(monkeypatch)
-    return lake
+pytestmark = pytest.mark.usefixtures("clock")
 
 
 def wait_task(*inputs: Source, **fields: Any) -> Any:

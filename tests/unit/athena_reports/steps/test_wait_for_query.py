@@ -44,6 +44,25 @@ def fate(athena: MemoryAthena, plan: Plan) -> None:
     athena.queries["q-1"].plan = plan
 
 
+def fail_before_an_endless_successor(athena: MemoryAthena, clock: VirtualClock) -> None:
+    fate(athena, Plan.failing(1602))
+    athena.plan = lambda _: Plan.endless()
+    clock.sleep(60)
+
+
+def refusing(throttled: str) -> Callable[[str], None]:
+    """Let each call of one action be throttled."""
+
+    def refuse(action: str) -> None:
+        if action == throttled:
+            raise THROTTLED
+
+    return refuse
+
+
+FAILING_AT_ONCE = Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1602})
+
+
 def looks_of(athena: MemoryAthena) -> list[float]:
     """When it was asked for, in seconds."""
     return [(at - NOW).total_seconds() for _, at in athena.calls]
@@ -128,9 +147,8 @@ def test_the_link_is_to_the_console_of_the_partition(
 def test_a_query_has_at_most_three_successors_after_longer_and_longer_pauses(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    failing = Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1602})
-    fate(athena, failing)
-    athena.plan = lambda _: failing
+    fate(athena, FAILING_AT_ONCE)
+    athena.plan = lambda _: FAILING_AT_ONCE
     with pytest.raises(AirflowFailException, match="Query q-4 is FAILED"):
         wait_task().execute(context())
     assert athena.states == ["FAILED"] * (1 + MAX_SUCCESSORS)
@@ -170,9 +188,7 @@ def test_the_next_try_of_a_wait_goes_on_with_the_noted_successor(
     athena: MemoryAthena, clock: VirtualClock, deferrable: bool, is_remembered: bool
 ) -> None:
     """As does each poke without a triggerer."""
-    fate(athena, Plan.failing(1602))
-    athena.plan = lambda _: Plan.endless()
-    clock.sleep(60)
+    fail_before_an_endless_successor(athena, clock)
     given = context() | {"task_state_store": StateStore()}
     ends_by = TaskDeferred if deferrable else AirflowRescheduleException
     for _ in range(3):
@@ -187,9 +203,7 @@ def test_the_next_try_of_a_wait_goes_on_with_the_noted_successor(
 def test_on_airflow_3_2_the_next_try_of_a_wait_gets_the_successor_by_its_token(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
-    fate(athena, Plan.failing(1602))
-    athena.plan = lambda _: Plan.endless()
-    clock.sleep(60)
+    fail_before_an_endless_successor(athena, clock)
     for try_number in (1, 2):
         with pytest.raises(TaskDeferred) as caught:
             wait_task().execute(context(try_number=try_number))
@@ -202,9 +216,7 @@ def test_a_cleared_wait_stops_the_successor_that_it_does_not_wait_for_any_more(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:
     """The triggerer was down when the run was cleared."""
-    fate(athena, Plan.failing(1602))
-    athena.plan = lambda _: Plan.endless()
-    clock.sleep(60)
+    fail_before_an_endless_successor(athena, clock)
     given = context() | {"task_state_store": StateStore()}
     with pytest.raises(TaskDeferred):
         wait_task().execute(given)
@@ -269,9 +281,7 @@ def test_a_wait_that_times_out_stops_the_successor_that_it_waits_for(
     athena: MemoryAthena, clock: VirtualClock, option: dict[str, Any]
 ) -> None:
     """The process that is resumed was told of the first execution alone."""
-    fate(athena, Plan.failing(1602))
-    athena.plan = lambda _: Plan.endless()
-    clock.sleep(60)
+    fail_before_an_endless_successor(athena, clock)
     given = context(task_id="wait_for_query")
     with pytest.raises(TaskDeferred):
         wait_task(**option).execute(given)
@@ -286,19 +296,13 @@ def test_a_wait_that_times_out_stops_the_successor_that_it_could_not_look_up(
 ) -> None:
     """Without a triggerer, each poke begins with the first execution."""
 
-    def throttle(action: str) -> None:
-        if action == "GetQueryExecution":
-            raise THROTTLED
-
-    fate(athena, Plan.failing(1602))
-    athena.plan = lambda _: Plan.endless()
-    clock.sleep(60)
+    fail_before_an_endless_successor(athena, clock)
     given = context() | {"task_state_store": StateStore()}
     with pytest.raises(AirflowRescheduleException):
         wait_task(deferrable=False, timeout=60).execute(given)
     given["ti"].first_reschedule_date = clock.now
     clock.sleep(61)
-    athena.before = throttle
+    athena.before = refusing("GetQueryExecution")
     with pytest.raises(AirflowFailException):
         wait_task(deferrable=False, timeout=60).execute(given)
     assert athena.states == ["FAILED", "CANCELLED"]
@@ -331,10 +335,7 @@ def test_the_log_says_what_becomes_of_the_query(
         "warning: Query q-1 failed: Failed with type 1602. Waiting for its successor q-2.",
     ]
 
-    def throttle(_: str) -> None:
-        raise THROTTLED
-
-    athena.before = throttle
+    athena.before = refusing("GetQueryExecution")
     with pytest.raises(TaskDeferred):
         wait_task().execute(given)
     assert logged() == [f"warning: No response from Athena: {THROTTLED}"]
@@ -438,12 +439,8 @@ def test_what_a_retry_may_correct_is_skipped_only_by_never_fail(
 ) -> None:
     """The query fails in passing, and Athena does not start its successor."""
 
-    def refuse(action: str) -> None:
-        if action == "StartQueryExecution":
-            raise THROTTLED
-
-    fate(athena, Plan(states=(), end="FAILED", error={"ErrorCategory": 1, "ErrorType": 1602}))
-    athena.before = refuse
+    fate(athena, FAILING_AT_ONCE)
+    athena.before = refusing("StartQueryExecution")
     with pytest.raises(AirflowException) as caught:
         wait_task(**{option: True}).execute(context())
     assert type(caught.value) is raised
