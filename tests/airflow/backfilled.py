@@ -22,12 +22,12 @@ from athena_reports_cli.local.client import AirflowApiError
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec, generate
-from tests.airflow.environment import PATIENCE
+from tests.airflow.environment import environment_of_reports
 from tests.airflow.report_run import TASK_TITLE, Query, queries_of, title_of, until
 from tests.support.local_athena import column_bytes, facts_of_query
 from tests.support.paths import ROOT
 from tests.support.published import object_of, rows_of
-from tests.support.reports import DAGS, SQL, WEEK_COLUMNS, Play, carriers, plays_of, top_users
+from tests.support.reports import DAGS, WEEK_COLUMNS, Play, carriers, plays_of, top_users
 
 if TYPE_CHECKING:
     from athena_reports_cli.local.client import DagRun
@@ -154,14 +154,7 @@ def start_reports(
 ) -> LiveAirflow:
     """Start an Airflow with the reports, in which nothing runs before it is asked for."""
     write_dags(folder / "dags")
-    environment = {
-        **services.environment,
-        **PATIENCE,
-        "ATHENA_REPORTS_ENV": "dev",
-        "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
-        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        **settings.pop("environment", {}),
-    }
+    environment = {**environment_of_reports(services), **settings.pop("environment", {})}
     return start_airflow(
         folder / "dags",
         dag_ids=DAG_IDS,

@@ -9,11 +9,10 @@ import pytest
 from athena_reports import weekly
 from athena_reports_cli.local.services import Services
 from local_athena.faults import Faults, Hold
-from tests.airflow.environment import PATIENCE
+from tests.airflow.environment import environment_of_reports
 from tests.airflow.report_run import ReportRun, until
 from tests.support.inbox import Inbox
 from tests.support.paths import ROOT
-from tests.support.reports import SQL
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow
@@ -70,13 +69,7 @@ def airflow(
         dags_folder,
         dag_ids=["hanging_weekly", "marked_weekly_alerts"],
         plugins_folder=ROOT / "plugins",
-        environment={
-            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
-            **services.environment,
-            **PATIENCE,
-            "ATHENA_REPORTS_ENV": "dev",
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        },
+        environment=environment_of_reports(services),
     )
 
 

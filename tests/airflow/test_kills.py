@@ -13,11 +13,10 @@ import pytest
 from athena_reports_cli.local.client import AirflowApiError
 from athena_reports_cli.local.services import Services
 from local_athena.faults import Drop, End, Faults, Hold, QueryFault, Slow, SlowDown
-from tests.airflow.environment import PATIENCE
+from tests.airflow.environment import environment_of_reports
 from tests.airflow.report_run import Query, ReportRun, logs_stop_of, now, until
 from tests.support.inbox import Inbox
 from tests.support.paths import ROOT
-from tests.support.reports import SQL
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow
@@ -112,13 +111,7 @@ def airflow(
         dags_folder,
         dag_ids=DAGS,
         plugins_folder=ROOT / "plugins",
-        environment={
-            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
-            **services.environment,
-            **PATIENCE,
-            "ATHENA_REPORTS_ENV": "dev",
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        },
+        environment=environment_of_reports(services),
     )
 
 

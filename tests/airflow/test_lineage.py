@@ -17,12 +17,12 @@ from tests.airflow.harness import StartAirflow
 from tests.airflow.report_run import ReportRun, until
 from tests.support.live_airflow import LiveAirflow
 from tests.support.local_athena import facts_of_query
+from tests.support.paths import ROOT
 from tests.support.published import read_json
 from tests.support.reports import DAGS, SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
-ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "top_users_weekly"
 BUCKET = "athena-report-dev"
 ATHENA = "awsathena://athena.us-east-1.amazonaws.com"

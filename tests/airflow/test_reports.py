@@ -10,7 +10,6 @@ import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,11 +23,11 @@ from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold
 from tests.airflow.report_run import ReportRun, until
 from tests.support.live_airflow import LiveAirflow
+from tests.support.paths import ROOT
 from tests.support.reports import DAGS, SQL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
-ROOT = Path(__file__).resolve().parents[2]
 DAG_ID = "top_users_weekly"
 BUCKET = "athena-report-dev"
 TOKYO = ZoneInfo("Asia/Tokyo")

@@ -13,7 +13,6 @@ import pytest
 
 from athena_reports_cli.local.client import AirflowRuntimeError
 from athena_reports_cli.local.runtime import AirflowConfig
-from tests.support.databases import postgresql
 from tests.support.live_airflow import LiveAirflow
 
 if TYPE_CHECKING:
@@ -137,17 +136,6 @@ def test_a_file_that_cannot_be_imported_is_named_with_its_stack_trace(
         broken.unlink()
 
 
-def test_a_home_in_use_is_refused_and_left_alone(airflow: LiveAirflow) -> None:
-    with (
-        pytest.raises(AirflowRuntimeError, match="another runtime is using"),
-        LiveAirflow(airflow.config),
-    ):
-        pass
-
-    airflow.check_alive()
-    assert recorded_leaders(airflow.config.home)
-
-
 def test_a_stop_leaves_no_process_and_frees_the_port(airflow: LiveAirflow) -> None:
     leaders = recorded_leaders(airflow.config.home)
     port = int(airflow.url.rpartition(":")[2])
@@ -159,70 +147,6 @@ def test_a_stop_leaves_no_process_and_frees_the_port(airflow: LiveAirflow) -> No
     assert session_members(leaders) == []
     assert not is_listening(port)
     airflow.stop()
-
-
-def test_an_unusable_database_is_an_error_with_what_the_migration_printed(
-    dags_folder: Path, tmp_path: Path
-) -> None:
-    with (
-        pytest.raises(
-            AirflowRuntimeError,
-            match=r"(?s)`airflow db migrate` failed:.*unable to open database file",
-        ),
-        LiveAirflow(AirflowConfig(home=tmp_path, dags_folder=dags_folder, environment=UNUSABLE)),
-    ):
-        pass
-
-
-def test_a_component_that_ends_is_named_and_the_others_are_stopped(
-    dags_folder: Path, tmp_path: Path
-) -> None:
-    config = AirflowConfig(
-        home=tmp_path,
-        dags_folder=dags_folder,
-        components=("api-server", "triggerer"),
-        environment={"AIRFLOW__TRIGGERER__CAPACITY": "many"},
-    )
-    before = set(psutil.Process().children(recursive=True))
-
-    with (
-        pytest.raises(
-            AirflowRuntimeError,
-            match=r'(?s)`triggerer` ended.*"capacity" key in "triggerer" section',
-        ),
-        LiveAirflow(config),
-    ):
-        pass
-
-    assert set(psutil.Process().children(recursive=True)) <= before
-
-
-def test_a_restarted_postgresql_has_what_was_stored(dags_folder: Path, tmp_path: Path) -> None:
-    with postgresql() as server:
-        config = AirflowConfig(
-            home=tmp_path,
-            dags_folder=dags_folder,
-            components=("api-server",),
-            environment=server.environment,
-        )
-        with LiveAirflow(config) as runtime:
-            leaders = recorded_leaders(tmp_path)
-            runtime.client.request("POST", "/api/v2/pools", json={"name": "kept", "slots": 1})
-            server.restart()
-            runtime.restart("api-server")
-            assert runtime.client.request("GET", "/api/v2/pools/kept")["slots"] == 1
-        assert session_members(leaders) == []
-
-
-def test_a_taken_port_is_named(dags_folder: Path, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        config = AirflowConfig(home=tmp_path, dags_folder=dags_folder, port=server.getsockname()[1])
-
-        with (
-            pytest.raises(OSError, match=f"in use.*{config.port}"),
-            LiveAirflow(config),
-        ):
-            pass
 
 
 @pytest.fixture

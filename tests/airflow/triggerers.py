@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from athena_reports_cli.local.runtime import COMPONENTS
-from tests.airflow.environment import PATIENCE
+from tests.airflow.environment import environment_of_reports
 from tests.airflow.report_run import ReportRun, until
 from tests.support.paths import ROOT
-from tests.support.reports import SQL
 
 if TYPE_CHECKING:
     from athena_reports_cli.local.services import Services
@@ -43,14 +42,7 @@ def start_with_two(
         database="postgresql",
         plugins_folder=ROOT / "plugins",
         components=(*others, *TRIGGERERS),
-        environment={
-            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
-            **services.environment,
-            **PATIENCE,
-            "ATHENA_REPORTS_ENV": "dev",
-            "PYTHONPATH": str(settings),
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-        },
+        environment={**environment_of_reports(services), "PYTHONPATH": str(settings)},
     )
 
 
