@@ -120,7 +120,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # All tests of these folders are marked `ci`: they run against the local services as a process.
 _FOLDERS_OF_CI = {REPOSITORY / "tests" / name for name in ("services", "compatibility")}
-# So are those of these fixtures: each process of a run fills a lake of its own, in half a minute.
+# So are those of these fixtures: each process of a run has services and lakes of its own.
 _LAKES = {"flights_lake", "plays_lake"}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from athena_reports_cli.local.services import Services
+from local_athena.faults import Faults
 from tests.support.inbox import Inbox
 
 
@@ -17,3 +18,11 @@ def inbox(services: Services) -> Iterator[Inbox]:
     inbox.take()
     yield inbox
     inbox.take()
+
+
+@pytest.fixture
+def faults(services: Services) -> Iterator[Faults]:
+    """The faults of the services, which end with the test."""
+    faults = Faults(services.endpoint_url)
+    yield faults
+    faults.clear()

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -24,7 +23,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from athena_reports.steps.execution_notes import ExecutionNotes
 from athena_reports.steps.run_query import AthenaSubmitOperator
 from athena_reports.steps.wait_for_query import AthenaWaitSensor
-from local_athena.faults import Fault, Faults
+from local_athena.faults import Faults
 from tests.support.airflow_run import StateStore, TaskInstance
 from tests.support.local_athena import query_executions
 from tests.support.triggers import first_event, kill, through_the_database
@@ -242,24 +241,6 @@ def lose_xcom(run: Run) -> None:
     run.submitting.begin_next_try()
 
 
-def crash(run: Run) -> None:
-    """The worker of run_query dies after Athena has taken the query."""
-
-    def die() -> None:
-        raise CrashError
-
-    with _after_the_start(die), pytest.raises(CrashError):
-        run.submit()
-    run.submitting.begin_next_try()
-
-
-@contextmanager
-def _after_the_start(do: Callable[[], None]) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ExecutionNotes, "add", lambda *_: do())
-        yield
-
-
 def evict_while_submitting(run: Run) -> None:
     """SIGTERM while StartQueryExecution is answered, as from an evicted pod: Airflow calls on_kill,
     and then the process is gone.
@@ -270,8 +251,10 @@ def evict_while_submitting(run: Run) -> None:
         task.on_kill()
         raise CrashError
 
-    with _after_the_start(terminate), pytest.raises(CrashError):
-        run.submit(task)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ExecutionNotes, "add", lambda *_: terminate())
+        with pytest.raises(CrashError):
+            run.submit(task)
     run.submitting.begin_next_try()
 
 
@@ -283,14 +266,6 @@ def kill_wait(run: Run) -> None:
     run.deferred = None
 
 
-def restart_triggerer(run: Run) -> None:
-    """The triggerer ends while it waits, and another one takes over."""
-    assert run.deferred is not None
-    trigger = through_the_database(run.deferred.trigger)
-    with pytest.raises(TimeoutError):
-        asyncio.run(asyncio.wait_for(first_event(trigger), 0.15))
-
-
 def clear_run(run: Run) -> None:
     """All tasks are cleared; what waits is told by nobody (as in Airflow 3.0)."""
     run.clear_number += 1
@@ -300,27 +275,11 @@ def clear_run(run: Run) -> None:
         ti.begin_next_try()
 
 
-def edit(run: Run) -> None:
-    """The report's SQL is changed, or changed back."""
-    edited = "\n-- edited"
-    run.sql = run.sql.removesuffix(edited) if run.sql.endswith(edited) else run.sql + edited
-
-
 def cancel(run: Run) -> None:
     """Somebody stops the latest query in the console."""
     id_ = run.queries[-1]["QueryExecutionId"]
     run.athena.stop_query_execution(QueryExecutionId=id_)
     run.until(lambda: run.states[-1] == "CANCELLED")
-
-
-def add(*faults: Fault) -> Step:
-    """More faults from now on."""
-
-    def adding(run: Run) -> None:
-        for fault in faults:
-            run.faults.add(fault)
-
-    return adding
 
 
 def lift(run: Run) -> None:

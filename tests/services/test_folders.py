@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -28,40 +27,6 @@ from athena_reports import Report, build_dag, {unit}
 
 plays = Report(name="{name}", sql="{name}.sql", since="2025-01-01")
 dag = build_dag(plays, {cadence})
-"""
-BY_HAND = """
-from datetime import UTC, datetime
-from functools import partial
-from airflow.providers.standard.operators.python import PythonOperator
-from airflow.sdk import DAG, Param, XComArg
-from athena_reports import (
-    AthenaSubmitOperator, AthenaWaitSensor, Recipe, S3PublishOperator, transform_result, weekly
-)
-
-with DAG(
-    "by_hand", schedule=None, params={{"period": Param("", type=["null", "string"])}}
-) as dag:
-    run_query = AthenaSubmitOperator(
-        task_id="run_query", query="SELECT '{{{{ period.id }}}}' AS id, 2 AS plays",
-        cadence={cadence}, database="database_dev", workgroup="dev",
-        output_location="s3://athena-query-result-dev/",
-    )
-    submitted = XComArg(run_query, key="submitted")
-    wait = AthenaWaitSensor(
-        task_id="wait_for_query", query_execution_id=run_query.output, submitted=submitted
-    )
-    transform = PythonOperator(
-        task_id="transform",
-        python_callable=partial(
-            transform_result, recipe=Recipe(report="{name}", bucket="{bucket}", formats=["csv"])
-        ),
-        op_kwargs={{"query": wait.output, "submitted": submitted}},
-    )
-    publish = S3PublishOperator(
-        task_id="publish", prepared=transform.output, submitted=submitted, bucket="{bucket}",
-        report="{name}", environment="{environment}",
-    )
-    run_query >> wait >> transform >> publish
 """
 SUNDAYS = "weekly('sunday', 'Asia/Tokyo')"
 FIRST, SECOND = "2025-06-08", "2025-06-15"
@@ -114,14 +79,6 @@ class Shared:
         (dag,) = load_dags(file).values()
         return dag
 
-    def by_hand(self, environment: str, cadence: str = SUNDAYS) -> DAG:
-        file = self.folder / "by_hand.py"
-        text = BY_HAND.format(
-            cadence=cadence, name="plays", bucket=self.bucket, environment=environment
-        )
-        file.write_text(text)
-        return load_dags(file)["by_hand"]
-
     def objects(self) -> dict[str, bytes]:
         s3 = self.services.s3
         listed = s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
@@ -130,13 +87,6 @@ class Shared:
 
     def put(self, key: str, body: bytes) -> None:
         self.services.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
-
-    def calendar(self, folder: str = "plays/weekly") -> Any:
-        return json.loads(self.objects()[f"{folder}/calendar.json"])
-
-    def forget_calendar(self) -> None:
-        """Make the folder one of a release without calendars."""
-        self.services.s3.delete_object(Bucket=self.bucket, Key="plays/weekly/calendar.json")
 
     def refused(self, dag: DAG, period: str) -> str:
         """Run a DAG that pays no query and changes nothing, and return why."""
@@ -156,16 +106,6 @@ def shared(
     return Shared(services, tmp_path, monkeypatch)
 
 
-def test_the_first_run_says_whose_folder_it_is(shared: Shared) -> None:
-    run_dag(shared.dag("dev"), period=FIRST)
-    assert shared.calendar() == {
-        "calendar_format": 1,
-        "environment": "dev",
-        "report": "plays",
-        "cadence": {"unit": "weekly", "timezone": "Asia/Tokyo", "first_day": "sunday"},
-    }
-
-
 def test_a_second_environment_pays_no_query_and_overwrites_nothing(shared: Shared) -> None:
     run_dag(shared.dag("dev"), period=FIRST)
     for period in (FIRST, SECOND):
@@ -174,27 +114,8 @@ def test_a_second_environment_pays_no_query_and_overwrites_nothing(shared: Share
     run_dag(shared.dag("dev", plays=3), period=FIRST)
 
     run_dag(shared.dag("stg", name="plays_stg"), period=FIRST)
-    assert shared.calendar("plays_stg/weekly")["environment"] == "stg"
-
-
-def test_a_dag_that_is_written_by_hand_publishes_nothing_there(shared: Shared) -> None:
-    run_dag(shared.dag("dev"), period=FIRST)
-    before = shared.objects()
-    for environment, cadence, says in (
-        ("stg", SUNDAYS, "belongs to environment dev; this is environment stg"),
-        ("dev", "weekly('sunday', 'UTC')", "holds periods of report plays, Weekly from Sunday"),
-    ):
-        dag = shared.by_hand(environment, cadence)
-        for period in (FIRST, SECOND):
-            with pytest.raises(AirflowFailException, match=says):
-                run_dag(dag, period=period)
-            after = shared.objects()
-            uploaded = {key for key in after.keys() - before.keys() if "/versions/" in key}
-            assert {key: body for key, body in after.items() if key not in uploaded} == before
-
-    dag = shared.by_hand("dev")
-    for period in (FIRST, SECOND):
-        run_dag(dag, period=period)
+    calendar = json.loads(shared.objects()["plays_stg/weekly/calendar.json"])
+    assert calendar["environment"] == "stg"
 
 
 @pytest.mark.parametrize(
@@ -224,19 +145,6 @@ def test_another_kind_of_period_pays_no_query_and_needs_a_new_name(
     run_dag(shared.dag("dev", old), period="2025-04" if "month" in old else SECOND)
 
 
-def test_a_calendar_of_which_nothing_is_published_can_be_deleted(shared: Shared) -> None:
-    """A first run that failed has claimed the folder."""
-    broken = shared.dag("dev", plays=1)
-    broken.get_task("run_query").query = "SELECT no_such_column FROM no_such_table"
-    with pytest.raises(AirflowFailException):
-        run_dag(broken, period=FIRST)
-    mondays = shared.dag("dev", "weekly('monday', 'Asia/Tokyo')")
-    message = shared.refused(mondays, "2025-06-09")
-    assert f"delete s3://{shared.bucket}/plays/weekly/calendar.json instead" in message
-    shared.forget_calendar()
-    run_dag(mondays, period="2025-06-09")
-
-
 def test_what_a_newer_release_wrote_is_not_overwritten(shared: Shared) -> None:
     run_dag(shared.dag("dev"), period=FIRST)
     published = shared.objects()
@@ -259,78 +167,8 @@ def test_what_a_newer_release_wrote_is_not_overwritten(shared: Shared) -> None:
             shared.put(each, content)
 
 
-Cleaned = Callable[[str], Mapping[str, Any]]
-
-
-@pytest.fixture
-def cleaned(shared: Shared) -> Cleaned:
-    """Lets an environment remove all that it may, in more than a year."""
-
-    def cleaned(environment: str) -> Mapping[str, Any]:
-        shared.enter(environment)
-        dag = build_cleanup(RetentionPolicy(keep_versions=0, keep_days=1), delete=True)
-        with time_machine.travel(datetime.now(UTC) + timedelta(days=400)):
-            result: Mapping[str, Any] = run_dag(dag).values["clean_up", "return_value"]
-        return result
-
-    return cleaned
-
-
-def test_a_cleanup_touches_the_folders_of_its_own_environment_only(
-    shared: Shared, cleaned: Cleaned, caplog: pytest.LogCaptureFixture
-) -> None:
-    for plays in (1, 2):
-        run_dag(shared.dag("dev", plays=plays), period=FIRST)
-        run_dag(shared.dag("stg", name="plays_stg", plays=plays), period=FIRST)
-    before = shared.objects()
-
-    done = cleaned("stg")
-    removed = before.keys() - shared.objects().keys()
-    assert removed
-    assert {key.split("/")[0] for key in removed} == {"plays_stg"}
-    assert (done["periods"], done["other_environments"]) == (1, 1)
-    assert f"s3://{shared.bucket}/plays/weekly/ belongs to environment dev" in caplog.text
-
-    done = cleaned("dev")
-    assert (done["periods"], done["other_environments"]) == (1, 1)
-    removed = before.keys() - removed - shared.objects().keys()
-    assert {key.split("/")[0] for key in removed} == {"plays"}
-
-
-def test_a_cleanup_leaves_tables_of_another_bucket_alone(shared: Shared, cleaned: Cleaned) -> None:
-    """Others own what is there."""
-    for plays in (1, 2):
-        run_dag(shared.dag("dev", plays=plays), period=FIRST)
-    elsewhere = f"elsewhere-{shared.number}"
-    shared.services.s3.create_bucket(
-        Bucket=elsewhere, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
-    )
-    for key, body in shared.objects().items():
-        moved = key.replace("plays/", "moved/")
-        body = body.replace(b"plays/", b"moved/").replace(
-            shared.bucket.encode(), elsewhere.encode()
-        )
-        shared.services.s3.put_object(Bucket=elsewhere, Key=moved, Body=body)
-    glue, database = shared.services.glue, shared.database("dev")
-    (table,) = glue.get_tables(DatabaseName=database)["TableList"]
-    storage = table["StorageDescriptor"] | {"Location": f"s3://{elsewhere}/moved/weekly/"}
-    foreign: Any = {
-        "Name": "moved_weekly",
-        "Parameters": table["Parameters"],
-        "PartitionKeys": table["PartitionKeys"],
-        "StorageDescriptor": storage,
-    }
-    glue.create_table(DatabaseName=database, TableInput=foreign)
-    before = shared.objects().keys()
-
-    cleaned("dev")
-    assert before - shared.objects().keys()
-    listed = shared.services.s3.list_objects_v2(Bucket=elsewhere)["Contents"]
-    assert {each["Key"].replace("moved/", "plays/") for each in listed} == before
-
-
 def test_a_period_that_another_environment_has_overwritten_is_listed_and_kept(
-    shared: Shared, cleaned: Cleaned
+    shared: Shared,
 ) -> None:
     """A release without calendars did that."""
     for plays in (1, 2):
@@ -345,9 +183,13 @@ def test_a_period_that_another_environment_has_overwritten_is_listed_and_kept(
     shared.put(key, body)
     before = shared.objects()
 
+    cleanup = build_cleanup(RetentionPolicy(keep_versions=0, keep_days=1), delete=True)
     says = "belongs to environment stg; its folder belongs to dev"
-    with pytest.raises(Exception, match=says) as listed:
-        cleaned("dev")
+    with (
+        time_machine.travel(datetime.now(UTC) + timedelta(days=400)),
+        pytest.raises(Exception, match=says) as listed,
+    ):
+        run_dag(cleanup)
     assert f"s3://{shared.bucket}/{key}" in str(listed.value)
     removed = before.keys() - shared.objects().keys()
     assert removed

@@ -19,10 +19,10 @@ from demo.plays import PlaysSpec
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import facts_of_query
+from tests.support.paths import ROOT
 from tests.support.published import manifest_of
-from tests.support.task_runner import execute, prepare
+from tests.support.task_runner import execute, prepare, run_task
 
-ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "athena-report-dev"
 
 
@@ -98,8 +98,7 @@ def test_a_run_that_a_later_query_has_overtaken_publishes_nothing(
     slow = TaskInstance(dag_id=dag.dag_id, run_id="slow")
     *before_publish, publish = dag.topological_sort()
     for task in before_publish:
-        copy, context = prepare(task, slow, "slow", None, period)
-        slow.xcom_push("return_value", execute(copy, context))
+        run_task(task, slow, "slow", params=period)
     run_with_lineage(dag, "2025-04-20", "fast")
 
     copy, context = prepare(publish, slow, "slow", None, period)
@@ -119,8 +118,7 @@ def test_a_publication_that_fails_names_what_it_was_about_to_publish(
     xcoms = TaskInstance(dag_id=dag.dag_id, run_id="failing")
     *before_publish, publish = dag.topological_sort()
     for task in before_publish:
-        copy, context = prepare(task, xcoms, "failing", None, {"period": "2025-04-27"})
-        xcoms.xcom_push("return_value", execute(copy, context))
+        run_task(task, xcoms, "failing", params={"period": "2025-04-27"})
     manifest = {"Bucket": BUCKET, "Key": "top_users/weekly/2025-04-27/manifest.json"}
     services.s3.put_object(**manifest, Body=b"{}")  # it is not ours, and not overwritten
 

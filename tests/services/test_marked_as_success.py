@@ -16,7 +16,7 @@ from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of
-from tests.support.task_runner import execute, prepare
+from tests.support.task_runner import execute, prepare, run_task
 
 pytestmark = pytest.mark.usefixtures("plays_lake")
 RUN = DagRun.manual(datetime(2025, 6, 18, 3, tzinfo=UTC))
@@ -24,8 +24,7 @@ RUN = DagRun.manual(datetime(2025, 6, 18, 3, tzinfo=UTC))
 
 def run_tasks(dag: DAG, xcoms: TaskInstance, names: Sequence[str]) -> None:
     for name in names:
-        task, context = prepare(dag.get_task(name), xcoms, "run-1", RUN, {"period": "2025-03-09"})
-        xcoms.xcom_push("return_value", execute(task, context))
+        run_task(dag.get_task(name), xcoms, run=RUN, params={"period": "2025-03-09"})
 
 
 @pytest.mark.parametrize(

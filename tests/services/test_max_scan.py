@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,73 +61,28 @@ def test_the_first_period_is_published_and_a_larger_one_is_refused_before_it_is_
     assert count_queries(services) == before + 1
 
 
-Declare = Callable[[str, str], Path]
-
-
-@pytest.fixture
-def declare(
+def test_a_plan_is_refused_before_any_of_its_periods_is_paid(
     shell: Shell,
+    services: Services,
     plays_lake: PlaysSpec,
     sql_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Declare:
-    """Writes the only report of the DAGs folder, with a limit; returns its file."""
-    dags = tmp_path / "dags"
-    dags.mkdir()
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(dags))
+) -> None:
+    file = tmp_path / "dags" / "planned.py"
+    file.parent.mkdir()
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(file.parent))
     (sql_folder / "limited.sql").write_text(SQL)
-
-    def declare(name: str, max_scan: str) -> Path:
-        file = dags / f"{name}.py"
-        file.write_text(report(name, max_scan))
-        return file
-
-    return declare
-
-
-def publish(services: Services, file: Path, period: str) -> int:
-    """Run a period, and return the bytes that it scanned."""
-    dag = load_dags(file)[f"{file.stem}_weekly"]
-    scanned = manifest_of(services.s3, run_dag(dag, period=period))["query"]["scanned_bytes"]
-    assert scanned > 1000
-    return int(scanned)
-
-
-def test_a_preview_is_refused_as_its_run_is_and_still_shown(
-    shell: Shell, services: Services, declare: Declare
-) -> None:
-    file = declare("previewed", "1 kB")
-    scanned = publish(services, file, "2025-06-08")
-    before = count_queries(services)
-    with pytest.raises(AirflowFailException) as refused:
-        run_dag(load_dags(file)["previewed_weekly"], period="2025-06-15")
-
-    code, _ = shell("preview", "previewed", "2025-06-15", "--run")
-    assert code == 1
-    assert "FROM plays" in shell.output
-    assert "Nothing was run. A run of this period would be refused." in shell.output
-    assert str(refused.value) in " ".join(shell.output.split())
-
-    code, _ = shell("preview", "previewed", "2025-06-15", "--run", "--json")
-    assert code == 1
-    shown = json.loads(shell.output)
-    assert shown["trial"] is None
-    assert (shown["estimate"]["bytes"], shown["max_scan"]) == (scanned, 1000)
-
-    shown = shell.json("preview", "previewed", "2025-06-15")
-    assert shown["refused"] == str(refused.value)
-    assert count_queries(services) == before
-
-
-def test_a_plan_is_refused_before_any_of_its_periods_is_paid(
-    shell: Shell, services: Services, declare: Declare
-) -> None:
-    file = declare("planned", "1 GB")
-    scanned = max(publish(services, file, period) for period in ("2025-06-08", "2025-06-15"))
+    file.write_text(report("planned", "1 GB"))
+    dag = load_dags(file)["planned_weekly"]
+    manifests = [
+        manifest_of(services.s3, run_dag(dag, period=period))
+        for period in ("2025-06-08", "2025-06-15")
+    ]
+    scanned = max(manifest["query"]["scanned_bytes"] for manifest in manifests)
     before = count_queries(services)
 
-    declare("planned", "1 kB")
+    file.write_text(report("planned", "1 kB"))
     code, problem = shell("plan", "planned", "--yes")
     assert code == 1
     assert "planned_weekly, period 2025-06-08" in problem
@@ -137,6 +90,6 @@ def test_a_plan_is_refused_before_any_of_its_periods_is_paid(
     assert shell.output == ""
     assert count_queries(services) == before
 
-    declare("planned", f"{scanned} B")
+    file.write_text(report("planned", f"{scanned} B"))
     assert shell("plan", "planned", "--yes")[0] == 0
     assert count_queries(services) == before + 2

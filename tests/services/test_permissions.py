@@ -33,7 +33,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from botocore import xform_name
 from botocore.client import BaseClient
 
-from athena_reports import Input, Published, RetentionPolicy, build_cleanup, notify
+from athena_reports import Cadence, Input, Published, RetentionPolicy, build_cleanup, notify
 from athena_reports.aws import s3 as s3_module
 from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.delivery.deliver import DeliverOperator
@@ -55,6 +55,7 @@ from tests.support.dag_files import load_dags, parse_dags
 from tests.support.examples import alerts_dag_file
 from tests.support.existing_environment import OF_REPORTS, endpoints_below
 from tests.support.notifiers import Recorder
+from tests.support.paths import ROOT
 from tests.support.published import manifest_of
 from tests.support.stacks import (
     Stack,
@@ -65,8 +66,7 @@ from tests.support.stacks import (
 from tests.support.task_runner import prepare, run_dag
 from tests.support.triggers import be_impatient, first_event, kill
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-DAGS = [*reports.DAGS.glob("*.py"), REPOSITORY / "dags" / "athena_reports_maintenance.py"]
+DAGS = [*reports.DAGS.glob("*.py"), ROOT / "dags" / "athena_reports_maintenance.py"]
 ENVIRONMENT = "prd"
 ARN = "arn:aws:{}:us-east-1:123456789012:{}"
 KEY = ARN.format("kms", "key/00000000-0000-0000-0000-000000000000")
@@ -243,55 +243,20 @@ class Everything:
         """The task and its trigger look for partitions and done objects."""
         lake_bucket = f"athena-lake-{ENVIRONMENT}"
         done = f"s3://{lake_bucket}/plays/dt={{date}}/_SUCCESS"
-        source = Input("plays", wait=timedelta(days=36500), done=done)
-        weeks = self.dag("top_users_weekly").timetable.cadence
-        with DAG("waiting", schedule=None) as dag:
-            InputsWaitSensor(
-                task_id="wait_for_inputs",
-                cadence=weeks,
-                late_by=timedelta(0),
-                inputs=[source],
-                database=settings().database,
-            )
-        wait, context = prepare(
-            dag.get_task("wait_for_inputs"),
-            TaskInstance(dag_id=dag.dag_id),
-            "run",
-            params={"period": WEEK},
-        )
+        wait, context = self.waiting(Input("plays", wait=timedelta(days=36500), done=done))
         with pytest.raises(TaskDeferred) as deferred:
             wait.execute(context)
-        for day in utc_dates(weeks.period(WEEK)):
+        for day in utc_dates(self.weeks.period(WEEK)):
             self.s3.put_object(Bucket=lake_bucket, Key=f"plays/dt={day}/_SUCCESS", Body=b"")
         assert asyncio.run(first_event(deferred.value.trigger)) == {"missing": []}
 
     def find_partitions_with_further_keys(self) -> None:
-        period = self.dag("top_users_weekly").timetable.cadence.period(WEEK)
-        database = settings().database
+        keys = [{"Name": name, "Type": "string"} for name in ("dt", "region")]
         self.glue.create_table(
-            DatabaseName=database,
-            TableInput={
-                "Name": "regional_plays",
-                "PartitionKeys": [
-                    {"Name": "dt", "Type": "string"},
-                    {"Name": "region", "Type": "string"},
-                ],
-            },
+            DatabaseName=settings().database,
+            TableInput={"Name": "regional_plays", "PartitionKeys": keys},
         )
-        with DAG("waiting_for_regions", schedule=None) as dag:
-            InputsWaitSensor(
-                task_id="wait_for_inputs",
-                cadence=period.cadence,
-                late_by=timedelta(0),
-                inputs=[Input("regional_plays", wait=timedelta(days=36500))],
-                database=database,
-            )
-        wait, context = prepare(
-            dag.get_task("wait_for_inputs"),
-            TaskInstance(dag_id=dag.dag_id),
-            "run",
-            params={"period": WEEK},
-        )
+        wait, context = self.waiting(Input("regional_plays", wait=timedelta(days=36500)))
         with pytest.raises(TaskDeferred):
             wait.execute(context)
 
@@ -310,21 +275,8 @@ class Everything:
         assert len(manifest_of(self.s3, run_dag(dag, period="2013-02"))["earlier_versions"]) == 1
 
     def look_for_what_another_report_published(self) -> None:
-        cadence = self.dag("top_users_weekly").timetable.cadence
-        with DAG("reading", schedule=None) as dag:
-            InputsWaitSensor(
-                task_id="wait_for_inputs",
-                cadence=cadence,
-                late_by=timedelta(0),
-                inputs=[Published("top_users", cadence, wait=timedelta(days=36500))],
-                database=settings().database,
-            )
-        wait, context = prepare(
-            dag.get_task("wait_for_inputs"),
-            TaskInstance(dag_id=dag.dag_id),
-            "run",
-            params={"period": WEEK},
-        )
+        source = Published("top_users", self.weeks, wait=timedelta(days=36500))
+        wait, context = self.waiting(source)
         assert wait.execute(context) is None, "it is published"
 
     def backfill_and_report_again(self) -> None:
@@ -433,6 +385,22 @@ class Everything:
         )
         assert late.values["tell_when_due", "return_value"] is True
 
+    @property
+    def weeks(self) -> Cadence:
+        return self.dag("top_users_weekly").timetable.cadence
+
+    def waiting(self, source: Input | Published) -> tuple[Any, dict[str, Any]]:
+        """A task that waits for an input of the week, as a worker gets it."""
+        with DAG("waiting", schedule=None):
+            wait = InputsWaitSensor(
+                task_id="wait_for_inputs",
+                cadence=self.weeks,
+                late_by=timedelta(0),
+                inputs=[source],
+                database=settings().database,
+            )
+        return prepare(wait, TaskInstance(dag_id="waiting"), "run", params={"period": WEEK})
+
     @staticmethod
     def dag(dag_id: str) -> DAG:
         """A DAG of the tests' reports or of maintenance."""
@@ -462,7 +430,7 @@ class Everything:
 
 def documented(heading: str) -> set[tuple[str, str]]:
     """The statements below a heading of the page, with the actions that are listed for each."""
-    page = (REPOSITORY / "docs" / "reference" / "permissions.md").read_text()
+    page = (ROOT / "docs" / "reference" / "permissions.md").read_text()
     section, rows, sid = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0], set(), ""
     for line in section.splitlines():
         if statement := re.match(r"`(\w+)`[,:]", line):
@@ -500,7 +468,7 @@ def test_every_operation_that_the_code_names_was_recorded(used: set[Use]) -> Non
         for name in botocore.session.get_session().get_service_model(service).operation_names:
             action = S3_ACTIONS.get(name, name) if service == "s3" else name
             actions[xform_name(name)] = f"{service}:{action}"
-    code = "\n".join(file.read_text() for file in (REPOSITORY / "plugins").rglob("*.py"))
+    code = "\n".join(file.read_text() for file in (ROOT / "plugins").rglob("*.py"))
     # A client's method, or a paginator's name; a hook asks Airflow for its connection.
     named = re.findall(r"(?<!hook|Hook|self)(?<!super\(\))\.(\w+)|[\"'](\w+)[\"']", code)
     called = {actions[name] for names in named for name in names if name in actions}

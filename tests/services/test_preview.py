@@ -55,24 +55,3 @@ def test_what_is_shown_is_what_the_run_does(
     assert again["trial"] is None
     assert again["estimate"]["bytes"] == manifest["query"]["scanned_bytes"]
     assert again["estimate"]["basis"] == f"median of {MONTH}"
-
-
-def test_partitions_and_their_bytes_are_those_of_the_lake(
-    shell: Shell, services: Services, plays_lake: PlaysSpec
-) -> None:
-    # The last Tokyo month: two months of 33 UTC dates at most,
-    # and the lake ends before the last of them.
-    (plays,) = shell.json("preview", "top_users", "2025-07")["inputs"]
-    pages = services.glue.get_paginator("get_partitions").paginate(
-        DatabaseName="database_dev", TableName="plays"
-    )
-    folders = {
-        each["Values"][0]: each["StorageDescriptor"]["Location"]
-        for page in pages
-        for each in page["Partitions"]
-    }
-    there = sorted(day for day in folders if "2025-05-31" <= day <= "2025-08-01")
-    assert plays["coverage"]["present"] == [f"dt={day}" for day in there]
-    assert plays["coverage"]["absent"][-1] == "dt=2025-08-01"
-    sizes = [stored(services, *folders[day].removeprefix("s3://").split("/", 1)) for day in there]
-    assert plays["bytes"] == sum(sum(each.values()) for each in sizes)

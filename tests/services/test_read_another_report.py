@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from athena_reports.errors import MissingPartitionsError
 from athena_reports.maintenance.restatement import Restatement, find_restatements
-from athena_reports.publication.glue_table import parquet_descriptor, published_tables
+from athena_reports.publication.glue_table import published_tables
 from athena_reports.settings import settings
 from athena_reports_cli.local.services import Services
+from demo.lake import load
 from tests.support.airflow_run import TaskInstance
 from tests.support.code_blocks import files_of
 from tests.support.dag_files import load_dags
@@ -37,10 +36,8 @@ from tests.support.triggers import be_impatient, first_event, through_the_databa
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 PAGE = ROOT / "docs" / "how-to" / "read-another-report.md"
 TOKYO = ZoneInfo("Asia/Tokyo")
-DATABASE = "read_another"
-BUCKET = "athena-lake-read-another"
+ENVIRONMENT = "readanother"  # of the lake alone
 FIRST = datetime(2025, 2, 1, tzinfo=TOKYO)
-TYPES = {"user_id": "string", "score": "bigint", "played_at": "timestamp"}
 SCHEMA = pa.schema(
     [("user_id", pa.string()), ("score", pa.int64()), ("played_at", pa.timestamp("ms"))]
 )
@@ -54,43 +51,26 @@ Play = tuple[str, int, datetime]
 class Lake:
     """The table `plays`, and all plays in it."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, plays: list[Play]) -> None:
         self.services = services
-        self.plays: list[Play] = []
-        services.s3.create_bucket(
-            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
-        )
-        services.glue.create_database(DatabaseInput={"Name": DATABASE})
-        descriptor: Any = parquet_descriptor(TYPES, f"s3://{BUCKET}/plays/")
-        keys: Any = [{"Name": "dt", "Type": "string"}]
-        services.glue.create_table(
-            DatabaseName=DATABASE,
-            TableInput={"Name": "plays", "PartitionKeys": keys, "StorageDescriptor": descriptor},
-        )
-        for number in range(-2, 32):
-            day = f"{FIRST + timedelta(days=number):%Y-%m-%d}"
-            services.glue.create_partition(
-                DatabaseName=DATABASE,
-                TableName="plays",
-                PartitionInput={
-                    "Values": [day],
-                    "StorageDescriptor": parquet_descriptor(
-                        TYPES, f"s3://{BUCKET}/plays/dt={day}/"
-                    ),
-                },
-            )
+        self.plays = plays
+        services.prepare(ENVIRONMENT)
+        self._load((FIRST + timedelta(days=number)).date() for number in range(-2, 32))
 
     def add(self, plays: list[Play]) -> None:
+        """Let plays land late."""
         self.plays += plays
-        by_date = defaultdict(list)
-        for user, score, at in plays:
-            by_date[at.astimezone(UTC).date()].append((user, score, at.astimezone(UTC)))
-        for day, rows in by_date.items():
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            sink = io.BytesIO()
-            pq.write_table(pa.table(columns, schema=SCHEMA), sink)
-            key = f"plays/dt={day}/{len(self.plays)}.parquet"
-            self.services.s3.put_object(Bucket=BUCKET, Key=key, Body=sink.getvalue())
+        self._load({at.astimezone(UTC).date() for *_, at in plays})
+
+    def _load(self, days: Iterable[date]) -> None:
+        """Write the partitions of some dates, with the plays of these dates."""
+        rows: dict[date, list[dict[str, Any]]] = defaultdict(list)
+        for user, score, at in self.plays:
+            played_at = at.astimezone(UTC).replace(tzinfo=None)
+            row = {"user_id": user, "score": score, "played_at": played_at}
+            rows[played_at.date()].append(row)
+        partitions = [(day, pa.Table.from_pylist(rows[day], SCHEMA)) for day in sorted(days)]
+        load(self.services, ENVIRONMENT, "plays", SCHEMA, partitions)
 
     def totals(self, first: datetime, end: datetime) -> list[dict[str, Any]]:
         """Counted from the plays alone."""
@@ -108,17 +88,15 @@ class Lake:
 
 @pytest.fixture(scope="module")
 def lake(running_services: Services) -> Lake:
-    lake = Lake(running_services)
     chance = random.Random(30)
-    plays = []
+    plays: list[Play] = []
     for _ in range(900):
         at = FIRST + timedelta(seconds=chance.randrange(-86_400, 30 * 86_400))
         plays.append((f"u{chance.randrange(20)}", chance.randrange(1, 1000), at))
     for day in range(29):  # in the first and the last moment of each day
         border = FIRST + timedelta(days=day)
         plays += [("early", 1, border), ("late", 1, border - timedelta(milliseconds=1))]
-    lake.add(plays)
-    return lake
+    return Lake(running_services, plays)
 
 
 @pytest.fixture
@@ -131,7 +109,7 @@ def dags(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(block.text)
     (tmp_path / "pyproject.toml").write_text("[tool.athena-reports]\n")
-    monkeypatch.setenv("ATHENA_REPORTS_DATABASE", DATABASE)
+    monkeypatch.setenv("ATHENA_REPORTS_DATABASE", f"database_{ENVIRONMENT}")
     monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(tmp_path / "include" / "sql"))
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
     monkeypatch.chdir(tmp_path)

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiobotocore.client import AioBaseClient
 from airflow.sdk import DAG
 from botocore.client import BaseClient
 
 from athena_reports_cli.local.services import Services
 from tests.support.dag_files import load_dags
+from tests.support.paths import ROOT
 from tests.support.task_runner import run_dag
 
-ROOT = Path(__file__).resolve().parents[2]
 COST = (ROOT / "docs" / "explanation" / "cost.md").read_text(encoding="utf-8")
 # S3's words for what it bills, by the operation. A deletion is free, and a run makes none.
 WORDS = {"GetObject": "GET", "HeadObject": "HEAD", "ListObjectsV2": "LIST", "PutObject": "PUT"}
@@ -24,30 +23,22 @@ WORDS = {"GetObject": "GET", "HeadObject": "HEAD", "ListObjectsV2": "LIST", "Put
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts the calls of every client in this process, also of the triggers' clients.
+    """Counts the calls of every client in this process.
 
     Those of Athena cost nothing, and their number follows from how long a query takes.
     """
     counted: Counter[str] = Counter()
-    call, call_async = BaseClient._make_api_call, AioBaseClient._make_api_call
+    call = BaseClient._make_api_call
 
-    def count(client: Any, operation: str) -> None:
+    def counting(client: Any, operation: str, parameters: Any) -> Any:
         service = client.meta.service_model.service_name
         if service == "s3":
             counted[WORDS[operation]] += 1
         elif service == "glue":
             counted["Glue"] += 1
-
-    def counting(client: Any, operation: str, parameters: Any) -> Any:
-        count(client, operation)
         return call(client, operation, parameters)
 
-    async def counting_async(client: Any, operation: str, parameters: Any) -> Any:
-        count(client, operation)
-        return await call_async(client, operation, parameters)
-
     monkeypatch.setattr(BaseClient, "_make_api_call", counting)
-    monkeypatch.setattr(AioBaseClient, "_make_api_call", counting_async)
     return counted
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from athena_reports.rows.columns import TableColumn, columns_of
 from athena_reports.rows.engine import open_engine
 from athena_reports_cli.local.services import Services
 from demo.plays import PlaysSpec
-from local_athena.faults import CutBody, Faults, SlowDown
+from local_athena.faults import CutBody, Faults
 
 ENVIRONMENT = "dev"
 RESULTS = f"athena-query-result-{ENVIRONMENT}"
@@ -112,13 +111,6 @@ def lake(services: Services, plays_lake: PlaysSpec) -> Lake:
     return Lake(services)
 
 
-@pytest.fixture
-def faults(services: Services) -> Iterator[Faults]:
-    faults = Faults(services.endpoint_url)
-    yield faults
-    faults.clear()
-
-
 def test_all_ways_give_the_same_rows_and_types(lake: Lake) -> None:
     csv, *others = (lake.rows(TYPES, way) for way in WAYS)
 
@@ -147,19 +139,6 @@ def test_a_result_without_rows_has_its_columns(lake: Lake) -> None:
                 lake.read(execution)
 
 
-def test_the_executions_tell_the_ways_apart(lake: Lake) -> None:
-    csv, files, pages, managed_files = (lake.run(TYPES, way) for way in WAYS)
-
-    assert [each.statement for each in (csv, files, pages, managed_files)] == [
-        "SELECT",
-        "UNLOAD",
-    ] * 2
-    assert csv.output_location.endswith(".csv")
-    assert pages.output_location == managed_files.output_location == ""
-    assert files.data_manifest.startswith(f"s3://{RESULTS}/")
-    assert csv.data_manifest == pages.data_manifest == managed_files.data_manifest == ""
-
-
 @pytest.mark.parametrize("way", ["SELECT", "UNLOAD"])
 def test_a_download_that_breaks_off_is_repeated(
     lake: Lake, faults: Faults, plays_lake: PlaysSpec, way: str
@@ -177,15 +156,6 @@ def test_a_download_that_breaks_off_forever_is_an_error_that_may_pass(
 ) -> None:
     execution = lake.run(PLAYS, "SELECT")
     faults.add(CutBody(bucket=RESULTS, after_bytes=50_000, times=None))
-
-    with pytest.raises(S3Error, match=rf"^Could not read s3://.*{execution.id}\.csv: ") as caught:
-        lake.read(execution)
-    assert caught.value.retryable
-
-
-def test_an_s3_that_is_too_busy_is_an_error_that_may_pass(lake: Lake, faults: Faults) -> None:
-    execution = lake.run(TYPES, "SELECT")
-    faults.add(SlowDown(bucket=RESULTS, times=None))
 
     with pytest.raises(S3Error, match=rf"^Could not read s3://.*{execution.id}\.csv: ") as caught:
         lake.read(execution)

@@ -12,15 +12,13 @@ from airflow.sdk import DAG
 
 from athena_reports import AthenaSubmitOperator
 from athena_reports_cli.local.services import Services
-from demo import flights
-from demo.lake import load
 from tests.support.airflow_run import DagRun
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import column_bytes, facts_of_query
-from tests.support.published import manifest_of, object_of, rows_of
+from tests.support.paths import ROOT
+from tests.support.published import manifest_of, object_of
 from tests.support.reports import WEEK_COLUMNS, carriers
 from tests.support.task_runner import run_dag
-from tests.support.tasks import hand_on
 
 WEEK_OF_NEW_YORK = [
     dt.datetime(2013, 3, day, tzinfo=ZoneInfo("America/New_York")) for day in (4, 11)
@@ -43,43 +41,6 @@ def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(
         column_bytes(services.s3, f"plays/dt={day}/part-0.parquet", WEEK_COLUMNS)
         for day in expected
     )
-
-
-def put_flights_of_february(services: Services, environment: str) -> None:
-    """Put the partitions of a month into the lake of an environment, and some around it."""
-    partitions = [
-        (day, rows)
-        for day, rows in flights.partitions(flights.read_flights())
-        if dt.date(2013, 1, 31) <= day <= dt.date(2013, 3, 3)
-    ]
-    load(services, environment, "flights", flights.SCHEMA, partitions)
-
-
-@pytest.mark.parametrize("environment", ["dev", "prd"])
-def test_one_dag_runs_in_each_environment_by_its_names(
-    services: Services,
-    dags_folder: Path,
-    environment: str,
-    monkeypatch: pytest.MonkeyPatch,
-    flights_lake: None,
-) -> None:
-    if environment != "dev":  # others compare when the lake of dev was written
-        services.prepare(environment)
-        put_flights_of_february(services, environment)
-    monkeypatch.setenv("ATHENA_REPORTS_ENV", environment)
-    dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
-    xcoms = run_dag(dag, period="2013-02")
-    query = services.athena.get_query_execution(
-        QueryExecutionId=xcoms.values["run_query", "return_value"]
-    )["QueryExecution"]
-    assert query["QueryExecutionContext"]["Database"] == f"database_{environment}"
-    assert query["WorkGroup"] == environment
-    output = query["ResultConfiguration"]["OutputLocation"]
-    assert output == f"s3://athena-query-result-{environment}/{query['QueryExecutionId']}.csv"
-    manifest = manifest_of(services.s3, xcoms)
-    assert manifest["environment"] == environment
-    published = f"s3://athena-report-{environment}/carriers/monthly/2013-02/manifest.json"
-    assert xcoms.values["publish", "return_value"]["manifest"] == published
 
 
 @pytest.mark.usefixtures("flights_lake")
@@ -106,38 +67,7 @@ def test_names_can_be_overridden(
     assert location.startswith("s3://my-company-reports/results/")
 
 
-@pytest.mark.usefixtures("plays_lake")
-def test_a_run_before_the_last_events_can_have_landed_is_provisional(
-    services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
-    assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is False
-    # Athena decides when a query was submitted,
-    # so the lateness is made long instead of the query early.
-    hand_on(monkeypatch, late_by=dt.timedelta(days=9000))
-    assert manifest_of(services.s3, run_dag(dag, period="2025-03-16"))["provisional"] is True
-
-
-@pytest.mark.usefixtures("plays_lake")
-def test_a_rerun_makes_no_new_version_and_an_edited_report_does(
-    services: Services, dags_folder: Path
-) -> None:
-    dag = load_dags(dags_folder / "top_users.py")["top_users_weekly"]
-    first = run_dag(dag, period="2025-03-23")
-    again = run_dag(dag, period="2025-03-23")
-    assert first.values["publish", "return_value"]["outcome"] == "published"
-    assert again.values["publish", "return_value"]["outcome"] == "unchanged"
-    before = manifest_of(services.s3, again)
-    dag.get_task("run_query").sql_params["top"] = 5
-    edited = manifest_of(services.s3, run_dag(dag, period="2025-03-23"))
-    assert edited["rows"] == 5
-    assert [earlier["version"] for earlier in edited["earlier_versions"]] == [before["version"]]
-    assert rows_of(services.s3, before, "parquet")[:5] == rows_of(services.s3, edited, "parquet")
-
-
-PAGE = (
-    Path(__file__).resolve().parents[2] / "docs" / "how-to" / "write-a-dag-by-hand.md"
-).read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "write-a-dag-by-hand.md").read_text(encoding="utf-8")
 
 
 def code(language: str) -> str:

@@ -1,14 +1,14 @@
 """The life of a query, whatever goes wrong around it.
 
-tests/world plays the combinations, with a simulated Athena. Here each kind of fault has a row,
-against the local Athena, through the real operator, sensor and trigger: how many queries were
-created, how each of them ended (oldest first), how the last step's task ended, and what it told.
+tests/world plays the combinations, and the unit tests of the steps have each decision, both with a
+simulated Athena. Here are rows against the local Athena, through the real operator, sensor and
+trigger: how many queries were created, how each of them ended (oldest first), how the last step's
+task ended, and what it told.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,27 +28,21 @@ from local_athena.faults import (
     Faults,
     ForgetToken,
     Hold,
-    LeaveUnprocessed,
     Report,
-    Throttle,
 )
 from tests.services.scenarios import (
     Outcome,
     Run,
     Step,
-    add,
     begin_wait,
     cancel,
     clear_run,
-    crash,
-    edit,
     evict_while_submitting,
     give_up_after,
     kill_wait,
     lift,
     lose_xcom,
     outcome_of,
-    restart_triggerer,
     retried,
     settle,
     submit,
@@ -63,8 +57,7 @@ if TYPE_CHECKING:
 RETURNED, RETRYABLE, FAILED, STOPPED = Outcome
 DONE, BAD, GONE = "SUCCEEDED", "FAILED", "CANCELLED"
 RESULTS = "s3://athena-query-result-dev/"
-DEFERRED, RESCHEDULED = (True,), (False,)
-EITHER = (True, False)
+DEFERRED = (True,)
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,6 @@ class Scenario:
         faults: What is wrong from the start.
         sql: The query; empty for one that succeeds.
         kinds: With a triggerer, without, or both.
-        has_notes: Whether tasks have a state store, as from Airflow 3.3 on.
     """
 
     name: str
@@ -90,25 +82,14 @@ class Scenario:
     says: str = ""
     faults: tuple[Fault, ...] = ()
     sql: str = ""
-    kinds: tuple[bool, ...] = EITHER
-    has_notes: bool = True
+    kinds: tuple[bool, ...] = (True, False)
 
 
 HELD = Hold(state="RUNNING")
 PASSING = End(error_type=1403, category=2, retryable=True, reason="Please reduce your request rate")
-TASK = {"action": "GetQueryExecution"}
 
 SUBMIT = [
     Scenario("nothing", (submit, wait), (DONE,)),
-    Scenario(
-        "start throttled at every try",
-        (retried(submit), retried(submit), retried(submit), submit),
-        (),
-        RETRYABLE,
-        "Rate exceeded. Run fewer queries at once",
-        (Throttle(action="StartQueryExecution", times=None),),
-        kinds=DEFERRED,
-    ),
     Scenario(
         "syntax error",
         (submit,),
@@ -122,23 +103,10 @@ SUBMIT = [
         "answer of the start lost", (retried(submit), submit, wait), (DONE,), faults=(Drop(),)
     ),
     Scenario(
-        "crash after the start, SQL edited",
-        (crash, edit, submit, lift, wait),
-        (DONE, DONE),
-        faults=(HELD,),
-    ),
-    Scenario(
         "XCom lost, token forgotten",
         (submit, lose_xcom, submit, wait),
         (DONE,),
         faults=(ForgetToken(times=None),),
-    ),
-    Scenario(
-        "XCom lost, token forgotten, on Airflow 3.2",
-        (submit, lose_xcom, submit, wait),
-        (DONE, DONE),
-        faults=(ForgetToken(times=None),),
-        has_notes=False,
     ),
     Scenario(
         "evicted while submitting",
@@ -161,20 +129,7 @@ WAIT = [
         (DONE,),
         FAILED,
         "is PAUSED: Athena gave no reason",
-        (Report(**TASK, state="PAUSED"),),
-    ),
-    Scenario(
-        "looks throttled",
-        (submit, wait),
-        (DONE,),
-        faults=(Throttle(**TASK, times=3),),
-    ),
-    Scenario(
-        "left out of the answer",
-        (submit, begin_wait, lift, add(LeaveUnprocessed(times=3)), wait),
-        (DONE,),
-        faults=(HELD,),
-        kinds=DEFERRED,
+        (Report(action="GetQueryExecution", state="PAUSED"),),
     ),
     Scenario(
         "table missing", (submit, wait), (BAD,), FAILED, "nowhere", sql="SELECT * FROM nowhere.t"
@@ -187,31 +142,7 @@ WAIT = [
         "result could not be written",
         (FailResultWrite(),),
     ),
-    Scenario(
-        "scan cutoff, told as CANCELLED",
-        (submit, wait),
-        (GONE,),
-        FAILED,
-        "the workgroup's scan limit was exceeded",
-        (
-            End(
-                state="CANCELLED",
-                reason="Bytes scanned limit was exceeded",
-                scanned_bytes=10_000_000,
-            ),
-        ),
-    ),
     Scenario("failed in passing", (submit, wait), (BAD, DONE), faults=(PASSING,)),
-    Scenario(
-        "failed in passing, on Airflow 3.2 without a triggerer",
-        (submit, wait),
-        (BAD,),
-        FAILED,
-        "[throttled",
-        faults=(PASSING,),
-        kinds=RESCHEDULED,
-        has_notes=False,
-    ),
     Scenario(
         "cancelled in the console",
         (submit, begin_wait, cancel, wait),
@@ -229,33 +160,12 @@ WAIT = [
         kinds=DEFERRED,
     ),
     Scenario(
-        "run cleared while it waits, nobody is told",
-        (submit, begin_wait, clear_run, submit, lift, wait),
-        (GONE, DONE),
-        faults=(Hold(state="RUNNING", times=None),),
-    ),
-    Scenario(
-        "triggerer ends while it waits",
-        (submit, begin_wait, restart_triggerer, lift, wait),
-        (DONE,),
-        faults=(HELD,),
-        kinds=DEFERRED,
-    ),
-    Scenario(
         "takes too long",
         (give_up_after(0.4), submit, wait),
         (GONE,),
         FAILED,
         "timed out after 0:00:00.400000 and was stopped",
         (HELD,),
-    ),
-    Scenario(
-        "takes too long, and the stop is throttled",
-        (give_up_after(0.3), submit, retried(wait), wait),
-        (GONE,),
-        FAILED,
-        "and was stopped",
-        (HELD, Throttle(action="StopQueryExecution")),
     ),
 ]
 
@@ -280,19 +190,13 @@ def athena(running_services: Services) -> AthenaClient:
     )
 
 
-@pytest.fixture
-def faults(
-    services: Services, athena: AthenaClient, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Faults]:
-    """The faults of the local Athena that every hook talks to; those of other tests are gone."""
+@pytest.fixture(autouse=True)
+def _impatient(athena: AthenaClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call is made once, and nothing waits for long."""
     monkeypatch.setattr(AthenaHook, "conn", athena)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # for the triggers' clients
     be_impatient(monkeypatch)
     monkeypatch.setattr(wait_for_query, "PAUSES_SECONDS", [0.0] * MAX_SUCCESSORS)
-    faults = Faults(services.endpoint_url)
-    faults.clear()
-    yield faults
-    faults.clear()
 
 
 def new_run(
@@ -316,8 +220,7 @@ def test_scenario(
 ) -> None:
     sql = scenario.sql or "SELECT 1 AS one"
     run = new_run(athena, faults, deferrable=deferrable, sql=sql)
-    if scenario.has_notes:
-        run.stores = (StateStore(), StateStore())
+    run.stores = (StateStore(), StateStore())
     for fault in scenario.faults:
         run.faults.add(fault)
     for step in scenario.steps[:-1]:

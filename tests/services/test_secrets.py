@@ -79,15 +79,7 @@ def test_a_report_runs_with_a_connection_that_secrets_manager_alone_has(
 def test_the_pattern_keeps_aws_default_out_of_secrets_manager(
     backend: Any, monkeypatch: pytest.MonkeyPatch, pattern: str | None, region: str
 ) -> None:
-    """The pattern of the stack decides, as the same look-up without it shows.
-
-    It is right for each Airflow from 3.2.1 to 3.3.2 and each amazon provider from 9.25 to 9.39,
-    whose `SecretsManagerBackend` compare the pattern in the same way. From 3.3.2 on a process
-    builds its backends once and keeps them (`airflow.sdk.configuration.ensure_secrets_loaded`). A
-    deployment does not notice: its options are there before its processes start, and a change of
-    them restarts these. A test that changes the options within its process has to let Airflow
-    forget the backends.
-    """
+    """The pattern of the stack decides, as the same look-up without it shows."""
     monkeypatch.setenv(
         "AIRFLOW__SECRETS__BACKEND_KWARGS",
         json.dumps(KWARGS | {"connections_lookup_pattern": pattern}),

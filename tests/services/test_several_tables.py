@@ -221,74 +221,16 @@ def test_what_is_published_is_what_the_three_tables_add_up_to(
     assert (manifest["partial"], manifest["missing_partitions"]) == (False, [])
 
 
-def test_a_preview_knows_the_size_of_all_three_tables(
+def test_a_wrong_column_is_refused_before_a_query_is_paid(
     project: Project, shell: Shell, services: Services
 ) -> None:
-    project.edit('name="country_revenue"', 'name="previewed_tables"', "report")
-    shown = shell.json("preview", "previewed_tables_weekly", WEEK, "--run")
-    plays, purchases, users = shown["inputs"]
-    objects = services.s3.list_objects_v2(Bucket=BUCKET, Prefix="users/")["Contents"]
-    assert users["bytes"] == sum(stored["Size"] for stored in objects)
-    assert not users["coverage"]["is_partitioned"]
-    # A Tokyo week lies in eight UTC dates, and in seven of its own.
-    assert (plays["coverage"]["needed"], purchases["coverage"]["needed"]) == (8, 7)
-    total = sum(table["bytes"] for table in (plays, purchases, users))
-    assert shown["estimate"]["bytes"] == total
-    assert 0 < shown["trial"]["scanned_bytes"] <= total
-    assert shown["not_validated"] == ""
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "problem"),
-    [
-        (
-            "SUM(p.score)",
-            "SUM(p.scroe)",
-            "Column 'p.scroe' cannot be resolved. Did you mean score?",
-        ),
-        (
-            "AS players",
-            "AS users",
-            "'players' is missing, declared as bigint; 'users' is bigint, declared as no column.",
-        ),
-    ],
-)
-def test_wrong_columns_are_refused_before_a_query_is_paid(
-    project: Project, shell: Shell, services: Services, old: str, new: str, problem: str
-) -> None:
     project.edit('name="country_revenue"', 'name="refused"', "report")
-    if "refused_weekly" not in published(services):
-        run_dag(load_dags(project.report)["refused_weekly"], period=WEEK)
+    run_dag(load_dags(project.report)["refused_weekly"], period=WEEK)
     before = count_queries(services)
-    project.edit(old, new)
-    for command in (
-        ["preview", "refused_weekly", WEEK],
-        ["preview", "refused_weekly", WEEK, "--run"],
-        ["plan", "refused_weekly", "--yes"],
-    ):
+    project.edit("SUM(p.score)", "SUM(p.scroe)")
+    for command in (["preview", "refused_weekly", WEEK, "--run"], ["plan", "refused_weekly"]):
         code, printed = shell(*command)
         assert code == 1
-        assert problem in " ".join(printed.split())
+        assert "p.scroe" in printed
         assert "Traceback" not in printed
     assert count_queries(services) == before
-
-
-def published(services: Services) -> set[str]:
-    tables: Any = services.glue.get_tables(DatabaseName="report_dev")["TableList"]
-    return {table["Name"] for table in tables}
-
-
-def test_what_cannot_be_validated_is_told_by_both_commands_and_runs(
-    project: Project, shell: Shell
-) -> None:
-    project.edit('name="country_revenue"', 'name="uncertain"', "report")
-    run_dag(load_dags(project.report)["uncertain_weekly"], period=WEEK)
-    project.edit("ORDER BY u.country", "ORDER BY u.country -- {{ period.id }}")
-    project.edit("\nWHERE {{", "\nCROSS JOIN raw.lake.t\nWHERE {{")
-    code, printed = shell("preview", "uncertain_weekly", WEEK)
-    assert code == 0
-    assert "not validated: " in printed
-    assert "Catalog 'raw' does not exist." in " ".join(printed.split())
-    # Nobody answers here for the other catalog when the query runs.
-    assert shell("plan", "uncertain_weekly", "--yes")[0] == 1
-    assert "Catalog 'raw' does not exist." in shell.errors

@@ -5,7 +5,6 @@ by whom, and what is paid.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -20,17 +19,10 @@ from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of
 from tests.support.reports import carriers
-from tests.support.task_runner import execute, prepare
+from tests.support.task_runner import run_task
 
 WEEK = [dt.datetime(2013, 3, day, tzinfo=ZoneInfo("America/New_York")) for day in (4, 11)]
 pytestmark = pytest.mark.usefixtures("flights_lake")
-
-
-@pytest.fixture
-def faults(services: Services) -> Iterator[Faults]:
-    faults = Faults(services.endpoint_url)
-    yield faults
-    faults.clear()
 
 
 @pytest.fixture
@@ -54,10 +46,7 @@ class Run:
 
     def start(self, task_id: str) -> None:
         """A try of a task, to its end."""
-        task, context = prepare(
-            self.dag.get_task(task_id), self.xcoms, "run-1", params={"period": "2013-03-04"}
-        )
-        self.xcoms.xcom_push("return_value", execute(task, context))
+        run_task(self.dag.get_task(task_id), self.xcoms, params={"period": "2013-03-04"})
 
     @property
     def has_published_all(self) -> bool:

@@ -5,9 +5,7 @@ tests/airflow/test_two_triggerers.py shows it under a real scheduler.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries
 from tests.support.published import manifest_of
 from tests.support.retried import raises_retried
-from tests.support.shell import Shell
 from tests.support.task_runner import run_dag
 from tests.support.triggers import Supervisor
 
@@ -113,23 +110,6 @@ def test_a_partition_that_comes_late_is_in_what_is_published(
     assert count_queries(services) == before + 1
 
 
-def test_done_objects_are_waited_for(
-    build: Any, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    services.s3.create_bucket(Bucket="done-plays")
-    days = [str(date(2025, 6, 7) + timedelta(days=number)) for number in range(8)]
-    for day in days[1:]:
-        services.s3.put_object(Bucket="done-plays", Key=f"plays/{day}")
-    looks = after_some_looks(
-        monkeypatch,
-        lambda: services.s3.put_object(Bucket="done-plays", Key=f"plays/{days[0]}") and None,
-    )
-    dag = build("done_plays", f"{LONG}, done='s3://done-plays/plays/{{date}}'")
-    xcoms = run_dag(dag, period=WEEK)
-    assert len(looks) == 3
-    assert manifest_of(services.s3, xcoms)["partial"] is False
-
-
 @pytest.mark.parametrize("missing", ["fail", "partial"])
 def test_when_the_time_is_over_missing_decides(
     build: Any, late: Callable[[], None], services: Services, missing: str
@@ -144,19 +124,3 @@ def test_when_the_time_is_over_missing_decides(
         return
     manifest = manifest_of(services.s3, run_dag(dag, period=WEEK))
     assert manifest["missing_partitions"] == [f"database_dev.plays/dt={LATE}"]
-
-
-def test_the_command_names_what_no_run_could_wait_for(
-    build: Any, services: Services, shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Before anything is deployed."""
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
-    monkeypatch.setenv("ATHENA_REPORTS_SQL_FOLDER", str(tmp_path / "sql"))
-    build("nowhere_plays", f"{LONG}, done='s3://nowhere-plays/{{date}}'")
-    code, _ = shell("check-account", "--json")
-    assert code == 1
-    checks = json.loads(shell.output)
-    problems = {check["name"]: check["problem"] for check in checks if check["problem"]}
-    marker = "success markers s3://nowhere-plays/{date}"
-    assert list(problems) == [marker]
-    assert "Create the bucket, or correct its name" in problems[marker]

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from athena_reports_cli.local.services import Services
 from tests.support.local_athena import query_executions
-from tests.support.paths import ROOT
-from tests.support.repository_copy import SHELL
 
 DAG_ID = "flown_weekly"
 WEEKS = ("2013-03-04", "2013-03-11", "2013-03-18")  # published
@@ -40,9 +34,7 @@ GROUP BY carrier
 ORDER BY carrier
 """
 # An edit that changes one day, and so one week.
-EDITED_DAY = "2013-03-13"
-EDITED_WEEK = "2013-03-11"
-EDIT = ("SUM(distance)", f"SUM(IF(dt = '{EDITED_DAY}', 0, distance))")
+EDIT = ("SUM(distance)", "SUM(IF(dt = '2013-03-13', 0, distance))")
 
 
 def write(root: Path) -> None:
@@ -71,34 +63,3 @@ class Flown:
         """Every query that Athena was ever asked for, by its id."""
         queries = query_executions(self.services.athena)
         return {query["QueryExecutionId"]: query for query in queries}
-
-    def start(
-        self,
-        *arguments: str,
-        program: Sequence[str] = ("-m", "athena_reports_cli"),
-        **variables: str,
-    ) -> subprocess.Popen[str]:
-        """Start `python -m athena_reports_cli`, or another program, in the report's folder."""
-        command = [sys.executable, *program, *arguments]
-        process_variables = {
-            "AIRFLOW_HOME": os.environ["AIRFLOW_HOME"],
-            "ATHENA_REPORTS_SQL_FOLDER": str(self.root / "sql"),
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "cli")]),
-        }
-        return subprocess.Popen(
-            command,
-            cwd=self.root,
-            env=SHELL | self.services.environment | process_variables | variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(
-        self, *arguments: str, answer: str = "", **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; `answer` is all that its standard input has."""
-        with self.start(*arguments, **variables) as process:
-            printed, errors = process.communicate(answer)
-        return subprocess.CompletedProcess(process.args, process.returncode, printed, errors)

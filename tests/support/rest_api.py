@@ -92,21 +92,6 @@ def rest_api(
     api = kind(statuses, bodies or {})
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.respond()
-
-        def do_DELETE(self) -> None:
-            self.respond()
-
-        def do_PATCH(self) -> None:
-            self.respond()
-
-        def do_POST(self) -> None:
-            self.respond()
-
-        def do_PUT(self) -> None:
-            self.respond()
-
         def respond(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             body = json.loads(self.rfile.read(length)) if length else None
@@ -118,6 +103,8 @@ def rest_api(
             self.send_response(status)
             self.end_headers()
             self.wfile.write(json.dumps(content).encode())
+
+        do_GET = do_POST = do_PATCH = respond  # noqa: N815 - http.server calls it by these names
 
         def log_message(self, *_: object) -> None:
             pass

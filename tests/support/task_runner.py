@@ -37,13 +37,24 @@ def run_dag(
         if any(xcoms.states[upstream] != "success" for upstream in task.upstream_task_ids):
             xcoms.states[task.task_id] = "none"
             continue
-        copy, context = prepare(task, xcoms, run_id, run, {"period": period})
         try:
-            xcoms.xcom_push("return_value", execute(copy, context))
+            run_task(task, xcoms, run_id, run, {"period": period})
             xcoms.states[task.task_id] = "success"
         except AirflowRescheduleException:
             xcoms.states[task.task_id] = "up_for_reschedule"
     return xcoms
+
+
+def run_task(
+    task: BaseOperator,
+    xcoms: TaskInstance,
+    run_id: str = "run-1",
+    run: DagRun | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> None:
+    """Run one task to its end, and push what it returns."""
+    copy, context = prepare(task, xcoms, run_id, run, params)
+    xcoms.xcom_push("return_value", execute(copy, context))
 
 
 def prepare(
