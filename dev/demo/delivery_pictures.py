@@ -71,7 +71,6 @@ def ranking() -> Content:
         published_at=datetime(2026, 11, 21, 15, 7, 12, tzinfo=UTC),
         settles_at=datetime(2026, 11, 21, 17, tzinfo=UTC),
         provisional=True,
-        partial=False,
         missing_partitions=0,
         warned_checks=(),
         columns=COLUMNS,
@@ -139,7 +138,7 @@ def workbook_page(content: Content) -> str:
     """Return the first sheet of the workbook, with its column letters."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "ranking.xlsx"
-        write_workbook(content, [content.rows], path, "en")
+        write_workbook(content, content.rows, path, "en")
         sheet = load_workbook(path).worksheets[0]
         letters = [column[0].column_letter for column in sheet.columns]
         rows = [["", *letters]]

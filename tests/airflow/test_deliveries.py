@@ -154,7 +154,7 @@ def test_a_version_arrives_once_and_a_correction_follows(world: World) -> None:
     (mail,) = world.mails_of("delivered")
     (message,) = world.slack.arrived
     ((subject, _),) = world.inbox.take()
-    assert mail["Subject"] == subject == "delivered: week of 8 to 14 June 2025 (dev)"
+    assert mail["Subject"] == subject == "delivered: week of 8 to 14 Jun 2025 (dev)"
     assert message["text"].startswith(subject)
 
     # The same rows once more start nothing.
@@ -262,7 +262,7 @@ def test_a_channel_that_is_down_for_all_tries_is_told_and_gets_it_once_it_is_rep
     client.clear(run.dag_id, run.run_id, task_ids=["team"])
     until(lambda: client.run(run.dag_id, run.run_id).state == "success", "it is delivered")
     (message,) = world.slack.arrived[before:]
-    assert message["text"].startswith("down: week of 8 to 14 June 2025 (dev)")
+    assert message["text"].startswith("down: week of 8 to 14 Jun 2025 (dev)")
     assert len(world.mails_of("down")) == 1
     assert len(alerts()) == 1
     assert len([subject for subject, _ in arrived if subject.startswith("down: ")]) == 1

@@ -25,8 +25,7 @@ from airflow.providers.common.compat.sdk import (
 
 from athena_reports import weekly
 from athena_reports.aws.s3 import S3, S3Error, split_uri
-from athena_reports.delivery import attachment
-from athena_reports.delivery.deliver import DeliverOperator
+from athena_reports.delivery import attachment, deliver
 from athena_reports.delivery.receipt import Receipt
 from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
@@ -196,7 +195,7 @@ def test_each_channel_gets_a_version_once(
 
     ((recipients, mail),) = deliveries.mails.arrived
     assert recipients == ("sales@example.com",)
-    assert "9 to 15 March 2025" in mail["Subject"]
+    assert "9 to 15 Mar 2025" in mail["Subject"]
     assert mail["Message-ID"] == f"<{version}.sales.1@example.com>"
     assert mail["In-Reply-To"] is None
     (message,) = deliveries.slack.arrived
@@ -204,7 +203,7 @@ def test_each_channel_gets_a_version_once(
     assert message["text"].startswith(mail["Subject"])
     ((subject, text),) = deliveries.inbox.take()
     assert subject == mail["Subject"]
-    assert text.startswith(f"{deliveries.name}: week of 9 to 15 March 2025 (Asia/Tokyo)")
+    assert text.startswith(f"{deliveries.name}: week of 9 to 15 Mar 2025 (Asia/Tokyo)")
 
     assert receipts["sales"]["recipients"] == ["sales@example.com"]
     assert receipts["team"]["message_id"] == "1750000000.000001"
@@ -451,13 +450,13 @@ def test_a_receipt_that_cannot_be_written_is_told_and_its_claim_is_kept(
 def test_of_two_attempts_that_see_no_claim_one_sends(
     deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim = DeliverOperator._claim
+    claim = deliver.claim
 
-    def claim_after_another(*arguments: Any) -> str:
-        claim(*arguments)
-        return claim(*arguments)
+    def claim_after_another(*arguments: Any, **named: Any) -> str:
+        claim(*arguments, **named)
+        return claim(*arguments, **named)
 
-    monkeypatch.setattr(DeliverOperator, "_claim", claim_after_another)
+    monkeypatch.setattr(deliver, "claim", claim_after_another)
     with raises_retried("another attempt has just claimed version .*; will retry"):
         deliveries.deliver("sales")
     assert deliveries.mails.arrived == []

@@ -18,7 +18,7 @@ from greenlet import getcurrent
 from athena_reports.alerts.record import AlertRecord
 from athena_reports.aws.s3 import S3
 from athena_reports.delivery import deliver
-from athena_reports.delivery.decision import Attempt, Decision, Send
+from athena_reports.delivery.decision import Attempt, Send, Skip
 from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.receipt import History
 from athena_reports.delivery.sending import Sent
@@ -221,15 +221,17 @@ def a_triggerer_that_lost_a_wait_stops_its_query(patch: pytest.MonkeyPatch) -> N
 
 
 def a_receipt_is_written_before_the_sending(patch: pytest.MonkeyPatch) -> None:
-    claim = DeliverOperator._claim
+    claim_and_send = DeliverOperator._claim_and_send
 
-    def claim_and_note(operator: DeliverOperator, message: Send, published: Any) -> str:
+    def note_and_send(
+        operator: DeliverOperator, message: Send, published: Any, *others: Any
+    ) -> Sent:
         attempt = Attempt("event-1", 0, datetime.now(UTC))
         receipt = operator._receipt(Sent(), message, published.manifest, attempt)
         receipt.write(published.location, published.s3)
-        return claim(operator, message, published)
+        return claim_and_send(operator, message, published, *others)
 
-    patch.setattr(DeliverOperator, "_claim", claim_and_note)
+    patch.setattr(DeliverOperator, "_claim_and_send", note_and_send)
 
 
 def a_receipt_is_of_a_period(patch: pytest.MonkeyPatch) -> None:
@@ -237,7 +239,7 @@ def a_receipt_is_of_a_period(patch: pytest.MonkeyPatch) -> None:
 
     def decide_by_period(
         channel: str, manifest: Manifest, history: History, *others: Any
-    ) -> Decision:
+    ) -> Send | Skip:
         of_any_version = [
             receipt.model_copy(update={"version": manifest.version}) for receipt in history.receipts
         ]

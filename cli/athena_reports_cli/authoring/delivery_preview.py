@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
@@ -13,7 +12,7 @@ from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.mail_message import html_part, text_part
 from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.table_columns import TableColumns
-from athena_reports.delivery.version_reader import Links, VersionReader
+from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import (
     Manifest,
@@ -76,8 +75,7 @@ def write_deliveries(
 
 def _delivery(channel: Channel, manifest: Manifest, reader: VersionReader) -> dict[str, bytes]:
     """Return what a channel would get, by what follows its name in the names of files."""
-    content = reader.content(manifest, channel, None, Links(page="", query=""))
-    content = replace(content, is_preview=True)
+    content = reader.content(manifest, channel, None)
     if isinstance(channel, SlackChannel):
         message = slack_message(content, channel.language)
         return {".json": json.dumps(message.blocks, ensure_ascii=False, indent=2).encode()}

@@ -7,8 +7,9 @@ from athena_reports.delivery.channels import MailChannel
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.mail_message import Attachment
 from athena_reports.delivery.version_reader import VersionReader
-from athena_reports.delivery.workbook import write_csv, write_workbook
+from athena_reports.delivery.workbook import write_workbook
 from athena_reports.publication.manifest import Manifest
+from athena_reports.rows.formats import copy_rows
 
 # Servers take mails of 10 MB at least, and an attachment grows by 37% in a mail.
 LARGEST_ATTACHMENT = 7_000_000
@@ -18,12 +19,6 @@ def with_attachment(
     content: Content, channel: MailChannel, manifest: Manifest, reader: VersionReader
 ) -> tuple[Content, Attachment | None]:
     """Return the file of a mail, and the content that says so if it is too large for a mail.
-
-    Args:
-        content: The content.
-        channel: The channel.
-        manifest: The manifest that names the version.
-        reader: Reads the version.
 
     Raises:
         DeliveryError: The rows do not fit into a workbook.
@@ -37,10 +32,10 @@ def with_attachment(
     path = reader.engine.folder / name
     byte_order_mark = b""
     if channel.attach == "xlsx":
-        write_workbook(content, rows.batches(), path, channel.language)
+        write_workbook(content, rows.all(), path, channel.language)
         mime_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     else:
-        write_csv(rows, path)
+        copy_rows(rows.source, "csv_for_spreadsheets", path, rows.engine)
         mime_type = "text/csv"
         byte_order_mark = BOM_UTF8  # without it, Excel reads a CSV in the computer's code page
     if path.stat().st_size + len(byte_order_mark) > LARGEST_ATTACHMENT:

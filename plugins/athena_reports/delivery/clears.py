@@ -1,6 +1,6 @@
 """How often the task of a channel was cleared in a run.
 
-Airflow does not tell a task whether it was cleared or is retried. But a clear changes the
+A task does not get from Airflow whether it was cleared or is retried. But a clear changes the
 `max_tries` of the task, and a retry does not. So each try notes `max_tries` for the next one, in
 `tries/<channel>/<run id>.json` of the period. The retries that the DAG file declares do not help:
 an upgrade can change them while a run is in progress.
@@ -37,10 +37,6 @@ def note_try(
     """Note a try of the task of a channel, and return how often the task was cleared in its run.
 
     If no earlier try could be noted, the task counts as not cleared.
-
-    Raises:
-        DeliveryError: The note of an earlier try is not of this release.
-        S3Error: S3 refused a call, or did not serve it.
     """
     uri = f"{location.folder_uri}tries/{channel}/{quote(run_id, safe='')}.json"
     earlier, etag = _read(uri, s3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from athena_reports.delivery.language import Number
 from athena_reports.periods.calendar import Period
@@ -18,9 +18,10 @@ from athena_reports.rows.columns import TableColumn, is_number
 from athena_reports.rows.differences import Differences
 from athena_reports.rows.transforms import LibraryTransform
 
+Rows = tuple[tuple[Any, ...], ...]
 
-@dataclass(frozen=True)
-class ContentColumn:
+
+class ContentColumn(NamedTuple):
     """A column that is shown.
 
     Attributes:
@@ -49,8 +50,8 @@ class Movement:
     rank: str
     previous_rank: str
     into: str
-    rises: tuple[tuple[Any, ...], ...] = ()
-    falls: tuple[tuple[Any, ...], ...] = ()
+    rises: Rows = ()
+    falls: Rows = ()
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,12 @@ class Correction:
     """What differs from the version that this channel had last.
 
     Attributes:
-        published_at: When that version was published, with a time zone.
+        sent_at: When the channel got that version, with a time zone.
         differences: What differs in the columns that may be delivered; None if the rows of that
             version are no longer kept.
     """
 
-    published_at: datetime
+    sent_at: datetime
     differences: Differences | None
 
     @property
@@ -84,26 +85,24 @@ class Content:
         published_at: When the version was published, with a time zone.
         settles_at: When the last event of the period has arrived, with a time zone.
         provisional: Whether the query was submitted before that.
-        partial: Whether partitions of the input were missing.
-        missing_partitions: How many were missing.
+        missing_partitions: How many partitions of the inputs were missing.
         warned_checks: Names of the checks that warn. Their messages can hold values, and are not
-            told.
+            shown.
         columns: The columns that are shown, in order.
         rows: The first rows, each with a value for each column, as `published_rows` reads them.
         total_rows: How many rows the version has.
-        key: The columns that tell rows apart, as far as they are shown.
-        bar: The column that is shown as bars and whose total is told; empty for none.
+        key: The columns that identify a row, as far as they are shown.
+        bar: The column that is shown as bars and whose total is shown; empty for none.
         total: The total of that column; None if there is none or it is not known.
         previous_total: Its total in the period before; None if that is not published or not known.
         previous_rows: The number of rows of the period before; None if it is not published.
         movement: What is known of how rows moved; None without `transforms.movement`.
         correction: What differs from the version that this channel had; None if it had none.
         too_large: Whether the attachment is too large to be sent.
-        file_uri: Where the rows lie in S3 then, as `s3://...`; empty if the reader may not have all
+        file_uri: Where the rows are in S3 then, as `s3://...`; empty if the reader may not have all
             columns of that file.
         page_url: Address of the Reports page; empty for none.
         query_url: Address of the query in Athena's console; empty for none.
-        is_preview: Whether an author looks at it before it is sent to others.
     """
 
     report: str
@@ -113,11 +112,10 @@ class Content:
     published_at: datetime
     settles_at: datetime
     provisional: bool
-    partial: bool
     missing_partitions: int
     warned_checks: tuple[str, ...]
     columns: tuple[ContentColumn, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: Rows
     total_rows: int
     key: tuple[str, ...] = ()
     bar: str = ""
@@ -130,11 +128,12 @@ class Content:
     file_uri: str = ""
     page_url: str = ""
     query_url: str = ""
-    is_preview: bool = False
 
 
 def shown_columns(
-    columns: Sequence[TableColumn], declared: Mapping[str, Column]
+    columns: Sequence[TableColumn],
+    declared: Mapping[str, Column],
+    private: Collection[str] = (),
 ) -> tuple[ContentColumn, ...]:
     """Return the columns of a version that may leave S3, in their order.
 
@@ -144,12 +143,16 @@ def shown_columns(
     Args:
         columns: The columns of the version.
         declared: What the report says of its columns, by name; empty if it declares none.
+        private: Names of further columns to leave out, in lower case.
     """
     known = {name.lower(): column for name, column in declared.items()}
     shown = []
     for column in columns:
-        declaration = known.get(column.name.lower())
-        if column.private or (known and (declaration is None or declaration.private)):
+        name = column.name.lower()
+        declaration = known.get(name)
+        if column.private or name in private:
+            continue
+        if known and (declaration is None or declaration.private):
             continue
         unit = declaration.unit if declaration is not None else ""
         shown.append(ContentColumn(column.name, column.type, unit))
@@ -164,15 +167,20 @@ def movement_of(
     for transform in transforms:
         if not isinstance(transform, LibraryTransform) or transform.name != "movement":
             continue
-        names = []
-        for argument in ("rank", "previous_rank", "into"):
-            name = str(transform.arguments[argument]).lower()
-            if name in shown:
-                names.append(shown[name])
-        if len(names) == 3:
-            rank, previous_rank, into = names
+        arguments = transform.arguments
+        names = [arguments[name].lower() for name in ("rank", "previous_rank", "into")]
+        if shown.keys() >= set(names):
+            rank, previous_rank, into = [shown[name] for name in names]
             return Movement(rank, previous_rank, into)
     return None
+
+
+def row_key(content: Content) -> Sequence[str]:
+    """Return the columns that name a row: the key, or the first column of text; without ranks."""
+    ranks = rank_columns(content.movement)
+    texts = [column.name for column in content.columns if column.type == "VARCHAR"]
+    key = [name for name in content.key if name not in ranks]
+    return key or [name for name in texts if name not in ranks][:1]
 
 
 def rank_columns(movement: Movement | None) -> tuple[str, str, str]:
@@ -185,17 +193,8 @@ def rank_columns(movement: Movement | None) -> tuple[str, str, str]:
 def measures_of(
     columns: Sequence[ContentColumn], key: Collection[str], bar: str, movement: Movement | None
 ) -> list[str]:
-    """Return the columns of numbers without key and ranks; that of the bars comes first.
-
-    Args:
-        columns: The columns that are shown.
-        key: The columns that tell rows apart.
-        bar: The column that is shown as bars; empty for none.
-        movement: How rows moved; None without `transforms.movement`.
-    """
+    """Return the columns of numbers without key and ranks; that of the bars comes first."""
     others = {*key, *rank_columns(movement)}
     measures = [item.name for item in columns if is_number(item.type) and item.name not in others]
-    if bar in measures:
-        measures.remove(bar)
-        measures.insert(0, bar)
+    measures.sort(key=lambda name: name != bar)  # the others keep their order
     return measures

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from athena_reports.delivery.channels import Channel, SlackChannel
+from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Claim, History, Receipt
 from athena_reports.publication.manifest import Manifest
@@ -47,27 +48,10 @@ class Send:
 
 
 @dataclass(frozen=True)
-class Wait:
-    """Another attempt may be sending the version. `reason` says since when."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Hold:
-    """The version is not sent until somebody clears the task. `reason` says why."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
 class Skip:
     """There is nothing to send. `reason` says why."""
 
     reason: str
-
-
-Decision = Send | Wait | Hold | Skip
 
 
 @dataclass(frozen=True)
@@ -84,10 +68,9 @@ class Attempt:
     clears: int
     now: datetime
 
-    @property
-    def is_cleared(self) -> bool:
-        """Whether somebody has cleared the task in this run."""
-        return self.clears > 0
+    def wrote(self, receipt: Receipt) -> bool:
+        """Return whether the task has written a receipt since it was cleared last."""
+        return (receipt.run_id, receipt.clears) == (self.run_id, self.clears)
 
 
 def decide(
@@ -96,42 +79,44 @@ def decide(
     history: History,
     policy: DeliveryPolicy,
     attempt: Attempt,
-) -> Decision:
+) -> Send | Skip:
     """Decide whether a channel gets the current version of a period.
 
     A clear sends the version again, whatever was sent before and however old the period is.
 
-    Args:
-        channel_name: Name of the channel.
-        manifest: The manifest of the period.
-        history: What the channel got of the period.
-        policy: When versions are delivered.
-        attempt: The task that asks.
+    Raises:
+        DeliveryError: A person has to look at the version first, or, retryable, another attempt may
+            be sending it.
     """
     receipts = history.receipts
     last = receipts[-1] if receipts else None
+    of_version = [receipt for receipt in receipts if receipt.version == manifest.version]
     corrects = last
     resumed = None
     if last is not None and last.version == manifest.version:
-        own = _own_receipt(receipts, manifest.version, attempt)
-        if own is not None and own.refused_temporarily:
-            resumed = own
-        elif own is not None or not attempt.is_cleared:
+        own = [receipt for receipt in of_version if attempt.wrote(receipt)]
+        if own and own[-1].refused_temporarily:
+            resumed = own[-1]
+        elif own or not attempt.clears:
             since = f"{last.sent_at:%F %T} UTC"
             return Skip(f"{channel_name} has version {manifest.version} since {since}")
-        corrects = _receipt_of(last.corrects, receipts)
-    elif not attempt.is_cleared:
-        refusal = _refusal(channel_name, manifest, last, policy)
-        if refusal is not None:
-            return refusal
+        corrected = [receipt for receipt in receipts if receipt.version == last.corrects]
+        corrects = corrected[-1] if corrected else None
+    elif not attempt.clears:
+        reason = _reason_to_skip(channel_name, manifest, last, policy)
+        if reason:
+            return Skip(reason)
+        _require_no_warning(manifest)
     claim = history.claims.get(manifest.version)
     if claim is None:
-        return Send(_next_number(receipts, manifest.version), corrects, resumed)
+        number = max((receipt.number for receipt in of_version), default=0) + 1
+        return Send(number, corrects, resumed)
     expires_at = claim.claimed_at + TIME_TO_SEND
     if attempt.now < expires_at:
-        return Wait(
+        raise DeliveryError(
             f"another attempt claimed version {manifest.version} at {claim.claimed_at:%F %T} UTC."
-            f" The claim expires at {expires_at:%F %T} UTC"
+            f" The claim expires at {expires_at:%F %T} UTC; will retry.",
+            retryable=True,
         )
     return Send(claim.number, corrects, resumed, replaces=claim)
 
@@ -141,11 +126,6 @@ def thread_of(channel: Channel, receipts: Sequence[Receipt], decision: Send) -> 
 
     It is the channel's first message about the period. The channel can have changed its kind since,
     or its channel in Slack, to which a thread belongs.
-
-    Args:
-        channel: The channel.
-        receipts: Its receipts in this period, in the order of their sending.
-        decision: How the new message is sent.
     """
     for receipt in receipts:
         if receipt.kind != channel.kind or not receipt.message_id:
@@ -158,46 +138,29 @@ def thread_of(channel: Channel, receipts: Sequence[Receipt], decision: Send) -> 
     return ""
 
 
-def _own_receipt(receipts: Sequence[Receipt], version: str, attempt: Attempt) -> Receipt | None:
-    """Return the last receipt that the task has written since it was cleared last."""
-    written = [
-        receipt
-        for receipt in receipts
-        if (receipt.run_id, receipt.clears) == (attempt.run_id, attempt.clears)
-    ]
-    return _receipt_of(version, written)
-
-
-def _receipt_of(version: str, receipts: Sequence[Receipt]) -> Receipt | None:
-    """Return the last receipt of a version; None if there is none."""
-    of_version = [receipt for receipt in receipts if receipt.version == version]
-    return of_version[-1] if of_version else None
-
-
-def _next_number(receipts: Sequence[Receipt], version: str) -> int:
-    numbers = [receipt.number for receipt in receipts if receipt.version == version]
-    return max(numbers, default=0) + 1
-
-
-def _refusal(
-    channel_name: str,
-    manifest: Manifest,
-    last: Receipt | None,
-    policy: DeliveryPolicy,
-) -> Hold | Skip | None:
-    """Return why a version is not sent unless the task is cleared; None if it is sent."""
+def _reason_to_skip(
+    channel_name: str, manifest: Manifest, last: Receipt | None, policy: DeliveryPolicy
+) -> str:
+    """Return why a version is not sent unless the task is cleared; empty if it is sent."""
     planned = manifest.delivery
     if planned is None or channel_name not in planned.channels:
-        return Skip(f"version {manifest.version} is older than the channel {channel_name}")
+        return f"version {manifest.version} is older than the channel {channel_name}"
     is_correction = last is not None
     if not planned.is_in_time(manifest.published_at, is_correction=is_correction):
         option = "correct_within" if is_correction else "deliver_within"
-        return Skip(f"it was published after {option}")
+        return f"it was published after {option}"
     if policy.when == "final" and manifest.provisional:
-        return Skip(f"it is provisional until {manifest.settles_at}")
+        return f"it is provisional until {manifest.settles_at}"
     if policy.when == "final" and manifest.partial:
-        return Skip("partitions of its input are missing")
+        return "partitions of its input are missing"
+    return ""
+
+
+def _require_no_warning(manifest: Manifest) -> None:
+    """Raise DeliveryError if a check warns of a version."""
     warned = [check.name for check in manifest.checks if not check.passed]
     if warned:
-        return Hold(f"checks of version {manifest.version} warn: {', '.join(warned)}")
-    return None
+        raise DeliveryError(
+            f"not sent: checks of version {manifest.version} warn: {', '.join(warned)}. Check the"
+            " rows on the Reports page. If they are right, clear this task to send them."
+        )

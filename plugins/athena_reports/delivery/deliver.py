@@ -1,9 +1,8 @@
 """The task that delivers the current version of a period to one channel."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, assert_never
+from typing import Any, NamedTuple
 
 from airflow.configuration import conf
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
@@ -13,24 +12,15 @@ from airflow.sdk import Context
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_chain, wait_fixed
 
 from athena_reports.aws.hook import SharedSessionHook
-from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, S3Error
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.delivery.channels import Channel
 from athena_reports.delivery.clears import note_try
-from athena_reports.delivery.decision import (
-    TIME_TO_SEND,
-    Attempt,
-    Hold,
-    Send,
-    Skip,
-    Wait,
-    decide,
-    thread_of,
-)
+from athena_reports.delivery.decision import TIME_TO_SEND, Attempt, Send, Skip, decide, thread_of
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
-from athena_reports.delivery.receipt import Receipt, claim, history_of
+from athena_reports.delivery.receipt import History, Receipt, claim, history_of
 from athena_reports.delivery.sending import Sent, send
-from athena_reports.delivery.version_reader import Links, VersionReader
+from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.periods.calendar import Cadence, Period
 from athena_reports.periods.run_period import period_of_delivery
 from athena_reports.publication.commit import read_manifest
@@ -43,8 +33,7 @@ from athena_reports.settings import PAGE_PATH, Settings
 from athena_reports.steps.airflow_errors import report_errors
 
 
-@dataclass(frozen=True)
-class _Published:
+class _Published(NamedTuple):
     """What a task delivers, and where it is."""
 
     period: Period
@@ -57,14 +46,6 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
     """Delivers the current version of the run's period to one channel.
 
     `delivery/decision.py` has when, and how often. The task is skipped if there is nothing to send.
-
-    Args:
-        report: The report.
-        cadence: The periods that it is made for.
-        channel: The channel.
-        delivery_policy: When versions are delivered.
-        deployment: The settings.
-        kwargs: Arguments of AwsBaseOperator.
     """
 
     aws_hook_class = SharedSessionHook
@@ -110,16 +91,8 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             decision = decide(self.channel.name, manifest, history, self.delivery_policy, attempt)
             if isinstance(decision, Skip):
                 raise AirflowSkipException(f"{about}not sent: {decision.reason}.")
-            message = _require_send(decision)
-            claim_uri = self._claim(message, published)
-            thread = thread_of(self.channel, history.receipts, message)
-            try:
-                sent = self._send(message, published, thread, context)
-            except Exception:
-                with suppress(S3Error):  # then the claim expires
-                    published.s3.delete([claim_uri])
-                raise
-            receipt = self._receipt(sent, message, manifest, attempt)
+            sent = self._claim_and_send(decision, published, history, context)
+            receipt = self._receipt(sent, decision, manifest, attempt)
             _write(receipt, published)
             self.log.info("%ssent version %s", about, manifest.version)
             _require_all_reached(receipt)
@@ -142,40 +115,43 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         )
         return Attempt(run_id=run_id, clears=clears, now=datetime.now(UTC))
 
-    def _claim(self, message: Send, published: _Published) -> str:
-        """Claim a message, and return the address of the claim."""
-        version = published.manifest.version
+    def _claim_and_send(
+        self, message: Send, published: _Published, history: History, context: Context
+    ) -> Sent:
+        claim_uri = claim(
+            published.location,
+            published.s3,
+            version=published.manifest.version,
+            channel=self.channel.name,
+            number=message.number,
+            replacing=message.replaces.etag if message.replaces is not None else None,
+        )
+        thread = thread_of(self.channel, history.receipts, message)
         try:
-            return claim(
-                published.location,
-                published.s3,
-                version=version,
-                channel=self.channel.name,
-                number=message.number,
-                replacing=message.replaces.etag if message.replaces is not None else None,
-            )
-        except (ConditionError, MissingObjectError) as error:
-            raise DeliveryError(
-                f"another attempt has just claimed version {version}; will retry.", retryable=True
-            ) from error
+            return self._send(message, published, thread, context)
+        except Exception:
+            # Nobody else has replaced the claim: Airflow ends this process, by what is no
+            # Exception, before the claim expires. One that was frozen for longer may send twice
+            # anyway, so the ETag need not be compared.
+            with suppress(S3Error):  # then the claim expires
+                published.s3.delete([claim_uri])
+            raise
 
     def _send(self, message: Send, published: _Published, thread: str, context: Context) -> Sent:
-        period = published.period
+        period, location, s3, manifest = published
         about = f"Report {self.report.name!r}, period {period.id}"
         with open_engine(self.deployment.memory_limit, about=about) as engine:
             reader = VersionReader(
                 report=self.report,
                 environment=self.deployment.environment,
                 period=period,
-                location=published.location,
-                s3=published.s3,
+                location=location,
+                s3=s3,
                 engine=engine,
+                page_url=self._page_url(period),
+                query_url=self._query_url(manifest.query.id),
             )
-            manifest = published.manifest
-            links = Links(page=self._page_url(period), query=self._query_url(manifest.query.id))
-            return send(
-                self.channel, manifest, message, reader, links, thread=thread, context=context
-            )
+            return send(self.channel, manifest, message, reader, thread=thread, context=context)
 
     def _page_url(self, period: Period) -> str:
         base_url = conf.get("api", "base_url", fallback="http://localhost:8080/").rstrip("/")
@@ -197,38 +173,13 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             version=manifest.version,
             number=message.number,
             sent_at=datetime.now(UTC),
-            recipients=sent.recipients,
+            recipients=tuple(sent.recipients),
             message_id=sent.message_id,
             corrects=message.corrects.version if message.corrects is not None else "",
             run_id=attempt.run_id,
             clears=attempt.clears,
             refused={**earlier, **sent.refused},
         )
-
-
-def _require_send(decision: Send | Wait | Hold) -> Send:
-    """Return how the version is sent; DeliveryError if it is not sent now."""
-    match decision:
-        case Send():
-            return decision
-        case Wait():
-            raise DeliveryError(f"{decision.reason}; will retry.", retryable=True)
-        case Hold():
-            raise DeliveryError(
-                f"not sent: {decision.reason}. Check the rows on the Reports page. If they are"
-                " right, clear this task to send them."
-            )
-        case _:
-            assert_never(decision)
-
-
-def _write(receipt: Receipt, published: _Published) -> None:
-    try:
-        _write_if_served(receipt, published)
-    except S3Error as error:
-        raise DeliveryError(
-            f"sent, but could not write the receipt: {error} The channel may get the version again."
-        ) from error
 
 
 @retry(
@@ -241,13 +192,22 @@ def _write_if_served(receipt: Receipt, published: _Published) -> None:
     receipt.write(published.location, published.s3)
 
 
+def _write(receipt: Receipt, published: _Published) -> None:
+    try:
+        _write_if_served(receipt, published)
+    except S3Error as error:
+        raise DeliveryError(
+            f"sent, but could not write the receipt: {error} The channel may get the version again."
+        ) from error
+
+
 def _require_all_reached(receipt: Receipt) -> None:
     """Raise DeliveryError if recipients were refused. It is retryable if some may get it later."""
     if not receipt.refused:
         return
     answers = "; ".join(f"{address}: {answer}" for address, answer in receipt.refused.items())
     problem = f"sent, but the SMTP server refused {answers}."
-    if receipt.refused_temporarily:
-        recipients = ", ".join(receipt.refused_temporarily)
-        raise DeliveryError(f"{problem} Will retry for {recipients}.", retryable=True)
+    temporarily = ", ".join(receipt.refused_temporarily)
+    if temporarily:
+        raise DeliveryError(f"{problem} Will retry for {temporarily}.", retryable=True)
     raise DeliveryError(f"{problem} Correct the addresses in the report's file.")

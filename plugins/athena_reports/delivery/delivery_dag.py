@@ -51,21 +51,21 @@ def build_delivery_dag(
 
     A channel gets one version at a time, so that a correction follows what it corrects. Airflow
     registers the DAG as it is made, so it is not returned.
-
-    Args:
-        dag: The report's DAG.
-        report: The report.
-        cadence: The periods that it is made for.
-        channels: The channels, at least one.
-        policy: When versions are delivered.
-        on_failure_callback: What Airflow calls when a task has failed and is not retried.
-        deployment: The settings.
     """
     default_args = dict(dag.default_args)
     default_args.update(_RETRIES.arguments)
     default_args["on_retry_callback"] = None
     default_args["on_failure_callback"] = on_failure_callback
     names = ", ".join(channel.name for channel in channels)
+    period_param = Param(
+        "",
+        type=["null", "string"],
+        title="Period",
+        description_md=(
+            "Id of the period to deliver, for a run that is triggered by hand. A run that an event"
+            " of a publication starts has its partition key."
+        ),
+    )
     with DAG(
         f"{dag.dag_id}_deliver",
         description=f"Delivers {dag.dag_id}",
@@ -76,7 +76,7 @@ def build_delivery_dag(
         allowed_run_types=ALL_BUT_BACKFILLS,
         is_paused_upon_creation=dag.is_paused_upon_creation,
         default_args=default_args,
-        params={PERIOD_PARAM: _period_param()},
+        params={PERIOD_PARAM: period_param},
         tags=[MAINTENANCE_TAG, cadence.unit, deployment.environment],
     ):
         for channel in channels:
@@ -89,15 +89,3 @@ def build_delivery_dag(
                 delivery_policy=policy,
                 deployment=deployment,
             )
-
-
-def _period_param() -> Param:
-    return Param(
-        "",
-        type=["null", "string"],
-        title="Period",
-        description_md=(
-            "Id of the period to deliver, for a run that is triggered by hand. A run that an event"
-            " of a publication starts has its partition key."
-        ),
-    )

@@ -6,18 +6,17 @@ What a row holds is text in both parts. It is never HTML, a header or a link of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
+from email.headerregistry import Address, HeaderRegistry, MessageIDHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from athena_reports.delivery.content import Content
-from athena_reports.delivery.language import Language, one_line
+from athena_reports.delivery.language import Language
 from athena_reports.delivery.phrases import phrase
 from athena_reports.delivery.sentences import sentences, subject
 from athena_reports.delivery.shown_table import shown_table, text_lines
@@ -28,28 +27,16 @@ _LONGEST_VALUE = 200  # characters, in HTML
 _LONGEST_TEXT_VALUE = 60  # characters, in plain text
 
 
-class _MessageId(UnstructuredHeader):
-    """The Message-ID of another mail.
-
-    Python would write a long one as an encoded word, and no mail program would find its thread.
-    """
-
-    name: str
-
-    def fold(self, *, policy: Policy) -> str:
-        return f"{self.name}: {self}{policy.linesep}"
-
-
 def _policy() -> Policy[EmailMessage]:
     headers = HeaderRegistry()
-    kind: Any = _MessageId  # what the registry takes is no type that the stubs know
+    # Otherwise Python writes a long id as an encoded word, and no mail program finds its thread.
+    kind: Any = MessageIDHeader  # what the registry takes is no type that the stubs know
     headers.map_to_type("in-reply-to", kind)
     headers.map_to_type("references", kind)
     return SMTP.clone(header_factory=headers)
 
 
-@dataclass(frozen=True)
-class Attachment:
+class Attachment(NamedTuple):
     """A file of a mail.
 
     Attributes:
@@ -118,7 +105,7 @@ def html_part(content: Content, columns: TableColumns, language: Language) -> st
     """Return a content as HTML. All values are escaped."""
     context = _context(content, columns, language, longest=_LONGEST_VALUE)
     not_narrow = [name for name in columns.shown if name not in columns.narrow]
-    names = phrase(language, "list_separator").join(one_line(name) for name in not_narrow)
+    names = phrase(language, "list_separator").join(not_narrow)
     context["not_narrow"] = not_narrow
     context["narrow_notice"] = phrase(language, "narrow", names=names)
     return _template("mail.html.jinja", autoescape=True).render(context)
@@ -134,14 +121,14 @@ def text_part(content: Content, columns: TableColumns, language: Language) -> st
 def _context(
     content: Content, columns: TableColumns, language: Language, *, longest: int
 ) -> dict[str, Any]:
-    """Return what a template knows; `table` has no columns without rows."""
+    """Return what a template shows; `table` has no columns without rows."""
     shown = columns.shown if content.rows else ()
     return {
         "language": language,
         "subject": subject(content, language),
-        "said": sentences(content, columns.shown, language),
+        "sentences": sentences(content, columns.shown, language),
         "row_count": len(content.rows),
-        "table": shown_table(content, shown, language, longest=longest),
+        "table": shown_table(content, shown, longest=longest),
     }
 
 

@@ -5,21 +5,19 @@ A phrase whose name ends in `.one` stands for its namesake where the number is 1
 
 from __future__ import annotations
 
-from athena_reports.delivery.language import Language
+from athena_reports.delivery.language import Language, one_line
 
 PHRASES: dict[Language, dict[str, str]] = {
     "en": {
         # Of the subject
         "correction_prefix": "Correction: ",
-        "preview_mark": "preview",
         "provisional_mark": "provisional",
         "partial_mark": "partial",
         # Notices
-        "preview": "This is a preview. Nobody else has received it.",
-        "correction": "Correction of the version that was published on {when}: {differences}.",
+        "correction": "Correction of the version sent on {when}: {differences}.",
         "correction_without_rows": (
-            "Correction of the version that was published on {when}. Its rows have been"
-            " removed, so the changes cannot be listed."
+            "Correction of the version sent on {when}. Its rows have been removed, so the changes"
+            " cannot be listed."
         ),
         "added": "{count} rows added",
         "added.one": "1 row added",
@@ -40,9 +38,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "partial.one": (
             "Partial: 1 partition of the source data was missing, so the numbers can be incomplete."
         ),
-        "partial_unknown": (
-            "Partial: some of the source data was missing, so the numbers can be incomplete."
-        ),
+        "empty": "The report has no rows for this period.",
         "warned": "{count} checks have warnings: {names}.",
         "warned.one": "1 check has a warning: {names}.",
         # What differs
@@ -53,30 +49,19 @@ PHRASES: dict[Language, dict[str, str]] = {
         "columns_removed": "Removed columns: {columns}.",
         "example_added": "Added: {row}",
         "example_removed": "Removed: {row}",
-        "example_changed": "Changed: {row}: {values}",
-        "example_changed_nameless": "Changed: {values}",
+        "example_changed": "Changed: {row}",
         # Figures
-        "day": "day",
-        "week": "week",
-        "month": "month",
-        "quarter": "quarter",
-        "year": "year",
-        "total": "Total of {column}: {number}.",
-        "total_compared": "Total of {column}: {number}, {change}.",
-        "rows": "{count} rows.",
-        "rows.one": "1 row.",
-        "rows_compared": "{count} rows, {change}.",
-        "rows_compared.one": "1 row, {change}.",
-        "more": "{difference} more than the previous {noun} ({percent})",
-        "less": "{difference} less than the previous {noun} ({percent})",
-        "more_rows": "{difference} more than the previous {noun} ({percent})",
-        "less_rows": "{difference} fewer than the previous {noun} ({percent})",
-        "more_than_0": "0 in the previous {noun}",
-        "same": "the same as the previous {noun}",
-        "no_comparison": "The previous {noun} is not published, so there is no comparison.",
+        "day": "previous day",
+        "week": "previous week",
+        "month": "previous month",
+        "quarter": "previous quarter",
+        "year": "previous year",
+        "no_comparison": "The {noun} is not published, so there is no comparison.",
+        "total": "Total of {column}: {number}{compared}.",
+        "rows": "{count} rows{compared}.",
+        "rows.one": "1 row{compared}.",
         # Rows
         "new": "New among the rows shown: {names}.",
-        "all_new": "All rows shown are new.",
         "rises": "Biggest rises: {names}.",
         "falls": "Biggest falls: {names}.",
         "moved": "{name} (from {before} to {after})",
@@ -86,27 +71,20 @@ PHRASES: dict[Language, dict[str, str]] = {
         "columns_left_out": "{count} more columns are not shown: {names}.",
         "columns_left_out.one": "1 more column is not shown: {names}.",
         "narrow": "Not shown on this screen: {names}.",
-        "empty": "The report has no rows for this period.",
-        "empty_partial": (
-            "The report has no rows for this period, for which source data was missing."
-        ),
         "too_large": "The file is too large to attach. Download the rows: aws s3 cp {uri} .",
         "too_large_without_address": "The file is too large to attach.",
         # Around
-        "published": "Published on {when}.",
-        "origin": "Version {version}, environment {environment}.",
+        "origin": "Published on {when}. Version {version}, environment {environment}.",
         "page_link": "Open this period on the Reports page",
         "query_link": "Open the query in Athena",
     },
     "ja": {
         "correction_prefix": "訂正: ",
-        "preview_mark": "プレビュー",
         "provisional_mark": "暫定",
         "partial_mark": "一部欠損",
-        "preview": "これはプレビューです。ほかの人には送られていません。",
-        "correction": "{when}に公開された版の訂正です。{differences}。",
+        "correction": "{when}に送信された版の訂正です。{differences}。",
         "correction_without_rows": (
-            "{when}に公開された版の訂正です。その版の行はもう保存されていないため、"
+            "{when}に送信された版の訂正です。その版の行はもう保存されていないため、"
             "変更内容は分かりません。"
         ),
         "added": "追加{count}行",
@@ -121,10 +99,7 @@ PHRASES: dict[Language, dict[str, str]] = {
             "一部のデータが欠けています。元データのパーティション{count}個がなかったため、"
             "数値は不完全な可能性があります。"
         ),
-        "partial_unknown": (
-            "一部のデータが欠けています。元データの一部がなかったため、"
-            "数値は不完全な可能性があります。"
-        ),
+        "empty": "この期間に該当する行はありませんでした。",
         "warned": "{count}件のチェックが警告を出しています: {names}",
         "changed_columns": "値が変わった列: {columns}",
         "changed_column": "{column}（{count}行）",
@@ -132,26 +107,16 @@ PHRASES: dict[Language, dict[str, str]] = {
         "columns_removed": "削除された列: {columns}",
         "example_added": "追加: {row}",
         "example_removed": "削除: {row}",
-        "example_changed": "変更: {row}: {values}",
-        "example_changed_nameless": "変更: {values}",
+        "example_changed": "変更: {row}",
         "day": "前日",
         "week": "前週",
         "month": "前月",
         "quarter": "前四半期",
         "year": "前年",
-        "total": "{column}の合計: {number}",
-        "total_compared": "{column}の合計: {number}、{change}",
-        "rows": "行数: {count}行",
-        "rows_compared": "行数: {count}行、{change}",
-        "more": "{noun}より{difference}増（{percent}）",
-        "less": "{noun}より{difference}減（{percent}）",
-        "more_rows": "{noun}より{difference}行増（{percent}）",
-        "less_rows": "{noun}より{difference}行減（{percent}）",
-        "more_than_0": "{noun}は0",
-        "same": "{noun}と同じ",
         "no_comparison": "{noun}は公開されていないため、比較はできません。",
+        "total": "{column}の合計: {number}{compared}",
+        "rows": "行数: {count}行{compared}",
         "new": "表示した行のうち新規: {names}",
-        "all_new": "表示した行はすべて新規です。",
         "rises": "大きく上昇: {names}",
         "falls": "大きく下降: {names}",
         "moved": "{name}（{before}→{after}）",
@@ -159,28 +124,27 @@ PHRASES: dict[Language, dict[str, str]] = {
         "left_out": "ほかに{count}行あります。",
         "columns_left_out": "ほかに{count}列あります: {names}",
         "narrow": "この画面では省略: {names}",
-        "empty": "この期間に該当する行はありませんでした。",
-        "empty_partial": (
-            "この期間に該当する行はありませんでした。元データの一部が欠けていました。"
-        ),
         "too_large": (
             "ファイルが大きすぎるため添付していません。"
             "次のコマンドで取得できます: aws s3 cp {uri} ."
         ),
         "too_large_without_address": "ファイルが大きすぎるため添付していません。",
-        "published": "公開: {when}",
-        "origin": "版: {version}、環境: {environment}",
+        "origin": "公開: {when}、版: {version}、環境: {environment}",
         "page_link": "この期間をレポートページで開く",
         "query_link": "Athenaでクエリを開く",
     },
 }
 
 
-def phrase(language: Language, name: str, /, **values: str) -> str:
-    """Return a phrase with its values; of a number `count`, the form for 1 if there is one."""
+def phrase(language: Language, name: str, /, **values: str | int) -> str:
+    """Return a phrase with its values in one line, whatever they hold.
+
+    Integers have separators between thousands. If `count` is 1, it is the phrase for 1, if any.
+    """
     phrases = PHRASES[language]
-    if values.get("count") == "1":
-        name_of_one = f"{name}.one"
-        if name_of_one in phrases:
-            return phrases[name_of_one].format(**values)
-    return phrases[name].format(**values)
+    if values.get("count") == 1 and f"{name}.one" in phrases:
+        name = f"{name}.one"
+    texts = {}
+    for placeholder, value in values.items():
+        texts[placeholder] = f"{value:,}" if isinstance(value, int) else one_line(value)
+    return phrases[name].format(**texts)

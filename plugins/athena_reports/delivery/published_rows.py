@@ -7,7 +7,7 @@ NULL. What has parts, such as a list, is JSON text; bytes are hexadecimal text.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,12 +27,11 @@ from athena_reports.sql.names import quoted
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
+    from athena_reports.delivery.content import Rows
     from athena_reports.delivery.language import Number
     from athena_reports.rows.engine import Engine
 
-Rows = tuple[tuple[Any, ...], ...]
-
-_ROWS_AT_ONCE = 2048
+_ROWS_AT_ONCE = 2048  # in memory
 # In the order of the ranks if several moved as far. HUGEINT: a difference of two BIGINTs may be
 # none.
 _BIGGEST_MOVES = """
@@ -41,21 +40,18 @@ WHERE {before}::HUGEINT - {after}::HUGEINT > 0
 ORDER BY {before}::HUGEINT - {after}::HUGEINT DESC, {rank}, {places}
 LIMIT {number}
 """
-_INTEGERS = {
+# Types whose values Python has too. The others are shown as DuckDB prints them.
+_OF_PYTHON = {
+    "boolean",
     "tinyint",
     "smallint",
     "integer",
     "bigint",
+    "hugeint",
     "utinyint",
     "usmallint",
     "uinteger",
     "ubigint",
-}
-# Types whose values Python has too. The others are shown as DuckDB prints them.
-_OF_PYTHON = {
-    *_INTEGERS,
-    "boolean",
-    "hugeint",
     "uhugeint",
     "double",
     "decimal",
@@ -96,34 +92,21 @@ class PublishedRows:
         Without an order, those with the greatest values of `first_by` come first, and rows with
         equal ones are in the order of all columns.
         """
-        sql = f"{self._select} LIMIT {int(number)}"
-        fetched = self.engine.connection.execute(sql).fetchall()
-        return tuple(self._localized(row) for row in fetched)
+        return self._fetch(f"{self._select} LIMIT {number}")
 
-    def batches(self) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield all rows, some at a time, in the same order.
-
-        Nothing else may use the engine between two batches.
-        """
+    def all(self) -> Iterator[tuple[Any, ...]]:
+        """Yield all rows in the same order. Nothing else may use the engine meanwhile."""
         cursor = self.engine.connection.execute(self._select)
-        while True:
+        fetched = cursor.fetchmany(_ROWS_AT_ONCE)
+        while fetched:
+            yield from map(self._localized, fetched)
             fetched = cursor.fetchmany(_ROWS_AT_ONCE)
-            if not fetched:
-                return
-            yield [self._localized(row) for row in fetched]
 
     def biggest_moves(self, rank: str, previous_rank: str, number: int) -> tuple[Rows, Rows]:
-        """Return the rows that rose most, and those that fell most: none if ranks are no integers.
+        """Return the rows that rose most, and those that fell most.
 
-        All rows are looked at, and only the returned ones are held in memory.
-
-        Args:
-            rank: The column of the rank, as the file spells it.
-            previous_rank: The column of the rank in the period before.
-            number: How many rows of each kind to return.
+        All rows are compared, and only the returned ones are held in memory.
         """
-        if not {self._types[rank].id, self._types[previous_rank].id} <= _INTEGERS:
-            return (), ()
         rises = self._biggest_moves(previous_rank, rank, rank, number)
         falls = self._biggest_moves(rank, previous_rank, rank, number)
         return rises, falls
@@ -139,8 +122,10 @@ class PublishedRows:
             places=self._places,
             number=number,
         )
-        fetched = self.engine.connection.execute(sql).fetchall()
-        return tuple(self._localized(row) for row in fetched)
+        return self._fetch(sql)
+
+    def _fetch(self, sql: str) -> Rows:
+        return tuple(map(self._localized, self.engine.connection.execute(sql).fetchall()))
 
     @cached_property
     def source(self) -> str:
@@ -178,13 +163,10 @@ class PublishedRows:
         return f"{sql} ORDER BY {order}"
 
     @cached_property
-    def _instants(self) -> tuple[int, ...]:
+    def _instants(self) -> Sequence[int]:
         """The places of the columns whose values are instants."""
-        places = []
-        for place, name in enumerate(self.names):
-            if self._types[name].id == "timestamp with time zone":
-                places.append(place)
-        return tuple(places)
+        kinds = [self._types[name].id for name in self.names]
+        return [place for place, kind in enumerate(kinds) if kind == "timestamp with time zone"]
 
     def _localized(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return a row with its instants in the zone."""
@@ -193,7 +175,7 @@ class PublishedRows:
         values = list(row)
         for place in self._instants:
             instant = values[place]
-            if isinstance(instant, datetime):
+            if isinstance(instant, datetime):  # DuckDB returns text for a year after 9999
                 values[place] = _in_zone(instant, self.zone)
         return tuple(values)
 
@@ -222,23 +204,22 @@ def total_of(path: Path, column: str, engine: Engine) -> Number | None:
         engine: The engine that reads.
     """
     source = read_parquet(path)
-    types = {}
-    for item in columns_of(engine.connection.sql(f"FROM {source}")):
-        types[item.name.lower()] = item.type
-    kind = types.get(column.lower(), "")
+    columns = columns_of(engine.connection.sql(f"FROM {source}"))
+    kinds = {item.name.lower(): item.type for item in columns}
+    kind = kinds.get(column.lower(), "")
     if not is_number(kind):
         return None
-    total_sql = "sum({value})"
+    total_sql = f"sum({quoted(column)})"
     if kind in ("FLOAT", "DOUBLE"):
         # With compensation for what each addition rounds; by the text of a FLOAT as in `_value`.
-        total_sql = "fsum({value}::VARCHAR::DOUBLE)"
-    sql = f"SELECT {total_sql.format(value=quoted(column))} FROM {source}"
+        total_sql = f"fsum({quoted(column)}::VARCHAR::DOUBLE)"
     import duckdb
 
     try:
-        total: Number | None = engine.connection.execute(sql).fetchall()[0][0]
+        rows = engine.connection.execute(f"SELECT {total_sql} FROM {source}").fetchall()
     except duckdb.OutOfRangeException:  # it has more than 38 digits
         return None
+    total: Number | None = rows[0][0]
     return total if total is not None and math.isfinite(total) else None
 
 

@@ -8,12 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from athena_reports.aws.s3 import S3, ConditionError, StoredObject
+from athena_reports.aws.s3 import S3, ConditionError, MissingObjectError, StoredObject
 from athena_reports.delivery.channels import ChannelKind
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.publication.location import PeriodLocation
@@ -69,11 +68,7 @@ class Receipt(BaseModel, frozen=True):
         }
 
     def write(self, location: PeriodLocation, s3: S3) -> None:
-        """Write it.
-
-        Raises:
-            S3Error: S3 refused the call, or did not serve it.
-        """
+        """Write it."""
         uri = _uri(location, self.version, self.channel, self.number, "json")
         # A request whose response was lost has written it, or an attempt whose claim had expired.
         with suppress(ConditionError):
@@ -137,22 +132,22 @@ def claim(
         replacing: The ETag of an expired claim that this one replaces; None for none.
 
     Raises:
-        ConditionError: Another attempt has claimed it.
+        DeliveryError: Another attempt has just claimed it.
         S3Error: S3 refused the call, or did not serve it.
     """
     uri = _uri(location, version, channel, number, "claim")
     claimed_at = datetime.now(UTC).isoformat()  # so that each claim has an ETag of its own
-    s3.write(uri, claimed_at.encode(), "text/plain", replacing=replacing)
+    try:
+        s3.write(uri, claimed_at.encode(), "text/plain", replacing=replacing)
+    except (ConditionError, MissingObjectError) as error:
+        raise DeliveryError(
+            f"another attempt has just claimed version {version}; will retry.", retryable=True
+        ) from error
     return uri
 
 
 def history_of(location: PeriodLocation, s3: S3, channel: str) -> History:
-    """Return what a channel got of a period, and what attempts have begun to send.
-
-    Raises:
-        DeliveryError: A receipt is not one of this release.
-        S3Error: S3 refused a call, or did not serve it.
-    """
+    """Return what a channel got of a period, and what attempts have begun to send."""
     listed = [item for item in _listed(location, s3) if item.channel == channel]
     receipts = _receipts(listed, s3)
     sent = {(receipt.version, receipt.number) for receipt in receipts}
@@ -164,21 +159,12 @@ def history_of(location: PeriodLocation, s3: S3, channel: str) -> History:
 
 
 def receipts_of(location: PeriodLocation, s3: S3) -> Sequence[Receipt]:
-    """Return the receipts of a period, in the order of their sending.
-
-    Raises:
-        DeliveryError: A receipt is not one of this release.
-        S3Error: S3 refused a call, or did not serve it.
-    """
+    """Return the receipts of a period, in the order of their sending."""
     return _receipts(_listed(location, s3), s3)
 
 
 def last_versions(location: PeriodLocation, s3: S3) -> dict[str, str]:
-    """Return the version that each channel got last, by the name of the channel.
-
-    Raises:
-        S3Error: S3 refused a call, or did not serve it.
-    """
+    """Return the version that each channel got last, by the name of the channel."""
     return {item.channel: item.version for item in _listed(location, s3) if item.is_receipt}
 
 
@@ -195,13 +181,11 @@ def _listed(location: PeriodLocation, s3: S3) -> list[_Listed]:
 
 
 def _receipts(listed: Sequence[_Listed], s3: S3) -> Sequence[Receipt]:
-    receipts = []
-    for item in listed:
-        if item.is_receipt:
-            receipt = _read(item.stored.uri, s3)
-            receipts.append((item.stored.modified, receipt.sent_at, receipt))
-    receipts.sort(key=itemgetter(0, 1))  # S3 dates an object by the second
-    return [receipt for _, _, receipt in receipts]
+    written = [item.stored for item in listed if item.is_receipt]
+    receipts = [(stored.modified, _read(stored.uri, s3)) for stored in written]
+    # S3 dates an object by the second.
+    receipts.sort(key=lambda item: (item[0], item[1].sent_at))
+    return [receipt for _, receipt in receipts]
 
 
 def _read(uri: str, s3: S3) -> Receipt:

@@ -1,8 +1,7 @@
 """Sends a mail by the SMTP server of an Airflow connection, in one attempt."""
 
 import smtplib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -12,6 +11,7 @@ from typing import Any, cast
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 
+from athena_reports.delivery.connection import require_connection
 from athena_reports.delivery.errors import DeliveryError
 
 
@@ -19,7 +19,7 @@ class _OneAttemptHook(SmtpHook):
     """The provider's hook for its connection, without its own attempts.
 
     `send_email_smtp` sends up to five times more, also after the server has taken the mail, and
-    does not tell which recipients were refused (apache-airflow-providers-smtp 3.0.3).
+    does not return which recipients were refused (apache-airflow-providers-smtp 3.0.3).
     """
 
     @property
@@ -29,8 +29,7 @@ class _OneAttemptHook(SmtpHook):
     def send(self, message: EmailMessage, recipients: Sequence[str]) -> Mapping[str, str]:
         """Send a mail, and return the recipients that were refused, with the server's answers."""
         client = cast("smtplib.SMTP", self._smtp_client)
-        refused: Mapping[str, Any] = client.send_message(message, to_addrs=list(recipients))
-        return {address: _answer(*answer) for address, answer in refused.items()}
+        return _answers(client.send_message(message, to_addrs=list(recipients)))
 
 
 def sender_address(conn_id: str) -> Address:
@@ -39,8 +38,7 @@ def sender_address(conn_id: str) -> Address:
     Raises:
         DeliveryError: There is no such connection, or it names no address.
     """
-    hook = _OneAttemptHook(smtp_conn_id=conn_id)
-    connection = _connection(hook)
+    connection = require_connection(conn_id, "smtp")
     sender = connection.extra_dejson.get("from_email") or connection.login or ""
     name, address = parseaddr(sender)
     try:
@@ -57,7 +55,7 @@ def send_mail(
 ) -> Mapping[str, str]:
     """Send a mail, and return the recipients that were refused, with the answers of the server.
 
-    Those that are not among them have got it.
+    The others have got it.
 
     Args:
         message: The mail.
@@ -68,37 +66,17 @@ def send_mail(
         DeliveryError: Nobody has got it; `retryable` says whether it may pass. If the connection
             broke off while the server took the mail, somebody may have got it.
     """
-    hook = _OneAttemptHook(smtp_conn_id=conn_id)
-    _connection(hook)
-    with _explained(conn_id), hook:
-        return hook.send(message, recipients)
-
-
-def _connection(hook: SmtpHook) -> Any:
-    """Return the Airflow connection of a hook."""
-    try:
-        return hook.get_connection(hook.smtp_conn_id)
-    except AirflowException as error:
-        raise DeliveryError(
-            f"Airflow connection {hook.smtp_conn_id!r} does not exist. Create it with the type"
-            " smtp.",
-            # The same error as for a secrets backend that does not respond.
-            retryable=True,
-        ) from error
-
-
-@contextmanager
-def _explained(conn_id: str) -> Iterator[None]:
-    """Raise a DeliveryError in the place of an error of SMTP."""
     server = f"the SMTP server of the Airflow connection {conn_id!r}"
+    hook = _OneAttemptHook(smtp_conn_id=conn_id)
     try:
-        yield
+        with hook:
+            return hook.send(message, recipients)
     except smtplib.SMTPRecipientsRefused as error:
-        answers = {address: _answer(*answer) for address, answer in error.recipients.items()}
-        told = "; ".join(f"{address}: {answer}" for address, answer in answers.items())
-        is_temporary = any(answer.startswith("4") for answer in answers.values())
+        answers = _answers(error.recipients)
+        refused = "; ".join(f"{address}: {answer}" for address, answer in answers.items())
         raise DeliveryError(
-            f"{server} refused all recipients: {told}.", retryable=is_temporary
+            f"{server} refused all recipients: {refused}.",
+            retryable=any(answer.startswith("4") for answer in answers.values()),
         ) from error
     except smtplib.SMTPResponseException as error:
         answer = _answer(error.smtp_code, error.smtp_error)
@@ -110,6 +88,11 @@ def _explained(conn_id: str) -> Iterator[None]:
         raise DeliveryError(f"could not use {server}: {error}.") from error
     except (OSError, AirflowException) as error:  # other errors of smtplib are of the first kind
         raise DeliveryError(f"could not reach {server}: {error}.", retryable=True) from error
+
+
+def _answers(refused: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the server's answer to each refused recipient."""
+    return {address: _answer(*answer) for address, answer in refused.items()}
 
 
 def _answer(code: int, text: bytes | str) -> str:

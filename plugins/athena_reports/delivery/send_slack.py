@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook
-
+from athena_reports.delivery.connection import require_connection
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.errors import MissingPackageError
 
@@ -68,12 +67,12 @@ def post_message(
             unfurl_media=False,
         )
     except SlackApiError as error:
-        code = str(error.response.get("error", "")) or f"status {error.response.status_code}"
-        is_passing = code in _PASSING or error.response.status_code >= 429
-        problem = f"Slack refused the message to {channel}: {code}."
-        if code in _ADVICE:
-            problem = f"{problem} {_ADVICE[code]}"
-        raise DeliveryError(problem, retryable=is_passing) from error
+        status = error.response.status_code
+        code = str(error.response.get("error", "")) or f"status {status}"
+        problem = f"Slack refused the message to {channel}: {code}. {_ADVICE.get(code, '')}"
+        raise DeliveryError(
+            problem.rstrip(), retryable=code in _PASSING or status >= 429
+        ) from error
     except (SlackClientError, OSError, HTTPException) as error:
         raise DeliveryError(f"could not reach Slack: {error}.", retryable=True) from error
     return str(response["ts"])
@@ -92,14 +91,7 @@ def open_client(conn_id: str) -> "WebClient":
         raise MissingPackageError(
             f"could not import slack_sdk: {error}. Install athena-reports[delivery], or slack-sdk."
         ) from error
-    try:
-        connection = BaseHook.get_connection(conn_id)
-    except AirflowException as error:
-        raise DeliveryError(
-            f"Airflow connection {conn_id!r} does not exist. Create it with the type slack.",
-            # The same error as for a secrets backend that does not respond.
-            retryable=True,
-        ) from error
+    connection = require_connection(conn_id, "slack")
     if not connection.password:
         raise DeliveryError(
             f"Airflow connection {conn_id!r} has no token. Set its password to the token."

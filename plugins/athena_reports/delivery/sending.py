@@ -1,10 +1,10 @@
 """Sends a version to one channel."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, field
-from typing import assert_never
+from types import MappingProxyType
+from typing import NamedTuple, assert_never
 
 from airflow.sdk import Context
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,13 +17,12 @@ from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.mail_message import mail_message, text_part
 from athena_reports.delivery.sentences import subject
 from athena_reports.delivery.table_columns import TableColumns
-from athena_reports.delivery.version_reader import Links, VersionReader
+from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.errors import AthenaReportsError
 from athena_reports.publication.manifest import Manifest
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """What was sent.
 
     Attributes:
@@ -34,8 +33,8 @@ class Sent:
     """
 
     message_id: str = ""
-    recipients: tuple[str, ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
+    recipients: Sequence[str] = ()
+    refused: Mapping[str, str] = MappingProxyType({})
 
 
 def send(
@@ -43,21 +42,11 @@ def send(
     manifest: Manifest,
     decision: Send,
     reader: VersionReader,
-    links: Links,
     *,
     thread: str,
     context: Context,
 ) -> Sent:
     """Send a version to a channel, in one attempt.
-
-    Args:
-        channel: The channel.
-        manifest: The manifest that names the version.
-        decision: How it is sent.
-        reader: Reads the version.
-        links: Where to look further.
-        thread: Id of the message that it replies to; empty for none.
-        context: Airflow's context of the task, for a notifier.
 
     Raises:
         DeliveryError: It cannot be sent; `retryable` says whether it may pass.
@@ -65,7 +54,7 @@ def send(
         S3Error: S3 refused a call, or did not serve it.
     """
     with _final_errors(manifest, reader):
-        content = reader.content(manifest, channel, decision.corrects, links)
+        content = reader.content(manifest, channel, decision.corrects)
     if content.correction is not None and content.correction.is_empty:
         return Sent()
     match channel:
@@ -91,10 +80,10 @@ def _final_errors(manifest: Manifest, reader: VersionReader) -> Iterator[None]:
     except (AthenaReportsError, BotoCoreError, ClientError):
         raise
     except Exception as error:
-        problem = f"could not build the message of version {manifest.version}"
         unknown = DeliveryError(
-            f"{problem}: unexpected {type(error).__name__}. The task log has its traceback. Fix the"
-            " cause, then clear this task."
+            f"could not build the message of version {manifest.version}: unexpected"
+            f" {type(error).__name__}. The task log has its traceback. Fix the cause, then clear"
+            " this task."
         )
         raise reader.engine.explain(error) or unknown from error
 
@@ -111,14 +100,14 @@ def _send_mail(
     from athena_reports.delivery.send_mail import send_mail, sender_address
 
     sender = sender_address(channel.conn_id)
-    recipients = channel.to
+    recipients: Sequence[str] = channel.to
     message_id = f"<{manifest.version}.{channel.name}.{decision.number}@{sender.domain}>"
     if decision.resumed is not None:
         again = decision.resumed.refused_temporarily
-        recipients = tuple(address for address in channel.to if address in again)
+        recipients = [address for address in channel.to if address in again]
         message_id = decision.resumed.message_id
         if not recipients:  # the author has removed them since
-            return Sent(message_id=message_id)
+            return Sent(message_id)
     with _final_errors(manifest, reader):
         columns = TableColumns.of(channel, content)
         content, attachment = with_attachment(content, channel, manifest, reader)
@@ -133,8 +122,8 @@ def _send_mail(
             thread=thread,
         )
     refused = send_mail(message, recipients, conn_id=channel.conn_id)
-    reached = tuple(address for address in recipients if address not in refused)
-    return Sent(message_id=message_id, recipients=reached, refused=refused)
+    reached = [address for address in recipients if address not in refused]
+    return Sent(message_id, reached, refused)
 
 
 def _post_to_slack(
@@ -150,9 +139,9 @@ def _post_to_slack(
     from athena_reports.delivery.slack_message import slack_message  # it needs slack_sdk too
 
     with _final_errors(manifest, reader):
-        message = slack_message(content, channel.language)
-    message_id = post_message(client, channel.channel, message.text, message.blocks, thread=thread)
-    return Sent(message_id=message_id, recipients=(channel.channel,))
+        text, blocks = slack_message(content, channel.language)
+    message_id = post_message(client, channel.channel, text, blocks, thread=thread)
+    return Sent(message_id, [channel.channel])
 
 
 def _call_notifier(

@@ -7,17 +7,15 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.language import (
-    NULL,
     Language,
     in_brackets,
     one_line,
     shortened,
-    value_in_words,
+    value_text,
 )
 from athena_reports.rows.columns import is_number
 
@@ -25,8 +23,7 @@ _ID = re.compile(r"(.*_)?id", re.IGNORECASE)
 _GROUPED_FROM = 10_000  # years have no separators
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     """A bar: how much of the width is free before it, and how much it fills, in per cent."""
 
     before: int
@@ -36,32 +33,31 @@ class Bar:
 
 @dataclass(frozen=True)
 class ShownColumn:
-    """A column as texts.
+    """A column as texts, each of one line.
 
     Attributes:
-        name: Its name.
+        name: Its name in the rows.
+        header: Its name as it is shown.
         unit: What it is counted in; empty for nothing.
         is_number: Whether it has numbers.
-        texts: The texts of its values, each of one line.
+        texts: The texts of its values.
         bars: The bar of each value, if the column has bars; None for a value without one.
     """
 
     name: str
+    header: str
     unit: str
     is_number: bool
     texts: Sequence[str]
     bars: Sequence[Bar | None] = ()
 
 
-def shown_table(
-    content: Content, names: Sequence[str], language: Language, *, longest: int
-) -> list[ShownColumn]:
+def shown_table(content: Content, names: Sequence[str], *, longest: int) -> list[ShownColumn]:
     """Return columns of the rows as they are shown.
 
     Args:
         content: The content.
         names: The columns, in the order in which they are shown.
-        language: The language of dates and numbers.
         longest: The most characters of a value. A longer one ends in an ellipsis.
     """
     places = {column.name: place for place, column in enumerate(content.columns)}
@@ -71,15 +67,12 @@ def shown_table(
         column = content.columns[place]
         values = [row[place] for row in content.rows]
         grouped = is_grouped(content, place)
-        texts = []
-        for value in values:
-            text = NULL if value is None else value_in_words(value, language, grouped=grouped)
-            texts.append(shortened(one_line(text), longest))
         shown = ShownColumn(
-            name=one_line(name),
+            name=name,
+            header=one_line(name),
             unit=one_line(column.unit),
             is_number=is_number(column.type),
-            texts=texts,
+            texts=[shortened(value_text(value, grouped=grouped), longest) for value in values],
             bars=_bars(values) if name == content.bar else (),
         )
         table.append(shown)
@@ -93,7 +86,7 @@ def text_lines(table: Sequence[ShownColumn], language: Language) -> list[str]:
     """
     cells = []  # of each column, of equal widths
     for column in table:
-        header = with_unit(column.name, column.unit, language)
+        header = with_unit(column.header, column.unit, language)
         width = max(width_of(text) for text in (header, *column.texts))
         padded = []
         for text in (header, "-" * width, *column.texts):
@@ -118,48 +111,30 @@ def is_grouped(content: Content, number: int) -> bool:
     column = content.columns[number]
     if not is_number(column.type) or column.name in content.key or _ID.fullmatch(column.name):
         return False
-    return any(_size(row[number]) >= _GROUPED_FROM for row in content.rows)
+    return any(abs(row[number] or 0) >= _GROUPED_FROM for row in content.rows)
 
 
 def width_of(text: str) -> int:
     """Return how many places of a fixed-width font a text takes."""
-    width = 0
-    for character in text:
-        if unicodedata.combining(character):
-            continue
-        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
-    return width
-
-
-def _size(value: Any) -> float:
-    """Return how great a number is, whatever its sign; 0 for what is not a number."""
-    return abs(float(value)) if isinstance(value, int | float | Decimal) else 0.0
+    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
 
 
 def _bars(values: Sequence[Any]) -> Sequence[Bar | None]:
     """Return the bar of each value, on one scale that has 0 on it; none if no value has one."""
-    numbers: list[float | None] = []
+    numbers = []
     for value in values:
-        is_a_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-        if is_a_number and math.isfinite(value):
-            numbers.append(float(value))
-        else:
-            numbers.append(None)
-    known = [number for number in numbers if number is not None]
-    lowest = min([0.0, *known])
-    span = max([0.0, *known]) - lowest
+        is_finite = value is not None and math.isfinite(value)
+        numbers.append(float(value) if is_finite else None)
+    ends = [0.0, *[number for number in numbers if number is not None]]
+    lowest, span = min(ends), max(ends) - min(ends)
     if not span:
         return ()
+    zero = round(100 * (-lowest / span))
     bars: list[Bar | None] = []
     for number in numbers:
         if number is None:
             bars.append(None)
             continue
-        axis = round(100 * -lowest / span)  # where 0 is
-        width = round(100 * abs(number) / span)
-        if number and not width:
-            width = 1  # a small value is not nothing
-        is_negative = number < 0
-        before = max(axis - width, 0) if is_negative else min(axis, 100 - width)
-        bars.append(Bar(before, width, is_negative))
+        end = round(100 * ((number - lowest) / span))
+        bars.append(Bar(min(zero, end), abs(end - zero), number < 0))
     return bars

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from slack_sdk.models.blocks import (
     Block,
@@ -27,7 +27,7 @@ from slack_sdk.models.blocks import (
 
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.language import Language, shortened
-from athena_reports.delivery.sentences import Link, sentences, subject
+from athena_reports.delivery.sentences import sentences, subject
 from athena_reports.delivery.shown_table import ShownColumn, shown_table, with_unit
 
 _LONGEST_HEADER = 150
@@ -42,8 +42,7 @@ _LONGEST_SENTENCE = 500
 _LONGEST_SECTION = 1_500
 
 
-@dataclass(frozen=True)
-class SlackMessage:
+class SlackMessage(NamedTuple):
     """What `chat.postMessage` takes, to be sent with `unfurl_links=False`.
 
     Attributes:
@@ -61,7 +60,7 @@ def slack_message(content: Content, language: Language) -> SlackMessage:
     It leaves out rows, and then columns, until the message is short enough, and says which.
     """
     names = [column.name for column in content.columns][:_MOST_COLUMNS]
-    table = shown_table(content, names, language, longest=_LONGEST_VALUE)
+    table = shown_table(content, names, longest=_LONGEST_VALUE)
     rows = len(content.rows)
     message = _message(content, table, rows, language)
     while not _fits(message) and (rows > 1 or len(table) > 1):
@@ -93,35 +92,36 @@ def _message(
 ) -> SlackMessage:
     """Return the message with the first rows of a table."""
     shown = [column.name for column in table]
-    said = sentences(replace(content, rows=content.rows[:rows]), shown, language)
-    blocks: list[Block | None] = [_context(notice) for notice in said.notices]
-    blocks.append(HeaderBlock(text=_plain([said.headline], _LONGEST_HEADER)))
-    blocks.append(_section([*said.figures, *said.differences, said.empty]))
+    parts = sentences(replace(content, rows=content.rows[:rows]), shown, language)
+    blocks: list[Block] = [_context(notice) for notice in parts.notices]
+    blocks.append(HeaderBlock(text=_plain(parts.headline, _LONGEST_HEADER)))
+    blocks.append(_section([*parts.figures, *parts.differences]))
     if rows:
         blocks.append(_table(table, rows, language))
-    blocks.append(_section([*said.left_out, *said.movement]))
-    if said.links:
-        links = "  ".join(_link(link) for link in said.links)
+    below = [*parts.left_out, *parts.movement]
+    if below:
+        blocks.append(_section(below))
+    if parts.links:
+        links = "  ".join(f"<{_escape(url)}|{_escape(text)}>" for text, url in parts.links)
         blocks.append(SectionBlock(text=MarkdownTextObject(text=links, verbatim=True)))
-    blocks.append(_context(" ".join(said.origin)))
-    text = " ".join([subject(content, language), *said.notices, *said.figures[:1]])
-    sent = [block.to_dict() for block in blocks if block is not None]
+    blocks.append(_context(parts.origin))
+    text = " ".join([subject(content, language), *parts.notices, *parts.figures[:1]])
+    sent = [block.to_dict() for block in blocks]
     return SlackMessage(_escaped(text, _LONGEST_NOTIFICATION), sent)
 
 
 def _table(table: Sequence[ShownColumn], rows: int, language: Language) -> TableBlock:
     columns = []
     for column in table:
-        header = shortened(with_unit(column.name, column.unit, language), _LONGEST_VALUE)
+        header = shortened(with_unit(column.header, column.unit, language), _LONGEST_VALUE)
         columns.append([header, *column.texts[:rows]])
-    cells = [_cells(row) for row in zip(*columns, strict=True)]
+    rows_of_cells = [[_cell(text) for text in row] for row in zip(*columns, strict=True)]
     settings = [{"align": "right" if column.is_number else "left"} for column in table]
-    return TableBlock(rows=cells, column_settings=settings)
+    return TableBlock(rows=rows_of_cells, column_settings=settings)
 
 
-def _cells(texts: Sequence[str]) -> list[dict[str, Any]]:
-    # Slack takes no empty text.
-    return [RawTextObject(text=text or " ").to_dict() for text in texts]
+def _cell(text: str) -> dict[str, Any]:
+    return RawTextObject(text=text or " ").to_dict()  # Slack takes no empty text
 
 
 def _escaped(text: str, longest: int) -> str:
@@ -134,20 +134,13 @@ def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _plain(texts: Sequence[str], longest: int) -> PlainTextObject:
-    return PlainTextObject(text=_escaped("\n".join(texts), longest), emoji=False)
+def _plain(text: str, longest: int) -> PlainTextObject:
+    return PlainTextObject(text=_escaped(text, longest), emoji=False)
 
 
 def _context(text: str) -> ContextBlock:
-    return ContextBlock(elements=[_plain([text], _LONGEST_SENTENCE)])
+    return ContextBlock(elements=[_plain(text, _LONGEST_SENTENCE)])
 
 
-def _section(texts: Sequence[str]) -> SectionBlock | None:
-    """Return a section of texts; None if all of them are empty."""
-    told = [text for text in texts if text]
-    return SectionBlock(text=_plain(told, _LONGEST_SECTION)) if told else None
-
-
-def _link(link: Link) -> str:
-    url = link.url.replace("|", "%7C").replace("<", "%3C").replace(">", "%3E")
-    return f"<{_escape(url)}|{_escape(link.text)}>"
+def _section(texts: Sequence[str]) -> SectionBlock:
+    return SectionBlock(text=_plain("\n".join(texts), _LONGEST_SECTION))

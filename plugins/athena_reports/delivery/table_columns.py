@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from athena_reports.delivery.channels import MailChannel
-from athena_reports.delivery.content import Content, measures_of, rank_columns
+from athena_reports.delivery.content import Content, measures_of, rank_columns, row_key
 from athena_reports.delivery.errors import DeliveryError
 
 _MOST_MEASURES = 4
@@ -45,12 +45,8 @@ class TableColumns(NamedTuple):
     def usual(cls, content: Content) -> Self:
         """Return rank, key with its name, some measures, and movement; all columns without any."""
         names = [column.name for column in content.columns]
-        ranks = rank_columns(content.movement)
-        rank, _, movement = ranks
-        key = [name for name in content.key if name not in ranks]
-        if not key:
-            texts = [column.name for column in content.columns if column.type == "VARCHAR"]
-            key = [name for name in texts if name not in ranks][:1]
+        rank, _, movement = rank_columns(content.movement)
+        key = row_key(content)
         labels = [label_of(name, names) for name in key]
         measures = measures_of(content.columns, key, content.bar, content.movement)
         measures = measures[:_MOST_MEASURES]

@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from athena_reports.aws.s3 import S3, MissingObjectError
 from athena_reports.delivery.channels import Channel
@@ -24,7 +23,7 @@ from athena_reports.delivery.receipt import Receipt
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.location import PeriodLocation
-from athena_reports.publication.manifest import EarlierVersion, Manifest, Version
+from athena_reports.publication.manifest import Manifest, Version
 from athena_reports.reports.report import Report
 from athena_reports.rows.columns import (
     TableColumn,
@@ -38,13 +37,6 @@ from athena_reports.rows.engine import Engine
 _NAMED_MOVES = 3  # of each kind
 
 
-class Links(NamedTuple):
-    """Where a reader looks further; an address is empty if there is none."""
-
-    page: str
-    query: str
-
-
 @dataclass(frozen=True)
 class VersionReader:
     """Reads the published versions of a period, in an open engine.
@@ -56,6 +48,8 @@ class VersionReader:
         location: Where it is published.
         s3: The client of the report bucket.
         engine: The engine, whose folder gets the files.
+        page_url: Address of the period on the Reports page; empty for none.
+        query_url: Address of the query in Athena's console; empty for none.
     """
 
     report: Report
@@ -64,17 +58,11 @@ class VersionReader:
     location: PeriodLocation
     s3: S3
     engine: Engine
+    page_url: str = ""
+    query_url: str = ""
 
-    def content(
-        self, manifest: Manifest, channel: Channel, corrects: Receipt | None, links: Links
-    ) -> Content:
-        """Return all that a channel may be told of a version.
-
-        Args:
-            manifest: The manifest that names the version.
-            channel: The channel.
-            corrects: The receipt of the version that it had before; None if it had none.
-            links: Where to look further.
+    def content(self, manifest: Manifest, channel: Channel, corrects: Receipt | None) -> Content:
+        """Return all that a channel gets of a version.
 
         Raises:
             DeliveryError: The version has no Parquet, no column that may be delivered, or not the
@@ -84,11 +72,10 @@ class VersionReader:
         """
         columns = self._shown(manifest)
         names = {column.name.lower() for column in columns}
-        bar = self._column_of_bars(manifest, channel)
-        rows = self.rows(manifest, channel)
-        total = total_of(rows.path, bar, self.engine) if bar else None
-        previous_total, previous_rows = self._period_before(bar)
         key = tuple(name for name in manifest.key if name.lower() in names)
+        rows = self.rows(manifest, channel)
+        bar = rows.first_by
+        previous_total, previous_rows = self._period_before(bar)
         movement = self._movement(rows, columns)
         measures = measures_of(columns, key, bar, movement)
         return Content(
@@ -99,7 +86,6 @@ class VersionReader:
             published_at=datetime.fromisoformat(manifest.published_at),
             settles_at=datetime.fromisoformat(manifest.settles_at),
             provisional=manifest.provisional,
-            partial=manifest.partial,
             missing_partitions=len(manifest.missing_partitions),
             warned_checks=tuple(check.name for check in manifest.checks if not check.passed),
             columns=columns,
@@ -107,46 +93,37 @@ class VersionReader:
             total_rows=manifest.rows,
             key=key,
             bar=bar,
-            total=total,
+            total=total_of(rows.path, bar, self.engine),
             previous_total=previous_total,
             previous_rows=previous_rows,
             movement=movement,
             correction=self._correction(manifest, corrects, "".join(measures[:1])),
-            page_url=links.page,
-            query_url=links.query,
+            page_url=self.page_url,
+            query_url=self.query_url,
         )
-
-    def _movement(self, rows: PublishedRows, columns: Sequence[ContentColumn]) -> Movement | None:
-        """Return how all rows of a version moved; None if the report does not say."""
-        movement = movement_of(self.report.transforms, columns)
-        if movement is None:
-            return None
-        rises, falls = rows.biggest_moves(movement.rank, movement.previous_rank, _NAMED_MOVES)
-        return replace(movement, rises=rises, falls=falls)
 
     def rows(self, manifest: Manifest, channel: Channel) -> PublishedRows:
         """Return the rows of a version, without private columns."""
+        columns = self._shown(manifest)
         return PublishedRows(
             self._download(manifest),
-            tuple(column.name for column in self._shown(manifest)),
+            tuple(column.name for column in columns),
             self.engine,
             zone=self.period.cadence.zone,
             ordered=manifest.ordered,
-            first_by=self._column_of_bars(manifest, channel),
+            first_by=_column_of_bars(columns, channel),
         )
 
     def file_uri(self, version: Version) -> str:
-        """Return where the rows lie in S3: as CSV if there is one, else as Parquet.
+        """Return where the rows are in S3: as CSV if there is one, else as Parquet.
 
         It is empty if a column of that file may not be delivered.
         """
         if len(self._shown(version)) < len(version.columns):
             return ""
-        by_format = {item.format: item.key for item in version.objects}
-        for format in ("csv_for_spreadsheets", "csv", "parquet"):
-            if format in by_format:
-                return self.location.uri(by_format[format])
-        return ""
+        keys = {item.format: item.key for item in version.objects}
+        csv = keys.get("csv_for_spreadsheets") or keys.get("csv")
+        return self.location.uri(csv or version.parquet_key)
 
     def _shown(self, version: Version) -> tuple[ContentColumn, ...]:
         """Return the columns of a version that may be delivered; DeliveryError if none may."""
@@ -157,20 +134,6 @@ class VersionReader:
                 " not in columns=. Correct columns= in the report's file, or restate the period."
             )
         return columns
-
-    def _column_of_bars(self, version: Version, channel: Channel) -> str:
-        """Return the column that is shown as bars, as the version spells it; empty for none."""
-        if not channel.bar:
-            return ""
-        numbers = [column.name for column in self._shown(version) if is_number(column.type)]
-        for name in numbers:
-            if name.lower() == channel.bar.lower():
-                return name
-        choice = ", ".join(numbers)
-        raise DeliveryError(
-            f"bar: {channel.bar!r} is not a column of numbers that may be delivered. Choose among"
-            f" {choice}."
-        )
 
     def _download(self, version: Version) -> Path:
         """Return the Parquet of a version of this or another period in the engine's folder."""
@@ -190,48 +153,39 @@ class VersionReader:
         manifest, _ = read_manifest(before, self.s3)
         if manifest is None:
             return None, None
-        total: Number | None = None
-        shown = shown_columns(manifest.columns, self.report.columns)
-        is_shown = bar.lower() in {column.name.lower() for column in shown}
-        if is_shown and manifest.parquet_key:
-            try:
-                total = total_of(self._download(manifest), bar, self.engine)
-            except MissingObjectError:
-                total = None  # a cleanup tells of it
-        return total, manifest.rows
+        columns = shown_columns(manifest.columns, self.report.columns)
+        is_shown = bar.lower() in {column.name.lower() for column in columns}
+        if not is_shown or not manifest.parquet_key:
+            return None, manifest.rows
+        try:
+            path = self._download(manifest)
+        except MissingObjectError:  # which the cleanup reports
+            return None, manifest.rows
+        return total_of(path, bar, self.engine), manifest.rows
+
+    def _movement(self, rows: PublishedRows, columns: Sequence[ContentColumn]) -> Movement | None:
+        """Return how all rows of a version moved; None if the report does not say."""
+        movement = movement_of(self.report.transforms, columns)
+        if movement is None:
+            return None
+        rises, falls = rows.biggest_moves(movement.rank, movement.previous_rank, _NAMED_MOVES)
+        return replace(movement, rises=rises, falls=falls)
 
     def _correction(
         self, manifest: Manifest, corrects: Receipt | None, first_by: str
     ) -> Correction | None:
-        """Return what differs from the version of a receipt; None without a receipt.
-
-        Args:
-            manifest: The manifest that names the version.
-            corrects: The receipt.
-            first_by: The column whose largest changes are the examples.
-        """
+        """Return what differs from the version of a receipt; None without a receipt."""
         if corrects is None:
             return None
-        published_at = corrects.sent_at
         old_path = self.engine.folder / f"{corrects.version}.parquet"
-        replaced: EarlierVersion | None = None
-        for earlier in manifest.earlier_versions:
-            if earlier.version == corrects.version:
-                replaced = earlier
-                published_at = datetime.fromisoformat(earlier.published_at)
         try:
             self.s3.download(self.location.parquet_uri(corrects.version), old_path)
         except MissingObjectError:
-            return Correction(published_at, None)
+            return Correction(corrects.sent_at, None)
         new_path = self._download(manifest)
         old_columns = self._columns_of(old_path)
         private = {name.lower() for name in manifest.private_columns}
-        if replaced is not None:
-            private.update(name.lower() for name in replaced.private_columns)
-        else:
-            # What was private in it is unknown, so a column that only it has is left out.
-            known = {column.name.lower() for column in manifest.columns}
-            private.update({column.name.lower() for column in old_columns} - known)
+        private.update(_private_before(manifest, corrects.version, old_columns))
         differences = find_differences(
             old_path,
             new_path,
@@ -241,18 +195,41 @@ class VersionReader:
             self.engine,
             first_by=first_by,
         )
-        return Correction(published_at, differences)
+        return Correction(corrects.sent_at, differences)
 
     def _deliverable(
         self, columns: Sequence[TableColumn], private: Collection[str]
-    ) -> tuple[TableColumn, ...]:
+    ) -> Sequence[TableColumn]:
         """Return the columns of a file that may be delivered; `private` is in lower case."""
-        marked = []
-        for column in columns:
-            is_private = column.name.lower() in private
-            marked.append(column.model_copy(update={"private": is_private}))
-        names = {column.name for column in shown_columns(marked, self.report.columns)}
-        return tuple(column for column in columns if column.name in names)
+        names = {column.name for column in shown_columns(columns, self.report.columns, private)}
+        return [column for column in columns if column.name in names]
 
-    def _columns_of(self, path: Path) -> tuple[TableColumn, ...]:
+    def _columns_of(self, path: Path) -> Sequence[TableColumn]:
         return columns_of(self.engine.connection.sql(f"FROM {read_parquet(path)}"))
+
+
+def _column_of_bars(columns: Sequence[ContentColumn], channel: Channel) -> str:
+    """Return the column that is shown as bars, as the version spells it; empty for none."""
+    numbers = {column.name.lower(): column.name for column in columns if is_number(column.type)}
+    if not channel.bar:
+        return ""
+    if channel.bar.lower() not in numbers:
+        raise DeliveryError(
+            f"bar: {channel.bar!r} is not a column of numbers that may be delivered. Choose among"
+            f" {', '.join(numbers.values())}."
+        )
+    return numbers[channel.bar.lower()]
+
+
+def _private_before(
+    manifest: Manifest, version: str, columns: Sequence[TableColumn]
+) -> Collection[str]:
+    """Return which columns an earlier version kept private, in lower case.
+
+    If the manifest does not know that version, they are those that only that version has.
+    """
+    for earlier in manifest.earlier_versions:
+        if earlier.version == version:
+            return {name.lower() for name in earlier.private_columns}
+    known = {column.name.lower() for column in manifest.columns}
+    return {column.name.lower() for column in columns} - known

@@ -1,6 +1,6 @@
-"""The rows of a version as a file: a workbook of Excel, or a CSV.
+"""The rows of a version as a workbook of Excel.
 
-XlsxWriter writes a workbook row by row. Equal rows give equal bytes. No text is a formula or link.
+XlsxWriter writes it row by row. Equal rows give equal bytes. No text is a formula or link.
 
 Excel's limits are those of "Excel specifications and limits" in Microsoft's support: 1,048,576 rows
 with the header, 32,767 characters in a cell, 15 digits in a number.
@@ -9,23 +9,18 @@ with the header, 32,767 characters in a cell, 15 digits in a number.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.delivery.language import Language, one_line, value_in_words
+from athena_reports.delivery.language import Language, number_text, one_line, value_text
 from athena_reports.delivery.shown_table import is_grouped, width_of, with_unit
 from athena_reports.errors import MissingPackageError
 from athena_reports.rows.columns import is_number
-from athena_reports.rows.formats import copy_rows
-
-if TYPE_CHECKING:
-    from athena_reports.delivery.published_rows import PublishedRows
 
 _MOST_ROWS = 1_048_575  # besides the header
 _LONGEST_TEXT = 32_767
@@ -39,24 +34,14 @@ _FORMATS_OF_TIMES = {"DATE": "yyyy-mm-dd", "TIME": "hh:mm:ss"}
 _FORMAT_OF_TIMESTAMPS = "yyyy-mm-dd hh:mm:ss"
 
 
-def write_csv(rows: PublishedRows, path: Path) -> None:
-    """Write all rows as the format `csv_for_spreadsheets` has them.
-
-    Args:
-        rows: The rows, without private columns.
-        path: The file, in the engine's folder.
-    """
-    copy_rows(rows.source, "csv_for_spreadsheets", path, rows.engine)
-
-
 def write_workbook(
-    content: Content, rows: Iterable[Sequence[tuple[Any, ...]]], path: Path, language: Language
+    content: Content, rows: Iterable[tuple[Any, ...]], path: Path, language: Language
 ) -> None:
     """Write a workbook with a sheet of all rows.
 
     Args:
         content: The content. The widths of the columns are those of its rows.
-        rows: All rows, some at a time, as `PublishedRows.batches` yields them.
+        rows: All rows.
         path: The file. Temporary files are beside it.
         language: The language of the header.
 
@@ -91,7 +76,7 @@ def write_workbook(
         sheet = book.add_worksheet(content.report[:_LONGEST_SHEET_NAME])
         _write_header(sheet, book, content, language)
         formats = [book.add_format(format) for format in _formats(content)]
-        for row_number, row in enumerate(chain.from_iterable(rows), start=1):
+        for row_number, row in enumerate(rows, start=1):
             for place, value in enumerate(row):
                 if value is None:
                     continue
@@ -115,11 +100,9 @@ def _write_header(sheet: Any, book: Any, content: Content, language: Language) -
         if column.type == _WITH_ZONE:
             header = with_unit(header, content.period.cadence.timezone, language)
         sheet.write_string(0, place, _for_excel(header), bold)
-        widths = [_NARROWEST, width_of(header) + 1]
-        for row in content.rows:
-            text = value_in_words(row[place], language, grouped=is_number(column.type))
-            widths.append(width_of(text) + 1)
-        sheet.set_column(place, place, min(max(widths), _WIDEST))
+        texts = [value_text(row[place], grouped=is_number(column.type)) for row in content.rows]
+        widest = max(width_of(text) for text in (header, *texts))
+        sheet.set_column(place, place, min(max(widest + 1, _NARROWEST), _WIDEST))
     sheet.freeze_panes(1, 0)
 
 
@@ -129,24 +112,21 @@ def _formats(content: Content) -> list[dict[str, Any]]:
     for place, column in enumerate(content.columns):
         if is_number(column.type):
             pattern = _number_pattern(column.type, grouped=is_grouped(content, place))
-            formats.append({"num_format": pattern})
         elif column.type.startswith("TIMESTAMP"):  # DuckDB has one type for each precision
-            formats.append({"num_format": _FORMAT_OF_TIMESTAMPS})
-        elif column.type in _FORMATS_OF_TIMES:
-            formats.append({"num_format": _FORMATS_OF_TIMES[column.type]})
+            pattern = _FORMAT_OF_TIMESTAMPS
         else:
-            # So that a text is not read as a formula when its cell is edited.
-            formats.append({"quote_prefix": True})
+            pattern = _FORMATS_OF_TIMES.get(column.type, "")
+        # A text with this prefix is not read as a formula when its cell is edited.
+        formats.append({"num_format": pattern} if pattern else {"quote_prefix": True})
     return formats
 
 
 def _number_pattern(kind: str, *, grouped: bool) -> str:
     """Return how Excel shows the numbers of a column."""
-    if not kind.startswith("DECIMAL"):
-        is_float = kind in ("FLOAT", "DOUBLE")
-        return "General" if is_float or not grouped else "#,##0"
-    scale = int(kind.rstrip(")").rpartition(",")[2])
+    if kind in ("FLOAT", "DOUBLE"):
+        return "General"
     pattern = "#,##0" if grouped else "0"
+    scale = int(kind.rstrip(")").rpartition(",")[2]) if kind.startswith("DECIMAL") else 0
     return f"{pattern}.{'0' * scale}" if scale else pattern
 
 
@@ -163,5 +143,5 @@ def _for_excel(value: Any) -> Any:
     if isinstance(value, int | Decimal):
         digits = "".join(map(str, Decimal(value).as_tuple().digits))
         if len(digits.strip("0")) > _MOST_DIGITS:  # Excel would round it
-            return f"{value:f}" if isinstance(value, Decimal) else str(value)
+            return number_text(value, grouped=False)
     return value

@@ -39,6 +39,9 @@ def test_a_csv_says_that_it_is_utf_8() -> None:
     assert attachment.mime_type == "text/csv"
     assert attachment.content.startswith(b"\xef\xbb\xbf")
     assert attachment.content.decode("utf-8-sig") == '"t"\n"Titãs"\n'
+    _, attachment = attached("=1+1")
+    assert attachment is not None
+    assert attachment.content.decode("utf-8-sig") == '"t"\n"\'=1+1"\n', "no text is a formula"
 
 
 @pytest.mark.parametrize(("size", "is_attached"), [(7_000_000, True), (7_000_001, False)])

@@ -13,13 +13,12 @@ from athena_reports import mail, slack
 from athena_reports.delivery.decision import (
     TIME_TO_SEND,
     Attempt,
-    Hold,
     Send,
     Skip,
-    Wait,
     decide,
     thread_of,
 )
+from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Claim, History, Receipt
 from athena_reports.publication.manifest import Manifest, PlannedDelivery, Version
@@ -100,15 +99,18 @@ def test_a_version_is_sent_once() -> None:
 def test_a_claim_of_another_attempt_is_waited_for_until_it_expires() -> None:
     claim = Claim(number=2, claimed_at=END + timedelta(hours=1), etag="e")
     timeout = TIME_TO_SEND / timedelta(hours=1)
-    waits = decided(manifest(), claim=claim, now=1 + timeout - 0.001)
-    assert waits == Wait(
+    with pytest.raises(DeliveryError) as waits:
+        decided(manifest(), claim=claim, now=1 + timeout - 0.001)
+    assert waits.value.retryable
+    assert str(waits.value) == (
         "another attempt claimed version v1 at 2025-06-14 16:00:00 UTC."
-        " The claim expires at 2025-06-14 16:10:00 UTC"
+        " The claim expires at 2025-06-14 16:10:00 UTC; will retry."
     )
     expected = Send(number=2, corrects=None, replaces=claim)
     assert decided(manifest(), claim=claim, now=1 + timeout) == expected
     # Somebody who clears the task waits too, and a claim of another version is none.
-    assert isinstance(decided(manifest(), claim=claim, clears=1), Wait)
+    with pytest.raises(DeliveryError):
+        decided(manifest(), claim=claim, clears=1)
     history = History((), {"v0": claim})
     attempt = Attempt("r1", 0, END + timedelta(hours=1))
     assert decide("sales", manifest(), history, POLICY, attempt) == Send(1, None)
@@ -157,7 +159,13 @@ def test_what_is_sent(policy: DeliveryPolicy, published: Manifest, sent: bool) -
 
 
 def test_a_version_whose_check_warns_is_held_back() -> None:
-    assert decided(manifest(checks=(WARNING,))) == Hold("checks of version v1 warn: few rows")
+    with pytest.raises(DeliveryError) as held:
+        decided(manifest(checks=(WARNING,)))
+    assert not held.value.retryable
+    assert str(held.value) == (
+        "not sent: checks of version v1 warn: few rows. Check the rows on the Reports page. If they"
+        " are right, clear this task to send them."
+    )
     passed = WARNING.model_copy(update={"passed": True})
     assert isinstance(decided(manifest(checks=(passed,))), Send)
 
@@ -243,9 +251,12 @@ class World:
         claim = self.claims.get(version)
         hours = self.minutes / 60
         clears = self.clears[run]
-        decision = decided(
-            self.current, *self.receipts, run=run, clears=clears, claim=claim, now=hours
-        )
+        try:
+            decision = decided(
+                self.current, *self.receipts, run=run, clears=clears, claim=claim, now=hours
+            )
+        except DeliveryError:  # another attempt may be sending it
+            return
         if not isinstance(decision, Send):
             return
         assert decision.replaces == claim

@@ -91,32 +91,18 @@ def test_the_table_of_the_html_has_each_value_and_nothing_else(
         return
     headers = [header for header in page.headers if header]
     assert headers == [shown(column.name) for column in made.columns]
-    require_cells(page.table, made, language)
-
-
-@given(tables(), st.sampled_from(LANGUAGES))
-def test_html_and_text_say_the_same_sentences(made: Content, language: Language) -> None:
-    said = spoken(made, language)
-    page = Page.of(html_of(made, language))
-    text = text_of(made, language)
-    lines = [said.headline, *said.figures, *said.left_out, *said.notices]
-    for line in lines:
-        assert line in page.text
-        assert line in text.splitlines()
-    first = said.notices[0] if said.notices else said.headline
-    assert text.startswith(first)
-    assert page.text.strip().startswith(first)
+    require_cells(page.table, made)
 
 
 TEXT = """\
-Correction of the version that was published on 22 November 2026, 00:07 (Asia/Tokyo): 1 row added.
+Correction of the version sent on 22 November 2026, 00:07 (Asia/Tokyo): 1 row added.
 
 1 check has a warning: score < 1.
 
-ranking: week of 15 to 21 November 2026 (Asia/Tokyo)
+ranking: week of 15 to 21 Nov 2026 (Asia/Tokyo)
 
-Total of score: 1,000,000 points, 200,000 points more than the previous week (+25.0%).
-100 rows, 3 more than the previous week (+3.1%).
+Total of score: 1,000,000 points (previous week: 800,000, +25.0%).
+100 rows (previous week: 97, +3.1%).
 New columns: level.
 
 rank  user_id  user_name  score (points)  previous_rank  movement
@@ -136,20 +122,18 @@ Open the query in Athena: https://console.aws.amazon.com/athena/home?region=eu-w
 Published on 22 November 2026, 00:07 (Asia/Tokyo). Version 20261121T150712Z-3f9a, environment prd.
 """
 TEXT_WITHOUT_ROWS = """\
-ranking: week of 15 to 21 November 2026 (Asia/Tokyo)
-
-0 rows, 97 fewer than the previous week (-100.0%).
-
 The report has no rows for this period.
+
+ranking: week of 15 to 21 Nov 2026 (Asia/Tokyo)
+
+0 rows (previous week: 97, -100.0%).
 
 Published on 22 November 2026, 00:07 (Asia/Tokyo). Version 20261121T150712Z-3f9a, environment prd.
 """
 
 
 def test_the_text_has_one_empty_line_between_its_parts() -> None:
-    correction = corrected(
-        datetime(2026, 11, 21, 15, 7, tzinfo=UTC), added=1, columns_added=("level",)
-    )
+    correction = corrected(added=1, columns_added=("level",))
     assert text_of(content(correction=correction, warned_checks=("score < 1",)), "en") == TEXT
     without = content(rows=(), total_rows=0, total=None, movement=None, page_url="", query_url="")
     assert text_of(without, "en") == TEXT_WITHOUT_ROWS
@@ -158,7 +142,6 @@ def test_the_text_has_one_empty_line_between_its_parts() -> None:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None:
     correction = corrected(
-        datetime(2026, 11, 22, tzinfo=UTC),
         changed=1,
         columns={hostile: 1},
         paired_by=(hostile,),
@@ -168,7 +151,7 @@ def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None
         report=hostile or "ranking",
         environment=hostile or "prd",
         version=hostile,
-        columns=(ContentColumn(hostile, "VARCHAR", hostile),),
+        columns=(ContentColumn(hostile or "name", "VARCHAR", hostile),),
         rows=((hostile,),),
         key=(),
         bar="",
@@ -205,7 +188,7 @@ def test_the_headers_are_those_of_the_envelope() -> None:
     assert message["Message-ID"] == "<v1.sales.0@reports.example.com>"
     assert message["In-Reply-To"] == message["References"] == "<first@example.com>"
     assert message["Date"].datetime == now
-    assert message["Subject"] == "ranking: week of 15 to 21 November 2026"
+    assert message["Subject"] == "ranking: week of 15 to 21 Nov 2026"
     kinds = [part.get_content_type() for part in message.iter_parts()]
     assert kinds == ["text/plain", "text/html"]
 
@@ -258,25 +241,20 @@ def test_a_long_text_is_cut_and_the_mail_stays_small(language: Language) -> None
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_html_has_all_parts_in_the_order_in_which_they_are_read(language: Language) -> None:
-    correction = corrected(
-        datetime(2026, 11, 21, 15, 7, tzinfo=UTC),
-        added=1,
-        columns_added=("level",),
-        columns_removed=("age",),
-    )
+    correction = corrected(added=1, columns_added=("level",), columns_removed=("age",))
     whole = content(correction=correction, warned_checks=("score < 1",), provisional=True)
-    for made in (whole, content(rows=(), total_rows=0, total=None, partial=True)):
+    for made in (whole, content(rows=(), total_rows=0, total=None, missing_partitions=1)):
         said = spoken(made, language)
         html = html_of(made, language)
         headers = [f"{column.name} {column.unit}" for column in made.columns if made.rows]
         parts = [
             *said.notices,
             said.headline,
-            *(*said.figures, *said.differences, said.empty),
+            *(*said.figures, *said.differences),
             *(*headers, *(text for row in Page.of(html).table for text in row)),
             *(*said.left_out, *said.movement),
             *(link.text for link in said.links),
-            *said.origin,
+            said.origin,
         ]
         assert "".join(Page.of(html).text.split()) == "".join("".join(parts).split())
         assert f'<html lang="{language}">' in html

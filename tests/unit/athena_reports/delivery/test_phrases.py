@@ -32,6 +32,6 @@ def test_the_form_for_1_needs_no_other_values(language: Language) -> None:
 
 
 def test_a_number_of_1_has_its_form_and_others_have_the_other() -> None:
-    assert phrase("en", "added", count="1") == "1 row added"
-    assert phrase("en", "added", count="1,000") == "1,000 rows added"
-    assert phrase("ja", "added", count="1") == "追加1行"
+    assert phrase("en", "added", count=1) == "1 row added"
+    assert phrase("en", "added", count=1_000) == "1,000 rows added"
+    assert phrase("ja", "added", count=1) == "追加1行"

@@ -89,17 +89,15 @@ def test_the_first_rows_and_all_rows_are_those_of_the_file(
     with engine() as shared:
         reader = published(shared, table(shared, rows), *TYPES)
         first = reader.first(number)
-        everything = [row for batch in reader.batches() for row in batch]
+        everything = list(reader.all())
     assert [comparable(row) for row in first] == [comparable(row) for row in rows[:number]]
     assert [comparable(row) for row in everything] == [comparable(row) for row in rows]
 
 
-def test_rows_come_in_batches() -> None:
+def test_all_of_many_rows_are_read() -> None:
     with engine() as shared:
         path = parquet(shared, n=pa.array(range(10_000)))
-        batches = list(published(shared, path, "n").batches())
-    assert len(batches) > 2
-    assert [row for batch in batches for row in batch] == [(n,) for n in range(10_000)]
+        assert list(published(shared, path, "n").all()) == [(n,) for n in range(10_000)]
 
 
 def test_only_the_columns_that_are_asked_for_are_read() -> None:
@@ -130,7 +128,7 @@ def test_rows_without_an_order_are_by_the_bar_and_then_by_all_columns(
         )
         reader = published(shared, path, "name", "score", ordered=False, first_by="score")
         read = reader.first(20)
-        batches = [row for batch in reader.batches() for row in batch]
+        everything = list(reader.all())
         reversed_path = parquet(
             shared,
             name=pa.array([row[1] for row in reversed(rows)], pa.string()),
@@ -144,7 +142,7 @@ def test_rows_without_an_order_are_by_the_bar_and_then_by_all_columns(
         # DuckDB says that -0.0 equals 0.0, so either may come first.
         return [comparable([0.0 if value == 0 else value for value in row]) for row in values]
 
-    assert as_numbers(read) == as_numbers(batches)
+    assert as_numbers(read) == as_numbers(everything)
     assert as_numbers(read) == as_numbers(again)
     bars = [score for _, score in read if score is not None and not math.isnan(score)]
     assert bars == sorted(bars, reverse=True)
@@ -192,7 +190,7 @@ def test_an_instant_that_the_zone_of_the_period_cannot_show_is_in_utc(
         shared.connection.execute(f"COPY (SELECT '{instant}'::TIMESTAMPTZ AS at) TO '{path}'")
         reader = PublishedRows(path, ("at",), shared, zone=ZoneInfo(zone), ordered=True)
         ((value,),) = reader.first(1)
-        assert list(reader.batches()) == [[(value,)]]
+        assert list(reader.all()) == [(value,)]
     assert (value.isoformat() if isinstance(value, datetime) else value) == shown
 
 
@@ -313,18 +311,3 @@ def test_equal_moves_are_by_the_rank_and_then_by_all_columns() -> None:
         )
     assert [name for name, *_ in rises] == ["c", "a", "b"]
     assert [name for name, *_ in falls] == ["d"]
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.float64(), pa.bool_()])
-def test_ranks_that_are_no_integers_do_not_move(kind: pa.DataType) -> None:
-    with engine() as shared:
-        path = parquet(
-            shared,
-            rank=pa.array([1]),
-            before=pa.array([None], kind),
-            after=pa.array([3], pa.int8()),
-        )
-        reader = published(shared, path, "rank", "before", "after")
-        assert reader.biggest_moves("rank", "before", 3) == ((), ())
-        assert reader.biggest_moves("before", "rank", 3) == ((), ())
-        assert reader.biggest_moves("rank", "after", 3) == (((1, None, 3),), ())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import time_machine
 
-from athena_reports.aws.s3 import S3, ConditionError
+from athena_reports.aws.s3 import S3
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.receipt import (
     History,
@@ -88,15 +88,16 @@ def test_one_attempt_claims_a_message_and_one_replaces_its_claim(s3: S3Client, b
         return claim(location, store, version="aa", channel="sales", number=1, replacing=replacing)
 
     uri = claim_it(None)
-    with pytest.raises(ConditionError):
+    with pytest.raises(DeliveryError, match=r"just claimed version aa; will retry.$") as caught:
         claim_it(None)
+    assert caught.value.retryable
     (claimed,) = history_of(location, store, "sales").claims.items()
     assert (claimed[0], claimed[1].number) == ("aa", 1)
     assert history_of(location, store, "team").claims == {}
     assert last_versions(location, store) == {}
 
     claim_it(claimed[1].etag)
-    with pytest.raises(ConditionError):
+    with pytest.raises(DeliveryError):
         claim_it(claimed[1].etag)
     store.delete([uri])
     assert history_of(location, store, "sales").claims == {}

@@ -96,7 +96,6 @@ def test_one_try_is_one_attempt(server: MailServer, answer: str, retryable: bool
 @pytest.mark.parametrize(
     ("uri", "says", "retryable"),
     [
-        (None, "Airflow connection 'mailer' does not exist. Create it with the type smtp.", True),
         (
             "smtp://127.0.0.1:1/?disable_ssl=true&disable_tls=true",
             "could not reach the SMTP server",
@@ -116,11 +115,9 @@ def test_one_try_is_one_attempt(server: MailServer, answer: str, retryable: bool
     ],
 )
 def test_a_connection_that_cannot_be_used_is_told(
-    server: MailServer, monkeypatch: pytest.MonkeyPatch, uri: str | None, says: str, retryable: bool
+    server: MailServer, monkeypatch: pytest.MonkeyPatch, uri: str, says: str, retryable: bool
 ) -> None:
-    monkeypatch.delenv("AIRFLOW_CONN_MAILER")
-    if uri is not None:
-        monkeypatch.setenv("AIRFLOW_CONN_MAILER", uri.format(port=server.port))
+    monkeypatch.setenv("AIRFLOW_CONN_MAILER", uri.format(port=server.port))
     with pytest.raises(DeliveryError) as caught:
         send_mail(message(), TO, conn_id="mailer")
     assert says in str(caught.value)
@@ -247,4 +244,13 @@ def test_the_sender_is_what_the_connection_says(
     assert str(refused.value) == (
         "Airflow connection 'mailer' has no sender address. Set \"from_email\" in its extra,"
         " such as reports@example.com."
+    )
+
+
+def test_a_sender_needs_a_connection() -> None:
+    with pytest.raises(DeliveryError) as caught:
+        sender_address("mailer")
+    assert caught.value.retryable, "a secrets backend that does not respond gives the same error"
+    assert str(caught.value) == (
+        "Airflow connection 'mailer' does not exist. Create it with the type smtp."
     )

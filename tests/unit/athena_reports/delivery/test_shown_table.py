@@ -44,7 +44,7 @@ def one_column(kind: str, *values: Any, name: str = "n", **fields: Any) -> Shown
         movement=None,
         **fields,
     )
-    (column,) = shown_table(made, [name], "en", longest=100)
+    (column,) = shown_table(made, [name], longest=100)
     return column
 
 
@@ -52,21 +52,21 @@ def bars(*values: Any) -> list[Bar | None]:
     return list(one_column("DOUBLE", *values, bar="n").bars)
 
 
-def table_of(made: Content, language: Language, *, longest: int) -> list[ShownColumn]:
-    return shown_table(made, all_columns(made).shown, language, longest=longest)
+def table_of(made: Content, *, longest: int) -> list[ShownColumn]:
+    return shown_table(made, all_columns(made).shown, longest=longest)
 
 
-@given(tables(), st.sampled_from(LANGUAGES))
-def test_each_value_that_is_shown_is_the_value(made: Content, language: Language) -> None:
-    table = table_of(made, language, longest=10_000)
-    require_cells(list(zip(*(column.texts for column in table), strict=True)), made, language)
+@given(tables())
+def test_each_value_that_is_shown_is_the_value(made: Content) -> None:
+    table = table_of(made, longest=10_000)
+    require_cells(list(zip(*(column.texts for column in table), strict=True)), made)
 
 
 @given(tables(), st.sampled_from(LANGUAGES))
 def test_columns_of_a_table_of_fixed_width_stand_below_each_other(
     made: Content, language: Language
 ) -> None:
-    table = table_of(made, language, longest=30)
+    table = table_of(made, longest=30)
     lines = text_lines(table, language)
     assert len(lines) == len(made.rows) + 2
     rule = lines[1]
@@ -83,21 +83,16 @@ def wide(text: str) -> str:
     """A text with a character for each place that it takes."""
     places = []
     for character in text:
-        if unicodedata.combining(character):
-            continue
         places.append(character)
         if unicodedata.east_asian_width(character) in "WF":
             places.append("\0")
     return "".join(places)
 
 
-def test_an_accent_of_its_own_takes_no_place() -> None:
-    composed, decomposed = "caf\u00e9", "cafe\u0301"
-    assert (width_of(composed), width_of(decomposed), width_of("千葉")) == (4, 4, 4)
+def test_a_japanese_character_takes_two_places() -> None:
+    assert (width_of("café"), width_of("千葉")) == (4, 4)
     # Full-width letters, and half-width kana.
     assert (width_of("\uff21\uff11"), width_of("\uff76\uff85")) == (4, 2)
-    first, second = text_lines([one_column("VARCHAR", decomposed, "12345")], "en")[2:]
-    assert (first.rstrip(), second.rstrip()) == (decomposed, "12345")
 
 
 def test_a_long_text_is_shortened() -> None:
@@ -138,18 +133,15 @@ def test_bars_are_on_one_scale(values: list[Any]) -> None:
         assert bar.before >= 0
         assert bar.before + bar.width <= 100
         assert bar.is_negative == (value < 0)
-        assert (bar.width == 0) == (value == 0)
+        assert value != 0 or bar.width == 0
     for value, bar in known:
         for other, other_bar in known:
             if abs(value) <= abs(other):
-                assert bar.width <= max(other_bar.width, 1)
-    # Negative ones end where positive ones begin, but for what is rounded.
-    ends = {bar.before + bar.width for _, bar in known if bar.is_negative and bar.width > 1}
-    starts = {bar.before for _, bar in known if not bar.is_negative and bar.width > 1}
-    assert len(ends) <= 1
-    assert len(starts) <= 1
-    if ends and starts:
-        assert ends == starts
+                assert bar.width <= other_bar.width + 1
+    # Negative ones end where positive ones begin.
+    ends = {bar.before + bar.width for _, bar in known if bar.is_negative}
+    starts = {bar.before for _, bar in known if not bar.is_negative}
+    assert len(ends | starts) == 1
 
 
 def test_bars_of_equal_values_are_equal_and_full() -> None:
@@ -161,12 +153,10 @@ def test_bars_of_equal_values_are_equal_and_full() -> None:
 def test_a_column_without_a_value_has_no_bars() -> None:
     for values in ((None, None), (0, 0), (float("nan"),), ()):
         assert one_column("DOUBLE", *values, bar="n").bars == ()
-    assert one_column("VARCHAR", "5", bar="n").bars == ()
-    assert one_column("BOOLEAN", True, bar="n").bars == ()
     assert one_column("BIGINT", 5, bar="").bars == ()
 
 
 def test_bars_stand_beside_their_column() -> None:
-    (score, rank) = shown_table(content(), ["score", "rank"], "en", longest=50)
+    (score, rank) = shown_table(content(), ["score", "rank"], longest=50)
     assert rank.bars == ()
     assert [bar.width for bar in score.bars if bar] == [100, 50, 33]

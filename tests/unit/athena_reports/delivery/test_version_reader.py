@@ -17,7 +17,7 @@ from athena_reports.aws.s3 import S3, split_uri
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.sentences import sentences
-from athena_reports.delivery.version_reader import Links, VersionReader
+from athena_reports.delivery.version_reader import VersionReader
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.publication.manifest import (
@@ -50,9 +50,6 @@ COLUMNS = (
 Rows = Sequence[tuple[Any, ...]]
 OLD: Rows = [("u1", "secret-a", 10), ("u2", "secret-b", 20), ("u3", "secret-c", 30)]
 NEW: Rows = [("u1", "secret-a", 11), ("u2", "secret-x", 20), ("u4", "secret-d", 40)]
-
-
-LINKS = Links(page="https://airflow.example/page", query="https://console.example/query")
 
 
 def names_of(columns: Sequence[TableColumn]) -> tuple[str, ...]:
@@ -95,6 +92,8 @@ class Told:
             location=self.location,
             s3=S3(self.s3),
             engine=shared,
+            page_url="https://airflow.example/page",
+            query_url="https://console.example/query",
         )
 
     def put(
@@ -180,7 +179,7 @@ class Told:
             reader = self.reader(shared, replace(report, columns=declaring(private, declared)))
             whom = mail("sales", to=["a@example.com"], **channel)
             manifest = Manifest.of(version, told_facts or facts(), earlier_versions=earlier)
-            return reader.content(manifest, whom, corrects, LINKS)
+            return reader.content(manifest, whom, corrects)
 
 
 def found(content: Content) -> Differences:
@@ -319,8 +318,8 @@ def test_a_column_that_cannot_be_bars_is_told(told: Told, bar: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("provisional", "partial"), [(True, False), (False, True)])
-def test_the_facts_are_those_of_the_manifest(told: Told, provisional: bool, partial: bool) -> None:
+@pytest.mark.parametrize("provisional", [True, False])
+def test_the_facts_are_those_of_the_manifest(told: Told, provisional: bool) -> None:
     checked = [
         CheckResult(name=name, severity="warn", passed=passed, message="1,234 of a secret")
         for name, passed in (("rows", True), ("unique", False), ("not_null", False))
@@ -329,7 +328,6 @@ def test_the_facts_are_those_of_the_manifest(told: Told, provisional: bool, part
         published_at="2026-11-22T01:00:00+00:00",
         settles_at="2026-11-24T02:00:00+00:00",
         provisional=provisional,
-        partial=partial,
         missing_partitions=("dt=1", "dt=2", "dt=3"),
         checks=tuple(checked),
     )
@@ -338,13 +336,13 @@ def test_the_facts_are_those_of_the_manifest(told: Told, provisional: bool, part
     assert content.version == "new"
     assert content.published_at == datetime(2026, 11, 22, 1, tzinfo=UTC)
     assert content.settles_at == datetime(2026, 11, 24, 2, tzinfo=UTC)
-    assert (content.provisional, content.partial) == (provisional, partial)
+    assert content.provisional == provisional
     assert content.missing_partitions == 3
     assert content.warned_checks == ("unique", "not_null")
     assert (content.rows, content.total_rows) == (tuple(NEW[:2]), 3)
     assert content.key == ("user_id",)
-    assert (content.page_url, content.query_url) == LINKS
-    assert not content.is_preview
+    assert content.page_url == "https://airflow.example/page"
+    assert content.query_url == "https://console.example/query"
 
 
 def test_a_period_is_compared_with_the_one_before(told: Told) -> None:
@@ -415,29 +413,11 @@ def test_each_channel_names_the_biggest_moves_of_all_rows(told: Told) -> None:
             slack("team", channel="#sales", rows=2),
             notify("topic", Recorder()),
         ):
-            read = reader.content(Manifest.of(version, facts()), channel, None, LINKS)
-            assert sentences(read, [], "en").movement == (
+            read = reader.content(Manifest.of(version, facts()), channel, None)
+            assert sentences(read, [], "en").movement == [
                 "Biggest rises: riser (from 400 to 40).",
                 "Biggest falls: faller (from 2 to 41).",
-            )
-
-
-def test_a_correction_names_the_publication_of_the_version_that_it_corrects(told: Told) -> None:
-    """Its receipt only says when that version was sent, which may be much later."""
-    manifest = Manifest.of(
-        Version(version="old", ordered=True, rows=3, columns=COLUMNS, objects=()), facts()
-    )
-    old = manifest.as_earlier_version("2026-11-23T00:00:00+00:00", None).model_copy(
-        update={"published_at": "2026-11-21T09:00:00+00:00"}
-    )
-    other = old.model_copy(update={"version": "other", "published_at": "2026-11-20T09:00:00+00:00"})
-    for earlier, published_at in (
-        ((other, old), datetime(2026, 11, 21, 9, tzinfo=UTC)),
-        ((other,), receipt(version="old").sent_at),
-    ):
-        correction = told(earlier=earlier, key=("user_id",)).correction
-        assert correction is not None
-        assert correction.published_at == published_at
+            ]
 
 
 @pytest.mark.parametrize(("bar", "first"), [("", "u3"), ("plays", "u2")])
@@ -460,7 +440,7 @@ def test_the_examples_of_a_correction_change_most_in_the_first_measure(
     with engine() as shared:
         channel = mail("sales", to=["a@example.com"], bar=bar)
         corrects = receipt(version="old")
-        content = told.reader(shared).content(manifest, channel, corrects, LINKS)
+        content = told.reader(shared).content(manifest, channel, corrects)
     assert found(content).examples[0].key == (first,)
 
 
@@ -470,7 +450,6 @@ def test_the_examples_of_a_correction_change_most_in_the_first_measure(
         (("parquet", "csv", "csv_for_spreadsheets"), (), "csv_for_spreadsheets"),
         (("parquet", "csv"), (), "csv"),
         (("jsonl", "parquet"), (), "parquet"),
-        (("jsonl",), (), ""),
         (("parquet", "csv"), ("EMAIL",), ""),
     ],
 )

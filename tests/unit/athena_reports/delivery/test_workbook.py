@@ -1,8 +1,7 @@
-"""Workbooks and CSVs, read back by openpyxl and Python's csv."""
+"""Workbooks, read back by openpyxl."""
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import sys
@@ -15,8 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import openpyxl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,10 +22,8 @@ from openpyxl.cell.cell import Cell
 from athena_reports.delivery.content import Content, ContentColumn
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.language import Language
-from athena_reports.delivery.published_rows import PublishedRows
-from athena_reports.delivery.workbook import write_csv, write_workbook
+from athena_reports.delivery.workbook import write_workbook
 from athena_reports.errors import MissingPackageError
-from tests.support.engines import engine
 from tests.unit.athena_reports.delivery.contents import HOSTILE, LANGUAGES, TOKYO, content, tables
 
 
@@ -36,7 +31,7 @@ def written(made: Content, language: Language = "en", rows: Any = None) -> bytes
     """The workbook of a content, with its rows unless others are given."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.xlsx"
-        write_workbook(made, [made.rows] if rows is None else rows, path, language)
+        write_workbook(made, made.rows if rows is None else rows, path, language)
         assert [file.name for file in path.parent.iterdir()] == ["rows.xlsx"]
         return path.read_bytes()
 
@@ -169,8 +164,8 @@ def test_a_number_that_excel_would_round_is_text(
 @pytest.mark.parametrize(
     ("kind", "value", "of_a_figure", "of_an_id"),
     [
-        ("BIGINT", 12_345, "#,##0", "General"),
-        ("BIGINT", 123, "General", "General"),
+        ("BIGINT", 12_345, "#,##0", "0"),
+        ("BIGINT", 123, "0", "0"),
         ("DOUBLE", 12_345.5, "General", "General"),
         ("FLOAT", 12_345.5, "General", "General"),
         ("DECIMAL(38,0)", Decimal(12_345), "#,##0", "0"),
@@ -238,7 +233,7 @@ def test_temporary_files_are_beside_the_workbook(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "full"))
     path = tmp_path / "rows.xlsx"
-    write_workbook(content(), [content().rows], path, "en")
+    write_workbook(content(), content().rows, path, "en")
     assert [file.name for file in tmp_path.iterdir()] == ["rows.xlsx"]
 
 
@@ -272,7 +267,7 @@ def test_what_excel_does_not_take_is_refused_and_named() -> None:
         "Report 'ranking', period 2026-11-15: column 'note', row 2: the text exceeds the 32,767"
         " characters of a cell in a workbook. Attach a CSV, or publish less of the text."
     )
-    assert written(made, rows=[[("x" * 32_767,)]])
+    assert written(made, rows=[("x" * 32_767,)])
     assert written(content(total_rows=1_048_575))
     with pytest.raises(DeliveryError) as refused:
         written(content(total_rows=1_048_576))
@@ -286,30 +281,3 @@ def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     with pytest.raises(MissingPackageError, match=r"Install athena-reports\[delivery\]"):
         written(content())
-
-
-def test_a_csv_is_for_spreadsheets_and_has_no_other_column(tmp_path: Path) -> None:
-    with engine() as shared:
-        path = shared.folder / "rows.parquet"
-        table = pa.table(
-            {
-                "=name": ["=1+1", 'a,"b"\n', None],
-                "secret": ["s1", "s2", "s3"],
-                "score": pa.array([-5, 2, None], pa.int64()),
-                "tags": [["x"], [], None],
-                "raw": [b"\x00", None, b"\xff"],
-            }
-        )
-        pq.write_table(table, path)
-        rows = PublishedRows(
-            path, ("=name", "score", "tags", "raw"), shared, zone=TOKYO, ordered=True
-        )
-        file = shared.folder / "rows.csv"
-        write_csv(rows, file)
-        text = file.read_text(encoding="utf-8")
-    assert list(csv.reader(io.StringIO(text, newline=""))) == [
-        ["'=name", "score", "tags", "raw"],
-        ["'=1+1", "-5", '["x"]', "00"],
-        ['a,"b"\n', "2", "[]", ""],
-        ["", "", "", "ff"],
-    ]
