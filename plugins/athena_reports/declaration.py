@@ -1,9 +1,8 @@
 """What authors declare: pydantic validates it, and a `ReportError` explains what is not valid."""
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, NoReturn, ParamSpec, Self, TypeVar
 import pydantic
 from pydantic_core import ArgsKwargs, ErrorDetails
 
-from athena_reports.errors import ReportError
+from athena_reports.errors import ReportError, suggestion
 
 CONFIG = pydantic.ConfigDict(strict=True, extra="forbid")
 
@@ -57,9 +56,7 @@ class Declaration:
             return handler(given)
         except pydantic.ValidationError as error:
             kwargs = given.kwargs or {}
-            name = kwargs.get(_first_field(cls))
-            if given.args:
-                name = given.args[0]
+            name = given.args[0] if given.args else kwargs.get(_first_field(cls))
             field, problem = explain(error, cls, kwargs)
             raise ReportError(_label(cls, name), field, problem) from None
 
@@ -111,15 +108,13 @@ def explain(
     parameters = signature(declared).parameters
     field = str(location)
     if isinstance(location, int):
-        field = _positional_field(location, list(parameters.values()))
+        field = _positional_field(location, parameters.values())
     if first["type"].startswith("missing"):
         return field, "this field is required."
     if first["type"] == "unexpected_positional_argument":
         return field, "too many positional arguments. Pass them by name, such as unit='kg'."
     if field not in parameters:
-        nearest = get_close_matches(field, parameters, n=1)
-        advice = f" Did you mean {nearest[0]}?" if nearest else ""
-        return field, f"unknown field.{advice}"
+        return field, f"unknown field.{suggestion(field, parameters)}"
     mapping = kwargs.get(field)
     if inside and isinstance(mapping, Mapping) and inside[0] in mapping:
         field = f"{field}[{inside[0]!r}]"
@@ -128,11 +123,10 @@ def explain(
     return field, f"{shown} is not valid: {_advice(first, others)}."
 
 
-def _positional_field(position: int, parameters: Sequence[Parameter]) -> str:
+def _positional_field(position: int, parameters: Iterable[Parameter]) -> str:
     positional = [item.name for item in parameters if item.kind is not Parameter.KEYWORD_ONLY]
-    if position < len(positional):
-        return positional[position]
-    return positional[-1]  # such as `*columns`, which takes all further arguments
+    # The last one may be such as `*columns`, which takes all further arguments.
+    return positional[min(position, len(positional) - 1)]
 
 
 def _advice(first: ErrorDetails, others: Sequence[ErrorDetails]) -> str:
@@ -157,6 +151,4 @@ def _first_field(declared: type) -> str:
 
 
 def _label(declared: type, name: object) -> str:
-    if isinstance(name, str):
-        return f"{declared.__name__} {name!r}"
-    return declared.__name__
+    return f"{declared.__name__} {name!r}" if isinstance(name, str) else declared.__name__

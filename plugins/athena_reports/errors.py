@@ -3,6 +3,15 @@
 A message names report, period and query, and says what happened and what to do next.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the sentence that asks whether a known name was meant; empty if none is close."""
+    nearest = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {nearest[0]}?" if nearest else ""
+
 
 class AthenaReportsError(Exception):
     """Base of every error of this package.

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -18,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from athena_reports.errors import SettingsError
+from athena_reports.errors import SettingsError, suggestion
 
 PAGE_PATH = "/athena-reports"  # of the Reports page in Airflow's API server
 ENVIRONMENT_NAME = r"[a-z][a-z0-9]{0,14}"  # longer ones would make bucket names too long for S3
@@ -66,7 +65,6 @@ def _none_if_managed(location: str) -> str | None:
 
 
 def _split_recipients(text: str) -> list[str]:
-    """Return the recipients of a text; ValueError if one is neither a domain nor a channel."""
     recipients = [item.strip().lower() for item in text.split(",")]
     if not all(re.fullmatch(_RECIPIENT, item) for item in recipients):
         raise ValueError
@@ -214,9 +212,7 @@ def _problem(details: ErrorDetails) -> str:
     if details["type"] == "missing":
         return f"{name} is not set. Set it to {titles[name]}."
     if details["type"] == "extra_forbidden":
-        nearest = get_close_matches(name.upper(), map(str, titles), n=1)
-        advice = f" Did you mean {nearest[0]}?" if nearest else ""
-        return f"{name} is not a setting.{advice}"
+        return f"{name} is not a setting.{suggestion(name.upper(), map(str, titles))}"
     return f"{name} is {str(details['input'])!r}. Set it to {titles[name]}."
 
 
@@ -226,9 +222,8 @@ def defaults(variables: Mapping[str, str]) -> dict[str, object]:
     The environment and the buckets have one at a local endpoint only.
     """
     has_endpoint = bool(variables.get("AWS_ENDPOINT_URL"))
-    environment = variables.get(_variable("environment"), "")
-    if has_endpoint and not environment:
-        environment = "dev"
+    default_environment = "dev" if has_endpoint else ""
+    environment = variables.get(_variable("environment")) or default_environment
     values: dict[str, object] = {
         _variable("database"): f"database_{environment}",
         _variable("report_database"): f"report_{environment}",

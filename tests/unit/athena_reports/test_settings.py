@@ -182,13 +182,6 @@ def test_another_file_takes_the_sql_folder_beside_airflows_dags_folder(
     assert (done.returncode, done.stdout.strip()) == (0, str(sql)), done.stderr
 
 
-def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = settings()
-    monkeypatch.setenv("ATHENA_REPORTS_ENV", "stg")
-
-    assert settings() is before
-
-
 @pytest.mark.parametrize(
     ("misspelt", "meant"),
     [
@@ -218,17 +211,6 @@ def test_an_endpoint_gives_the_names_that_aws_has_no_default_for(endpoint: str) 
 def test_an_endpoint_that_is_no_url_is_rejected(endpoint: str) -> None:
     with pytest.raises(SettingsError, match=f"AWS_ENDPOINT_URL is {endpoint!r}. Set it to a URL"):
         read_settings({"AWS_ENDPOINT_URL": endpoint})
-
-
-def test_each_setting_has_its_default() -> None:
-    names = read_settings(LOCAL)
-    assert (names.pool, names.memory_limit, names.aws_conn_id) == (
-        "default_pool",
-        "128MB",
-        "aws_default",
-    )
-    assert (names.bucket_owner, names.encryption) == ("", None)
-    assert (names.paused, names.catchup, names.deferrable) == (False, False, True)
 
 
 KEY = "arn:aws:kms:eu-west-1:012345678901:key/1"
