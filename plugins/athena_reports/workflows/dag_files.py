@@ -43,10 +43,8 @@ def _python_files(folder: Path, ignores: Sequence[_Ignore], seen: set[Path]) -> 
 def _is_ignored(path: Path, ignores: Sequence[_Ignore]) -> bool:
     """Return whether to ignore a path: the innermost file with a pattern for it decides."""
     for folder, patterns in reversed(ignores):
-        relative = path.relative_to(folder).as_posix()
-        if path.is_dir():
-            relative += "/"
-        decision = patterns.check_file(relative).include
+        end = "/" if path.is_dir() else ""
+        decision = patterns.check_file(f"{path.relative_to(folder).as_posix()}{end}").include
         if decision is not None:
             return bool(decision)
     return False

@@ -13,10 +13,10 @@ from athena_reports.settings import Settings
 def require_place_for_unload(report: Report, deployment: Settings) -> None:
     """Raise ReportError if there is no S3 location for the files of an UNLOAD."""
     if report.unload and not deployment.query_results:
-        problem = (
-            "the workgroup manages its results. Remove it, or set ATHENA_REPORTS_QUERY_RESULTS."
+        report.refuse(
+            "unload",
+            "the workgroup manages its results. Remove it, or set ATHENA_REPORTS_QUERY_RESULTS.",
         )
-        report.refuse("unload", problem)
 
 
 def require_time_to_alert(report: Report, policy: AlertPolicy, delay: timedelta) -> None:

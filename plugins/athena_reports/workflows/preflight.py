@@ -89,10 +89,7 @@ def require_payable(
 def require_account(
     hook: SharedSessionHook, s3: S3, settings: Settings, *, has_table: bool
 ) -> None:
-    """Require what the settings name.
-
-    AccountError has a line for each problem.
-    """
+    """Require what the settings name; AccountError has a line for each problem."""
     athena = hook.client("athena")
     checks = check_account(settings, athena, hook.client("glue"), s3, has_table=has_table)
     problems = [check for check in checks if check.problem]
@@ -114,9 +111,7 @@ def check_account(
     has_table: bool = True,
     inputs: Iterable[Source] = (),
 ) -> Iterator[AccountCheck]:
-    """Look at workgroup, buckets, databases, source tables and success markers.
-
-    It yields a check for each, and for each way in which the reports read a table.
+    """Yield a check of the workgroup and of each bucket, database, source table and success marker.
 
     In the report bucket an upload is begun and aborted, which shows that the role may write there.
     No object is written.
@@ -162,7 +157,6 @@ def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:
 
 
 def _check(name: str, look: Callable[[], object]) -> AccountCheck:
-    """Return the check of one thing; `look` raises if it cannot be used."""
     try:
         look()
     except AthenaReportsError as error:

@@ -42,7 +42,6 @@ _INSTANT_IN_EXAMPLE_PERIOD = datetime(2025, 6, 15, 12, tzinfo=UTC)
 
 
 _Time = Annotated[timedelta, Field(ge=timedelta(0))]
-_Params = Mapping[str, Any]  # which `Report.with_params` validates
 _Notifiers = Sequence[InstanceOf[BaseNotifier]]
 
 
@@ -77,7 +76,7 @@ def build_dag(
     cadence: InstanceOf[Cadence],
     *,
     delay: _Time = timedelta(minutes=5),
-    params: _Params | None = None,
+    params: Mapping[str, Any] | None = None,
     wait: Annotated[timedelta, Field(gt=timedelta(0))] = QUERY_TIMEOUT,
     retry: InstanceOf[RetryPolicy] | None = None,
     run_timeout: timedelta | None = None,
@@ -148,8 +147,10 @@ def build_dag(
     if alert_policy.all_notifiers:
         from athena_reports.alerts import alerts_dag
 
-        callbacks["on_failure_callback"] = alerts_dag.failure_callback(cadence, on_failure)
-        callbacks["on_success_callback"] = alerts_dag.warning_callback(report, cadence, on_warning)
+        callbacks = {
+            "on_failure_callback": alerts_dag.failure_callback(cadence, on_failure),
+            "on_success_callback": alerts_dag.warning_callback(report, cadence, on_warning),
+        }
         failed_delivery_callbacks = alerts_dag.failed_delivery_callback(report, cadence, on_failure)
     with BuiltDag(
         f"{report.name}_{cadence.unit}",
@@ -202,7 +203,6 @@ def build_dag(
 
 
 def _midnight(day: str | date | None, cadence: Cadence) -> datetime | None:
-    """Return the midnight at which a date begins in the cadence's zone; None for no date."""
     if not isinstance(day, date):  # a report's text is a date once it is validated
         return None
     return datetime.combine(day, time.min, ZoneInfo(cadence.timezone))
@@ -231,11 +231,8 @@ def _default_args(
 
 
 def _tags(report: Report, cadence: Cadence, deployment: Settings) -> list[str]:
-    """Return the tags of the DAG, by which the Reports page and the maintenance DAGs know it."""
-    tags = [REPORT_TAG, cadence.unit, deployment.environment]
-    if not report.has_table:
-        tags.append(NO_TABLE_TAG)
-    return tags
+    table_tags = [] if report.has_table else [NO_TABLE_TAG]
+    return [REPORT_TAG, cadence.unit, deployment.environment, *table_tags]
 
 
 def _period_param(cadence: Cadence) -> Param:

@@ -117,9 +117,7 @@ def add_tasks(
 
 
 def _run_query(report: Report, cadence: Cadence, deployment: Settings) -> AthenaSubmitOperator:
-    unload_to = None
-    if report.unload:
-        unload_to = f"{deployment.query_results}unload/"
+    unload_to = f"{deployment.query_results}unload/" if report.unload else None
     location = ReportLocation.of(deployment.report_bucket, report.name, cadence)
     return AthenaSubmitOperator(
         task_id="run_query",
@@ -166,7 +164,6 @@ def _table_database(report: Report, deployment: Settings) -> str | None:
 
 
 def _require_payable(hook: "SharedSessionHook", period: Period, **report: Any) -> None:
-    """Require what the query needs before it is paid; `run_query` calls this."""
     from athena_reports.workflows.preflight import require_payable
 
     require_payable(hook, period, **report)

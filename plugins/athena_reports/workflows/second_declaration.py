@@ -39,7 +39,6 @@ def _declaring_files(report_name: str, folder: Path) -> list[Path]:
 
 
 def _declares(path: Path, report_name: str) -> bool:
-    """Return whether a file's text has a call `Report(name="...")` with this name."""
     source = path.read_bytes()
     if report_name.encode() not in source:
         return False
@@ -47,10 +46,8 @@ def _declares(path: Path, report_name: str) -> bool:
         nodes = ast.walk(ast.parse(source))
     except (SyntaxError, ValueError):
         return False  # Airflow shows its import error
-    for node in nodes:
-        if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith("Report"):
-            continue
-        for keyword in node.keywords:
-            if keyword.arg == "name" and ast.unparse(keyword.value) == repr(report_name):
-                return True
-    return False
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    of_report = [call for call in calls if ast.unparse(call.func).endswith("Report")]
+    keywords = [keyword for call in of_report for keyword in call.keywords]
+    names = [ast.unparse(keyword.value) for keyword in keywords if keyword.arg == "name"]
+    return repr(report_name) in names

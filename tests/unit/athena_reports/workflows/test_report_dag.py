@@ -36,7 +36,6 @@ from athena_reports import (
 from athena_reports.errors import ReportError
 from athena_reports.publication.location import ReportLocation
 from athena_reports.scheduling import asset_partitions
-from athena_reports.scheduling.priority import ScheduleFirst
 from athena_reports.scheduling.timetable import PeriodTimetable
 from athena_reports.settings import Settings, settings
 from athena_reports.steps import publish as publish_step
@@ -232,7 +231,7 @@ def test_the_process_of_a_task_loads_nothing_that_other_steps_work_with(
         "steps.preparation",
         "steps.wait_for_inputs",  # of reports whose input has a `wait`
         "steps.wait_trigger",
-        "workflows.alerts_dag",  # of reports with notifiers
+        "alerts.alerts_dag",  # of reports with notifiers
         "workflows.preflight",
     }
     assert loaded.isdisjoint(f"athena_reports.{module}" for module in of_others)
@@ -377,13 +376,6 @@ def test_each_setting_and_field_reaches_its_steps(
     assert dag.default_args["logic"] == report.logic
     assert (dag.catchup, dag.is_paused_upon_creation) == (True, True)
     assert dag.tags == {"athena-report", "weekly", "stg"}
-
-
-def test_what_has_begun_is_finished_before_another_query_starts(build: Any) -> None:
-    tasks = build().topological_sort()
-    assert [task.priority_weight for task in tasks] == [1, 2, 2, 2]
-    assert {type(task.weight_rule) for task in tasks} == {ScheduleFirst}
-    assert [task.pool for task in tasks] == ["default_pool"] * 4
 
 
 @pytest.mark.parametrize("may_lose_rows", [False, True])
