@@ -75,17 +75,9 @@ def follow(
 ) -> None:
     """Make the period's partition and `latest.json` say what the manifest says.
 
-    Args:
-        manifest: The manifest as it was read or written last.
-        etag: Its ETag.
-        location: Where the period is published.
-        s3: The client of the report bucket.
-        table: The table that lists the period; None for no table.
-        table_columns: Those that `Table.prepare` returned for this manifest; None if it was not
-            prepared.
-
-    Raises:
-        PublishError: The manifest was deleted.
+    The manifest and its ETag are as they were read or written last. `table_columns` are those that
+    `Table.prepare` returned for it; None if it was not prepared. PublishError if the manifest was
+    deleted.
     """
     if table is not None and manifest.parquet_key:
         partition = manifest.partition(location, etag)
@@ -101,10 +93,7 @@ def follow(
 
 
 def read_manifest(location: PeriodLocation, s3: S3) -> tuple[Manifest | None, str | None]:
-    """Return the manifest of a period and its ETag, or two Nones if there is none.
-
-    PublishError if it is not a manifest of this period.
-    """
+    """Return the manifest of a period and its ETag, or two Nones; PublishError for another's."""
     manifest, etag = read_document(Manifest, location.manifest_uri, s3)
     if manifest is None:
         return None, None
@@ -143,7 +132,6 @@ def repair_latest(report: ReportLocation, s3: S3) -> bool:
 
 @retry_if_contested
 def _write_latest(report: ReportLocation, s3: S3) -> bool:
-    """Make `latest.json` the newest manifest; True if it had to be written."""
     # Read before the manifests. A run writes its manifest first, so a manifest that is missing
     # after this was withdrawn.
     latest, etag = read_document(Manifest, report.latest_uri, s3)

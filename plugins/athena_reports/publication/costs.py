@@ -67,16 +67,14 @@ def summary(ledger: Ledger, months: Sequence[str]) -> CostSummary:
     """Return what the queries of some months scanned and cost; the months are oldest first."""
     costs = [ledger[month] for month in months if month in ledger]
     total = _total(costs)
-    price = None
-    if total.unpriced < total.queries:
-        price = round(total.price_usd, 6)
+    has_price = total.unpriced < total.queries
     growth = None
     if len(costs) > 1 and costs[0].scanned_bytes:
         growth = _bytes_per_query(costs[-1]) / _bytes_per_query(costs[0]) - 1
     return CostSummary(
         queries=total.queries,
         scanned_bytes=total.scanned_bytes,
-        price_usd=price,
+        price_usd=round(total.price_usd, 6) if has_price else None,
         unpriced=total.unpriced,
         growth=growth,
     )

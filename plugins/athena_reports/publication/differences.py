@@ -39,7 +39,5 @@ def count_difference(
         found = find_differences(
             old_path, new_path, old.columns, new.columns, key, engine, with_examples=False
         )
-    changed = found.changed
-    if not has_same_columns:
-        changed = new.rows - found.added
+    changed = found.changed if has_same_columns else new.rows - found.added
     return Difference(added=found.added, removed=found.removed, changed=changed)

@@ -35,10 +35,7 @@ retry_if_contested = retry(
 
 
 def read_document(model: type[_Document], uri: str, s3: S3) -> tuple[_Document | None, str | None]:
-    """Return a document and its ETag, or two Nones if it does not exist.
-
-    PublishError if it is not a document of this model.
-    """
+    """Return a document and its ETag, or two Nones; PublishError if it is not of this model."""
     try:
         body, etag = s3.read(uri)
     except MissingObjectError:
@@ -50,9 +47,7 @@ def read_document(model: type[_Document], uri: str, s3: S3) -> tuple[_Document |
 
 
 def write_document(document: BaseModel, uri: str, s3: S3, *, replacing: str | None) -> str:
-    """Write a document in place of one with a certain ETag, and return the new one's ETag.
-
-    `replacing` is None if there must be no document yet.
+    """Write a document in place of one with a certain ETag, or of none, and return the new ETag.
 
     ContestedError if another process has changed or deleted it, or if S3 wrote it and the response
     was lost.

@@ -51,9 +51,8 @@ def require_calendar(
 ) -> None:
     """Require that a folder has a certain calendar. An unclaimed folder gets it.
 
-    For a claimed folder, this is one call. `before_claim` is called if the folder is unclaimed, and
-    leaves it so if it raises an error. CalendarError if the folder has another environment or
-    calendar.
+    `before_claim` is called if the folder is unclaimed, and leaves it so if it raises an error.
+    CalendarError if the folder has another environment or calendar.
     """
     published = find_calendar(location, s3)
     conflict = _conflict(published, calendar, location)

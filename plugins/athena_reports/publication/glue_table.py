@@ -17,7 +17,7 @@ from athena_reports.errors import PublishError, SchemaError
 from athena_reports.periods.calendar import Cadence, Period, periods_among
 from athena_reports.publication.documents import ContestedError, retry_if_contested
 from athena_reports.publication.location import ReportLocation
-from athena_reports.publication.manifest import Partition, PartitionFacts
+from athena_reports.publication.manifest import Partition, PartitionFacts, partitions_by_period
 from athena_reports.rows.columns import TableColumn
 
 if TYPE_CHECKING:
@@ -62,10 +62,7 @@ class Table:
         return self.location.table_name
 
     def columns(self) -> tuple[TableColumn, ...] | None:
-        """Return the columns of the table, with Glue's types only.
-
-        None if there is no table, or no column.
-        """
+        """Return the table's columns, with Glue's types only; None for no table or no column."""
         table = self._find()
         if table is None:
             return None
@@ -147,12 +144,7 @@ class Table:
 
     def partitions(self) -> Mapping[str, Partition]:
         """Return each partition of ours by period id; none if there is no table."""
-        partitions = {}
-        for stored in self._stored_partitions(ExcludeColumnSchema=True):
-            partition = Partition.of(stored)
-            if partition is not None:
-                partitions[stored["Values"][0]] = partition
-        return partitions
+        return partitions_by_period(self._stored_partitions(ExcludeColumnSchema=True))
 
     def published_periods(self) -> Mapping[str, PartitionFacts]:
         """Return the facts of each partition of ours, by period id."""
@@ -160,10 +152,7 @@ class Table:
         return {period_id: partition.facts for period_id, partition in partitions.items()}
 
     def periods_of(self, cadence: Cadence) -> Mapping[Period, PartitionFacts]:
-        """Return the facts of the partitions of ours, by period.
-
-        Those whose ids are of another cadence are left out.
-        """
+        """Return the facts of the partitions of ours, by period, without ids of other cadences."""
         published = self.published_periods()
         return {period: published[period.id] for period in periods_among(cadence, published)}
 
@@ -172,7 +161,6 @@ class Table:
         return f"Glue table {self.database}.{self.name}"
 
     def _require_place(self, column: TableColumn) -> None:
-        """Raise SchemaError if Glue has no type for a column, or if it is named as the key."""
         if column.name.lower() == "period":
             problem = "has the same name as the partition key. Rename it in the SQL (AS)."
         elif not column.glue:
@@ -182,7 +170,6 @@ class Table:
         raise SchemaError(f"{self._about}: column {column.name!r} {problem} Nothing was published.")
 
     def _find(self) -> Mapping[str, Any] | None:
-        """Return the table as Glue has it; None if there is none, TableError if it is not ours."""
         response = self._call(self.glue.get_table, expected={ErrorKind.NO_ENTITY}, Name=self.name)
         if response is None:
             return None
@@ -250,7 +237,6 @@ class Table:
         )
 
     def _stored_partitions(self, **options: Any) -> list[Any]:
-        """Return partitions as Glue has them; none if there is no table."""
         stored: list[Any] | None = self._call(
             _listing(self.glue, "get_partitions", "Partitions"),
             expected={ErrorKind.NO_ENTITY},
@@ -297,7 +283,6 @@ def _is_ours(table: Mapping[str, Any]) -> bool:
 
 
 def _listing(glue: "GlueClient", operation: Any, items: str) -> Callable[..., list[Any]]:
-    """Return a function that lists the items of all pages of an operation."""
 
     def list_items(**arguments: Any) -> list[Any]:
         response = glue.get_paginator(operation).paginate(**arguments).build_full_result()

@@ -69,19 +69,13 @@ class ReportLocation:
         return f"{self.name}_{self.cadence_name}"
 
     def period_folder(self, period_id: str) -> "PeriodLocation":
-        """Return the location of one of its folders, by the name of the folder.
-
-        The name need not be the id of a period: a caller may have it from a listing.
-        """
+        """Return the location of one of its folders, whose name need not be the id of a period."""
         return PeriodLocation(self, period_id)
 
 
 @dataclass(frozen=True)
 class PeriodLocation:
-    """Where one period of a report is published.
-
-    `of` makes it for a period, and `ReportLocation.period_folder` for the name of a folder.
-    """
+    """Where one period of a report is published."""
 
     report: ReportLocation
     period_id: str

@@ -4,7 +4,7 @@ Each document is read and written through its model. Times are ISO 8601 in UTC, 
 texts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Self
 
@@ -36,8 +36,6 @@ class Version(BaseModel, frozen=True):
     Attributes:
         version: Its name, which no two uploads share.
         ordered: Whether the order of the rows has a meaning.
-        rows: How many rows it has.
-        columns: Their columns.
         objects: The rows in each format.
         key: The columns that tell rows apart; empty if the report declares none.
         read_by_next: A digest of the rows, without the columns that come from the period before.
@@ -67,25 +65,17 @@ class Version(BaseModel, frozen=True):
     @property
     def parquet_key(self) -> str:
         """Key of its Parquet; empty if there is none."""
-        for item in self.objects:
-            if item.format == "parquet":
-                return item.key
-        return ""
+        return next((item.key for item in self.objects if item.format == "parquet"), "")
 
 
 class QueryFacts(BaseModel, frozen=True):
     """The query of a version; its SQL is at `PeriodLocation.sql_uri`.
 
     Attributes:
-        id: The query execution id.
-        submitted_at: When Athena got it.
         statement: SELECT or UNLOAD.
         reads_previous: Whether the SQL reads the period before.
-        sql_sha256: Digest of the SQL.
-        scanned_bytes: What it scanned.
         price_usd: None on a capacity reservation, which bills no bytes, and where the region's
             price is not known.
-        engine_version: Of Athena.
     """
 
     id: str
@@ -225,13 +215,9 @@ class PeriodFacts(BaseModel, frozen=True):
     """What the manifest and the partition in Glue both have of a published period.
 
     Attributes:
-        report: Name of the report.
-        environment: Name of the environment.
-        period: The period.
         settles_at: When the last event of the period has arrived.
         provisional: Whether events of it, or of a part that it read, might still arrive.
         partial: Whether partitions of the input were missing.
-        published_at: When it was published.
         query: The query that gave the rows last.
         run: The run of that query.
         logic: Kind and digest of what made the rows, by `logic_digest`; `unknown` if a transform
@@ -258,11 +244,8 @@ class PeriodFacts(BaseModel, frozen=True):
 class PublicationFacts(PeriodFacts, frozen=True):
     """What a manifest says besides its version and its history.
 
-    Attributes:
-        missing_partitions: The partitions of the inputs that were missing.
-        checks: The result of each check.
-        code_version: The version of this package.
-        bundle_version: The version of the DAG bundle, such as a commit; empty without one.
+    `code_version` is that of this package, and `bundle_version` that of the DAG bundle, such as a
+    commit; empty without one.
     """
 
     missing_partitions: tuple[str, ...]
@@ -275,12 +258,8 @@ class PartitionFacts(PeriodFacts, frozen=True, from_attributes=True):
     """What the partition in Glue has of a manifest, for those who list periods.
 
     Attributes:
-        version: The current version.
-        rows: Its number of rows.
         bytes: The size of its objects.
-        objects: Its rows in each format.
         checks_warned: How many of its checks failed and only warn.
-        readings: Those of the manifest.
         earlier_versions: The versions that were current before, latest first.
         ledger: What all queries of the period cost.
         manifest_etag: The ETag of the manifest that this is of. A manifest in S3 with another ETag
@@ -322,9 +301,17 @@ class Partition(NamedTuple):
     def of(cls, stored: Mapping[str, Any]) -> Self | None:
         """Return a partition by Glue's description of it; None if another program wrote it."""
         facts = PartitionFacts.from_parameters(stored.get("Parameters", {}))
-        if facts is None:
-            return None
-        return cls(stored["StorageDescriptor"]["Location"], facts)
+        return None if facts is None else cls(stored["StorageDescriptor"]["Location"], facts)
+
+
+def partitions_by_period(stored_partitions: Iterable[Mapping[str, Any]]) -> dict[str, Partition]:
+    """Return partitions by period id, without those of other programs."""
+    partitions = {}
+    for stored in stored_partitions:
+        partition = Partition.of(stored)
+        if partition is not None:
+            partitions[stored["Values"][0]] = partition
+    return partitions
 
 
 class Manifest(Version, PublicationFacts, frozen=True):

@@ -12,7 +12,7 @@ from athena_reports.inputs.coverage import InputCoverage, InputPartitions
 from athena_reports.inputs.published import KEY, Published
 from athena_reports.inputs.registered import stored_partitions
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.manifest import Partition, PartitionFacts
+from athena_reports.publication.manifest import Partition, PartitionFacts, partitions_by_period
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -29,13 +29,10 @@ def find_parts(
     needed = chain.from_iterable(published.parts_of(period) for published, period in parts_read)
     values = [[part.id] for part in dict.fromkeys(needed)]  # each once, in order
     first, _ = parts_read[0]
-    parts: dict[str, Partition] = {}
+    parts: Mapping[str, Partition] = {}
     # Without a table, nothing of the report is published yet.
     with suppress(glue.exceptions.EntityNotFoundException):
-        for stored in stored_partitions(first.database, first.table, values, glue):
-            partition = Partition.of(stored)
-            if partition is not None:
-                parts[stored["Values"][0]] = partition
+        parts = partitions_by_period(stored_partitions(first.database, first.table, values, glue))
     return [_parts_of(published, period, parts) for published, period in parts_read]
 
 
@@ -66,16 +63,16 @@ def _parts_of(
     for part, partition in present.items():
         _require_rows_of(part, partition.facts, published)
     facts = {part: partition.facts for part, partition in present.items()}
-    settling_times = [each.settles_at for each in facts.values() if each.provisional]
+    settling_times = [facts[part].settles_at for part in present if facts[part].provisional]
     coverage = InputCoverage(
         table=f"{published.database}.{published.table}",
         missing=published.missing,
         needed=len(needed),
         present=tuple(map(_name, present)),
         unpublished=tuple(_name(part) for part in needed if part not in present),
-        partial=tuple(_name(part) for part, each in facts.items() if each.partial),
+        partial=tuple(_name(part) for part in present if facts[part].partial),
         dag_id=published.table,
-        versions={part.id: each.version for part, each in facts.items()},
+        versions={part.id: facts[part].version for part in present},
         settles_at=max(map(datetime.fromisoformat, settling_times), default=None),
     )
     folders = {_name(part): partition.location for part, partition in present.items()}
@@ -87,7 +84,6 @@ def _name(part: Period) -> str:
 
 
 def _require_rows_of(part: Period, facts: PartitionFacts, published: Published) -> None:
-    """Raise InputError if the rows of a partition are not those of the part."""
     about = f"Input {published.database}.{published.table}, period {part.id}"
     if facts.broken:
         raise InputError(f"{about} is broken: {facts.broken}. Clear the run of its period.")

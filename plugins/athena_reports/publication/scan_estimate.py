@@ -53,6 +53,5 @@ def _estimate(
     basis = f"median of {', '.join(map(str, nearest))}"
     prices = [published[period].query.price_usd for period in nearest]
     known_prices = [price for price in prices if price is not None]
-    if len(known_prices) < len(prices):
-        return ScanEstimate(round(scanned_bytes), basis)
-    return ScanEstimate(round(scanned_bytes), basis, median(known_prices))
+    price_usd = median(known_prices) if len(known_prices) == len(prices) else None
+    return ScanEstimate(round(scanned_bytes), basis, price_usd)
