@@ -181,9 +181,7 @@ def error_kind(error: Exception) -> ErrorKind:
         return ErrorKind.NO_CREDENTIALS
     is_transient = _TRANSIENT.is_retryable(RetryContext(1, caught_exception=error))
     is_broken = isinstance(error, _INCOMPLETE_RESPONSES) or not isinstance(error, BotoCoreError)
-    if is_transient or is_broken:
-        return ErrorKind.UNAVAILABLE
-    return ErrorKind.NOT_SENT
+    return ErrorKind.UNAVAILABLE if is_transient or is_broken else ErrorKind.NOT_SENT
 
 
 def error_code(error: Exception) -> str:
@@ -208,6 +206,4 @@ def _kind_of_response(error: ClientError) -> ErrorKind:
         return kind
     # An unknown code is final only if the service blames the request. S3 can report a fault of its
     # own with status 200, and DeleteObjects has none for an object.
-    if 300 <= status < 500:
-        return ErrorKind.REFUSED
-    return ErrorKind.UNAVAILABLE
+    return ErrorKind.REFUSED if 300 <= status < 500 else ErrorKind.UNAVAILABLE

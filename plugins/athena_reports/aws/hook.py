@@ -31,10 +31,9 @@ class SharedSessionHook(AthenaHook):
         return self._session
 
     def _get_caller(self, target_function_name: str = "execute") -> str:
-        """Return what the user agent names as the caller.
+        """Name the caller in the user agent.
 
-        AwsGenericHook finds the operator by `inspect.stack()`, which reads the source of each frame
-        and takes 50 ms of each task's processor time.
+        AwsGenericHook finds it by `inspect.stack()`, which takes 50 ms in each task.
         """
         return "athena_reports"
 

@@ -156,9 +156,7 @@ class S3:
         `replacing` is the ETag of the object that may be replaced; with None, the object must not
         exist. ConditionError if the condition does not hold.
         """
-        condition: Any = {"IfNoneMatch": "*"}
-        if replacing:
-            condition = {"IfMatch": replacing}
+        condition: Any = {"IfMatch": replacing} if replacing else {"IfNoneMatch": "*"}
         with _explained("write", uri):
             response = self.client.put_object(
                 **self._object(uri),
@@ -200,10 +198,7 @@ class S3:
     def _listed(
         self, prefix_uri: str, field: str, key_field: str, **options: Any
     ) -> Iterator[tuple[str, Any]]:
-        """Yield the address and the description of each item in one field of a listing.
-
-        Each item has its key in `key_field`; `options` are further parameters of ListObjectsV2.
-        """
+        """Yield the address of each item in a field of ListObjectsV2's response, and the item."""
         bucket, prefix = split_uri(prefix_uri)
         paginator: Any = self.client.get_paginator("list_objects_v2")
         with _explained("list", prefix_uri):
@@ -217,9 +212,7 @@ class S3:
 
     @property
     def _owner(self) -> dict[str, Any]:
-        if not self.owner:
-            return {}
-        return {"ExpectedBucketOwner": self.owner}
+        return {"ExpectedBucketOwner": self.owner} if self.owner else {}
 
     def _write_arguments(self, content_type: str) -> dict[str, Any]:
         arguments: dict[str, Any] = {"ContentType": content_type}
@@ -230,10 +223,7 @@ class S3:
 
 @contextmanager
 def _explained(action: str, uri: str) -> Iterator[None]:
-    """Raise an S3Error in the place of an error of boto3.
-
-    `action` is the verb of the message, such as `read` for "Could not read".
-    """
+    """Raise an S3Error in the place of an error of boto3; `action` is the verb of its message."""
     try:
         yield
     except S3DownloadFailedError as error:  # If-Match did not hold
@@ -247,10 +237,7 @@ def _explained(action: str, uri: str) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> Exception:
-    """Return the error that S3 or the connection gave.
-
-    boto3's transfer manager wraps it in others.
-    """
+    """Return the error of S3 or the connection, which boto3's transfer manager wraps in others."""
     if isinstance(error, RetriesExceededError):  # of a download
         wrapper: Any = error  # boto3's types do not have the attribute
         last: Exception = wrapper.last_exception

@@ -88,8 +88,7 @@ class Cadence:
     def period(self, id: str) -> "Period":
         """Return the period of an id; PeriodError if there is none.
 
-        Args:
-            id: Such as "2026-11-15" (a day or a week), "2026-11", "2026-Q4" or "2026".
+        Ids are such as "2026-11-15" (a day or a week), "2026-11", "2026-Q4" or "2026".
         """
         closest = self._with_date(_EXAMPLE_DATE)
         with suppress(ValueError):  # not written as a date, or of a year out of range
@@ -116,9 +115,7 @@ class Cadence:
     def first_from(self, at: datetime) -> "Period":
         """Return the earliest period with start >= at; errors as for `containing`."""
         period = self.containing(at)
-        if period.start_utc == to_utc(at):
-            return period
-        return period.next
+        return period if period.start_utc == to_utc(at) else period.next
 
     def between(self, start: datetime, end: datetime) -> Iterator["Period"]:
         """Yield the periods that start in [start, end), in order; errors as for `containing`."""
@@ -137,7 +134,6 @@ class Cadence:
         return self.between(first.start_utc, period.end_utc)
 
     def _parse(self, id: str) -> date:
-        """Return the first date that an id stands for; ValueError if it is not written as one."""
         if self.unit == "quarterly":
             year, quarter = id.split("-Q")
             return date(int(year), 3 * int(quarter) - 2, 1)
@@ -153,7 +149,6 @@ class Cadence:
         return self._period_at(self._index(day))
 
     def _period_at(self, index: int) -> "Period":
-        """Return the period of a number; PeriodError if its year is not supported."""
         first_date = self._first_date(index)
         if not FIRST_YEAR <= first_date.year <= LAST_YEAR:
             raise PeriodError(
@@ -187,11 +182,9 @@ class Cadence:
 class Period(BaseModel, frozen=True):
     """One period of a cadence: [start, end).
 
-    Cadences make it. Only periods of one cadence have an order.
-
-    It is its own wire form: `model_validate` reads what `model_dump(mode="json")` gives, to an
-    equal period. The wire form also has the id, and the bounds as ISO 8601 texts, for those who
-    read it in Airflow's UI. They follow from the fields, so they are not read back.
+    Cadences make it. Only periods of one cadence have an order. It is its own wire form:
+    `model_validate` reads what `model_dump(mode="json")` gives. For people who read that in
+    Airflow's UI, it also has the id, and the bounds as ISO 8601 texts, which are not read back.
 
     Attributes:
         cadence: How time is cut into periods.

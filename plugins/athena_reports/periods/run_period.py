@@ -51,8 +51,8 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
         param: The run's `period` param, a period id; empty for none.
 
     Raises:
-        RunPeriodError: If that is not a period of this cadence, or if a backfill has a param or
-            took over a run of another period.
+        RunPeriodError: That is not a period of this cadence, or a backfill has a param or took over
+            a run of another period.
     """
     is_backfill = run.run_type == "backfill"
     if param and is_backfill:

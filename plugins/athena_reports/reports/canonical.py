@@ -1,7 +1,6 @@
 """Transforms as nested texts: the same in every process, and different after an edit.
 
-A function is its source, its default values and the values of its closure. What it calls is not
-read.
+A function is its source, defaults and closure. What it calls is not read.
 """
 
 import ast

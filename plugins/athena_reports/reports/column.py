@@ -43,9 +43,7 @@ class Column(Declaration):
     @property
     def comment(self) -> str:
         """What the published table says of it."""
-        if not self.unit:
-            return self.description
-        return f"{self.description} ({self.unit})"
+        return f"{self.description} ({self.unit})" if self.unit else self.description
 
 
 def private_names(columns: Mapping[str, Column]) -> frozenset[str]:
@@ -66,5 +64,4 @@ def validate_names(columns: Mapping[str, Column]) -> Mapping[str, Column]:
 
 
 def _fits_glue(text: str) -> bool:
-    """Return whether a text is one line that Glue takes as a name or a comment."""
     return not _CONTROL.search(text) and len(text.encode()) <= _GLUE_BYTES

@@ -117,7 +117,6 @@ def _included_files(sql: str, folder: Path) -> list[tuple[str, str]]:
 
 
 def _filter(source: Source) -> str:
-    """Return what the filter on an input's partitions follows from."""
     if isinstance(source, Published):
         return repr((source.table, source.cadence.description, source.parts))
     layout = (source.columns, source.format, source.kind, source.zone)

@@ -94,7 +94,6 @@ def _require_each_table_once(inputs: Sequence[Source]) -> tuple[Source, ...]:
 # cannot be changed.
 _Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$")]
 _Date = Annotated[str | date, AfterValidator(_require_date)]
-_Owner = Annotated[str, Field(min_length=1)]
 _Lateness = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=366))]
 _ParamName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 _ParamValue = Annotated[Any, AfterValidator(_require_literal)]
@@ -164,7 +163,7 @@ class Report(Declaration):
     sql: str
     since: _Date
     until: _Date | None = None
-    owner: _Owner = "airflow"
+    owner: Annotated[str, Field(min_length=1)] = "airflow"
     late_by: _Lateness = timedelta(0)
     params: _Params = Field(default_factory=dict, validate_default=True)
     transform: _Transform | _Transforms | None = None
@@ -246,10 +245,7 @@ class Report(Declaration):
 
     @cached_property
     def sql_text(self) -> str:
-        """The SQL template.
-
-        It ends with a newline, so that Airflow never takes it for a file's name.
-        """
+        """The SQL template; its newline at the end keeps Airflow from taking it for a file."""
         folder = self.sql_folder
         path = folder / self.sql
         is_inside = path.resolve().is_relative_to(folder.resolve())
@@ -270,7 +266,7 @@ class Report(Declaration):
     def logic(self) -> str:
         """A digest of what makes the rows, with its kind: `v3:` and 16 hexadecimal digits.
 
-        It is `unknown` if a transform cannot be read and there is no `logic_version`.
+        `unknown` if a transform cannot be read and there is no `logic_version`.
         """
         return logic_digest(self.query_logic, self.transforms_logic)
 

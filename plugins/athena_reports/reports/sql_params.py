@@ -122,7 +122,6 @@ def _template_value(value: ParamValue) -> Any:
 
 
 def _written(value: Any) -> Any:
-    """Return what a template writes of the value of an expression."""
     match value:
         case CapturedSql():
             return WrittenLiteral(value.__text__)

@@ -98,9 +98,8 @@ class SqlInput:
     @property
     def table(self) -> str:
         """The table, with its database and catalog if those are not the ones of the query."""
-        database = self.source.database
-        if self.source.dag_id and not self.has_published:
-            database = None
+        is_in_a_case = self.source.dag_id and not self.has_published
+        database = None if is_in_a_case else self.source.database
         names = (self.source.catalog, database, self.source.table)
         return ".".join(sql_name(name) for name in names if name is not None)
 

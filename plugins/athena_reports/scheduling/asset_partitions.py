@@ -1,7 +1,4 @@
-"""Airflow's view of periods as partition keys.
-
-Asset events have the id of a period as key, and DAGs wait for them.
-"""
+"""Periods as partition keys of asset events, and DAGs that wait for these events."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -31,10 +28,9 @@ def period_asset(dag_id: str) -> Asset:
 
 
 def delivery_asset(dag_id: str) -> Asset:
-    """Return the asset whose events start the DAG that delivers what a report publishes.
+    """Return the asset whose events, by period id, start the DAG that delivers a report.
 
-    Its events have the id of the period as partition key. There is none for a period that is too
-    old to be delivered.
+    There is no event for a period that is too old to be delivered.
     """
     return Asset(f"{dag_id}_deliveries")
 
@@ -74,10 +70,7 @@ def when_published(
 
 
 class _Cadences:
-    """What Airflow stores of a mapper and of a window.
-
-    It is the cadence of the `parts`, and that of the `whole` that they make up.
-    """
+    """What Airflow stores: the cadence of the `parts`, and of the `whole` that they make up."""
 
     def __init__(self, parts: Cadence, whole: Cadence) -> None:
         super().__init__()
@@ -98,10 +91,7 @@ class PeriodMapper(_Cadences, PartitionMapper):
     """Maps the id of a period of `parts` to the ids of the periods of `whole` that it overlaps."""
 
     def to_downstream(self, key: str) -> Iterable[str]:
-        """Return the ids of the periods that need this one.
-
-        There are two for a week across the end of a month.
-        """
+        """Return the ids of the periods that need this one, such as the two months of a week."""
         part = self.parts.period(key)
         return [period.id for period in self.whole.overlapping(part)]
 

@@ -13,17 +13,13 @@ _HEAD_START = 1000  # more than the weight of any task
 
 
 class ScheduleFirst(PriorityWeightStrategy):
-    """Tasks of scheduled and manual runs go before those that fill periods.
+    """Tasks of scheduled and manual runs go before those that fill periods; then weight decides.
 
-    Among either, the task's weight decides.
-
-    A scheduled run that a backfill reprocesses keeps its id, and with it the weight of the
-    schedule.
+    A scheduled run that a backfill reprocesses keeps its id, and so the weight of the schedule.
     """
 
     def get_weight(self, ti: "TaskInstance") -> int:
         """Return the weight of a task instance; Airflow asks when its run is created or cleared."""
         weight = ti.task.priority_weight if ti.task else 1
-        if str(ti.run_id).startswith(BACKFILL_RUN_IDS):
-            return weight
-        return weight + _HEAD_START
+        fills_a_period = str(ti.run_id).startswith(BACKFILL_RUN_IDS)
+        return weight if fills_a_period else weight + _HEAD_START

@@ -27,9 +27,7 @@ def is_reserved(name: str) -> bool:
 
 def sql_name(name: str) -> str:
     """Return a name as people write it in a query of Athena: quoted only if it has to be."""
-    if _PLAIN.fullmatch(name) and not is_reserved(name):
-        return name
-    return quoted(name)
+    return name if _PLAIN.fullmatch(name) and not is_reserved(name) else quoted(name)
 
 
 def quoted(name: str) -> str:

@@ -59,20 +59,21 @@ assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
 """
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
+def output_of(script: str) -> str:
     folder = Path(athena_reports.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", LIGHT], cwd=folder, capture_output=True, text=True)
-
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    output_of(LIGHT)
 
 
 @pytest.mark.ci
 def test_each_name_is_the_same_object_as_an_attribute_and_by_an_import_in_any_order() -> None:
-    folder = Path(athena_reports.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", ASK], cwd=folder, capture_output=True, text=True)
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == str(len(athena_reports.__all__))
+    assert output_of(ASK).splitlines()[-1] == str(len(athena_reports.__all__))
 
 
 def named_for_type_checkers() -> dict[str, Any]:

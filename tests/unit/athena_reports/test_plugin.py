@@ -54,29 +54,31 @@ def test_a_dag_written_by_hand_that_asks_for_partitions_by_minute_fails_before_i
         task.render_template_fields(context() | {"macros": MacrosAccessor()})
 
 
+def output_of(script: str) -> str:
+    """What a new process prints, with the plugins folder first on its path."""
+    plugins = str(Path(plugin.__file__).parents[1])
+    script = f"import sys; sys.path.insert(0, {plugins!r}); {script}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_plugin_loads_nothing_heavy() -> None:
     """Every component of Airflow imports it, the web server among them."""
-    plugins = Path(plugin.__file__).parents[1]
     script = (
-        f"import sys; sys.path.insert(0, {str(plugins)!r}); import airflow.plugins_manager; "
+        "import airflow.plugins_manager; "
         "before = set(sys.modules); import athena_reports_plugin; new = set(sys.modules) - before; "
         "print(*sorted({name.partition('.')[0] for name in new}))"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    ).stdout.split()
-
+    loaded = output_of(script).split()
     assert "athena_reports" in loaded
     heavy = {"pyarrow", "pandas", "duckdb", "boto3", "botocore", "fastapi", "local_athena"}
     assert heavy.isdisjoint(loaded)
 
 
 def test_without_the_extras_the_plugin_and_the_dags_of_reports_can_be_imported() -> None:
-    plugins = Path(plugin.__file__).parents[1]
     script = (
-        f"import sys; sys.path.insert(0, {str(plugins)!r}); "
         "sys.modules['slack_sdk'] = sys.modules['xlsxwriter'] = None; "
         "import athena_reports.plugin, athena_reports.workflows.report_dag"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    output_of(script)

@@ -13,42 +13,23 @@ from hypothesis import strategies as st
 from athena_reports.aws.errors import ErrorKind, error_code, error_kind
 from tests.support.aws_errors import LOST, api_error
 
-KINDS = {
-    "AccessDenied": ErrorKind.DENIED,
-    "AccessDeniedException": ErrorKind.DENIED,
-    "UnrecognizedClientException": ErrorKind.DENIED,
-    "ExpiredToken": ErrorKind.DENIED,
-    "ExpiredTokenException": ErrorKind.DENIED,
-    "403": ErrorKind.DENIED,
-    "ThrottlingException": ErrorKind.THROTTLED,
-    "TooManyRequestsException": ErrorKind.THROTTLED,
-    "SlowDown": ErrorKind.THROTTLED,
-    "RequestTimeout": ErrorKind.UNAVAILABLE,
-    "IDPCommunicationError": ErrorKind.UNAVAILABLE,
-    "BadDigest": ErrorKind.UNAVAILABLE,
-    "FederationSourceRetryableException": ErrorKind.UNAVAILABLE,
-    "OperationTimeoutException": ErrorKind.UNAVAILABLE,
-    "ResourceNotReadyException": ErrorKind.UNAVAILABLE,
-    "FederationSourceException": ErrorKind.UNAVAILABLE,
-    "GlueEncryptionException": ErrorKind.UNAVAILABLE,
-    "InvalidStateException": ErrorKind.UNAVAILABLE,
-    "ResourceNumberLimitExceededException": ErrorKind.UNAVAILABLE,
-    "InvalidRequestException": ErrorKind.REFUSED,
-    "InvalidInputException": ErrorKind.REFUSED,
-    "ValidationException": ErrorKind.REFUSED,
-    "NoSuchBucket": ErrorKind.NO_BUCKET,
-    "PermanentRedirect": ErrorKind.WRONG_REGION,
-    "NoSuchKey": ErrorKind.NO_OBJECT,
-    "404": ErrorKind.NO_OBJECT,
-    "PreconditionFailed": ErrorKind.CONDITION_FAILED,
-    "412": ErrorKind.CONDITION_FAILED,
-    "ConditionalRequestConflict": ErrorKind.CONDITION_FAILED,
-    "409": ErrorKind.CONDITION_FAILED,
-    "EntityNotFoundException": ErrorKind.NO_ENTITY,
-    "AlreadyExistsException": ErrorKind.ENTITY_EXISTS,
-    "ConcurrentModificationException": ErrorKind.ENTITY_CHANGED,
-    "VersionMismatchException": ErrorKind.ENTITY_CHANGED,
+CODES = {
+    ErrorKind.DENIED: "AccessDenied AccessDeniedException UnrecognizedClientException ExpiredToken"
+    " ExpiredTokenException 403",
+    ErrorKind.THROTTLED: "ThrottlingException TooManyRequestsException SlowDown",
+    ErrorKind.UNAVAILABLE: "RequestTimeout IDPCommunicationError BadDigest InvalidStateException"
+    " FederationSourceRetryableException FederationSourceException OperationTimeoutException"
+    " ResourceNotReadyException GlueEncryptionException ResourceNumberLimitExceededException",
+    ErrorKind.REFUSED: "InvalidRequestException InvalidInputException ValidationException",
+    ErrorKind.NO_BUCKET: "NoSuchBucket",
+    ErrorKind.WRONG_REGION: "PermanentRedirect",
+    ErrorKind.NO_OBJECT: "NoSuchKey 404",
+    ErrorKind.CONDITION_FAILED: "PreconditionFailed 412 ConditionalRequestConflict 409",
+    ErrorKind.NO_ENTITY: "EntityNotFoundException",
+    ErrorKind.ENTITY_EXISTS: "AlreadyExistsException",
+    ErrorKind.ENTITY_CHANGED: "ConcurrentModificationException VersionMismatchException",
 }
+KINDS = {code: kind for kind, codes in CODES.items() for code in codes.split()}
 RETRYABLE = {
     ErrorKind.NO_CREDENTIALS,  # a role may have some in a moment
     ErrorKind.UNAVAILABLE,
@@ -59,26 +40,16 @@ RETRYABLE = {
 }
 STATUSES = st.sampled_from([200, 301, 400, 403, 404, 409, 412, 500, 503])
 # By name, since most take arguments to be made.
-OF_BOTOCORE = {
-    "CredentialRetrievalError": ErrorKind.NO_CREDENTIALS,
-    "MetadataRetrievalError": ErrorKind.NO_CREDENTIALS,
-    "NoCredentialsError": ErrorKind.NO_CREDENTIALS,
-    "ConnectTimeoutError": ErrorKind.UNAVAILABLE,
-    "ConnectionClosedError": ErrorKind.UNAVAILABLE,
-    "EndpointConnectionError": ErrorKind.UNAVAILABLE,
-    "FlexibleChecksumError": ErrorKind.UNAVAILABLE,
-    "IncompleteReadError": ErrorKind.UNAVAILABLE,
-    "ProxyConnectionError": ErrorKind.UNAVAILABLE,
-    "ReadTimeoutError": ErrorKind.UNAVAILABLE,
-    "ResponseStreamingError": ErrorKind.UNAVAILABLE,
-    "SSLError": ErrorKind.UNAVAILABLE,
-    "NoRegionError": ErrorKind.NOT_SENT,
-    "ParamValidationError": ErrorKind.REFUSED,
-    "PartialCredentialsError": ErrorKind.NOT_SENT,
-    "ProfileNotFound": ErrorKind.NOT_SENT,
-    "TokenRetrievalError": ErrorKind.NOT_SENT,
-    "UnauthorizedSSOTokenError": ErrorKind.NOT_SENT,
+NAMES_IN_BOTOCORE = {
+    ErrorKind.NO_CREDENTIALS: "CredentialRetrievalError MetadataRetrievalError NoCredentialsError",
+    ErrorKind.UNAVAILABLE: "ConnectTimeoutError ConnectionClosedError EndpointConnectionError"
+    " FlexibleChecksumError IncompleteReadError ProxyConnectionError ReadTimeoutError"
+    " ResponseStreamingError SSLError",
+    ErrorKind.REFUSED: "ParamValidationError",
+    ErrorKind.NOT_SENT: "NoRegionError PartialCredentialsError ProfileNotFound TokenRetrievalError"
+    " UnauthorizedSSOTokenError",
 }
+OF_BOTOCORE = {name: kind for kind, names in NAMES_IN_BOTOCORE.items() for name in names.split()}
 
 
 @given(st.sampled_from(sorted(KINDS)), STATUSES, st.text())

@@ -30,6 +30,7 @@ from athena_reports.reports.logic_digest import (
 )
 
 SQL = "{% include 'filter.sql' %} SELECT {{ params.top }} FROM plays, users"
+BOTH = {"a": "bigint", "b": "bigint"}
 PLAYS = Input("plays", "dt")
 USERS = Input("users", "dt", zone="Asia/Tokyo", format="%Y-%m", kind="string")
 
@@ -44,10 +45,7 @@ def declared(sql_folder: Path, *, sql: str = SQL, included: str = "-- a", **fiel
     usual = {
         "params": {"top": 5, "game": "go"},
         "inputs": [PLAYS, USERS],
-        "transform": [
-            transforms.movement(),
-            transforms.each_row(doubled, adds={"a": "bigint", "b": "bigint"}),
-        ],
+        "transform": rows_of(doubled, adds=BOTH),
     }
     return Report(name="logic", sql="logic.sql", since="2025-01-01", **usual | fields)
 
@@ -109,19 +107,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "an argument of a transform": {
         "transform": [transforms.movement(into="moved"), *rows_of(doubled)[1:]]
     },
-    "the order of the transforms": {
-        "transform": rows_of(doubled, adds={"a": "bigint", "b": "bigint"})[::-1]
-    },
-    "the function of the rows": {
-        "transform": rows_of(tripled, adds={"a": "bigint", "b": "bigint"})
-    },
-    "the type of a column": {"transform": rows_of(doubled, adds={"a": "bigint", "b": "varchar"})},
+    "the order of the transforms": {"transform": rows_of(doubled, adds=BOTH)[::-1]},
+    "the function of the rows": {"transform": rows_of(tripled, adds=BOTH)},
+    "the type of a column": {"transform": rows_of(doubled, adds=BOTH | {"b": "varchar"})},
     "the order of the columns": {
         "transform": rows_of(doubled, adds={"b": "bigint", "a": "bigint"})
     },
-    "a column that is dropped": {
-        "transform": rows_of(doubled, adds={"a": "bigint", "b": "bigint"}, drops=["c"])
-    },
+    "a column that is dropped": {"transform": rows_of(doubled, adds=BOTH, drops=["c"])},
     "what stands for the transforms": {"logic_version": "1"},
 }
 NO_CHANGES: dict[str, dict[str, Any]] = {
@@ -141,7 +133,7 @@ NO_CHANGES: dict[str, dict[str, Any]] = {
     "the defaults of a transform": {
         "transform": [
             transforms.movement(into="movement", rank="rank"),
-            transforms.each_row(doubled, adds={"a": "bigint", "b": "bigint"}, drops=[]),
+            transforms.each_row(doubled, adds=BOTH, drops=[]),
         ]
     },
     "what operators read": {"doc": "text", "owner": "you"},

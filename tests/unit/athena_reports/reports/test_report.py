@@ -144,11 +144,6 @@ def test_a_field_may_have_the_least_and_the_most(
     make_report(**fields)
 
 
-def test_a_report_has_a_table_where_one_of_its_formats_is_parquet(make_report: MakeReport) -> None:
-    for outputs, has_table in ((["csv", "parquet"], True), (["csv", "jsonl"], False)):
-        assert make_report(outputs=outputs).has_table == has_table
-
-
 @pytest.mark.parametrize("is_private", [True, False])
 def test_a_report_knows_whether_it_has_private_columns(
     make_report: MakeReport, is_private: bool

@@ -7,7 +7,7 @@ import pytest
 import sqlglot
 import trino_sql_validator
 
-from athena_reports.sql.names import is_reserved, quoted, sql_name
+from athena_reports.sql.names import quoted, sql_name
 from tests.support.sql_words import words_of_sql
 
 
@@ -27,11 +27,6 @@ def test_every_word_can_name_a_table_and_a_column() -> None:
 @pytest.mark.parametrize("name", ["user_id", "date", "orders", "_"])
 def test_a_name_that_sql_does_not_reserve_has_no_quotes(name: str) -> None:
     assert sql_name(name) == name
-
-
-def test_a_word_is_reserved_in_either_case() -> None:
-    assert is_reserved("order")
-    assert is_reserved("ORDER")
 
 
 @pytest.mark.parametrize("name", ["event date", "event-date", "2day", "a.b", 'say "when"', "日付"])
