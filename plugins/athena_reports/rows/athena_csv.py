@@ -128,10 +128,10 @@ def read_csv(path: Path, columns: Mapping[str, str], engine: Engine) -> DuckDBPy
 
 
 def read(source: str, conversions: Mapping[str, Conversion], engine: Engine) -> DuckDBPyRelation:
-    """Return what conversions make of the columns of a source.
+    """Return what conversions make of the columns of a table, or table function, in DuckDB's SQL.
 
     The rows are read when they are used. The engine raises a ResultError then if a value is
-    rejected. The source is a table, or a function that returns one, in DuckDB's SQL.
+    rejected.
     """
     values = []
     for name, conversion in conversions.items():

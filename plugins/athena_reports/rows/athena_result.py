@@ -126,7 +126,6 @@ def _selected_rows(
 def _pages(
     query: FinishedQuery, athena: AthenaClient, *, page_size: int = _ROWS_OF_A_PAGE, **options: Any
 ) -> Iterator[Mapping[str, Any]]:
-    """Return the pages of GetQueryResults; `options` are more of its parameters."""
     paginator: Any = athena.get_paginator("get_query_results")
     pages = paginator.paginate(
         QueryExecutionId=query.id, PaginationConfig={"PageSize": page_size}, **options
@@ -135,10 +134,7 @@ def _pages(
 
 
 def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
-    """Write the rows of pages as Athena writes a CSV.
-
-    The first row of the first page is the header.
-    """
+    """Write the rows of pages, whose first one is the header, as Athena writes a CSV."""
     with path.open("w", encoding="utf-8", newline="") as file:
         for page in pages:
             for row in page["ResultSet"]["Rows"]:
@@ -147,11 +143,7 @@ def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[str]:
-    """Return the addresses of the files that an UNLOAD wrote, sorted; none if it has no rows.
-
-    They are the lines of the data manifest, which is an object in S3 or, for a managed result,
-    pages.
-    """
+    """Return the sorted lines of the data manifest, an object in S3 or pages; none without rows."""
     lines: list[str] = []
     if query.data_manifest:
         content, _ = s3.read(query.data_manifest)

@@ -36,7 +36,6 @@ Severity = Literal["fail", "warn"]
 Against = Literal["previous_period", "previous_version"]
 Bound = int | float | Decimal | date | datetime
 _Count = Annotated[int, Field(ge=0)]
-_Part = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 _ERROR_KIND = re.compile(r"^(\w+ )?\w+ Error: ")  # how DuckDB's errors begin
 _ONE_ROW = "FROM (FROM {source}) WHERE ({condition}\n)"
@@ -243,7 +242,11 @@ def expression(condition: str, *, description: str = "", severity: Severity = "f
 
 @validated
 def change(
-    what: str, *, within: _Part, against: Against = "previous_period", severity: Severity = "fail"
+    what: str,
+    *,
+    within: Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    against: Against = "previous_period",
+    severity: Severity = "fail",
 ) -> Check:
     """Check that a figure has not changed by too much.
 
@@ -291,9 +294,7 @@ def _total(column: str, table: LocalTable, engine: Engine) -> int | float:
     total = engine.connection.execute(sql).fetchall()[0][0]
     if not math.isfinite(total):
         raise _DeclarationError(f"{column} has no total: it is {total}")
-    if total == int(total):
-        return int(total)
-    return float(total)
+    return int(total) if total == int(total) else float(total)
 
 
 def _published_total(column: str, baseline: Baseline | None) -> int | float | None:
@@ -377,7 +378,6 @@ def _finding(failing: FailingRows, problem: str, table: LocalTable) -> Finding:
 
 
 def _sql_bound(bound: Bound) -> str:
-    """Return a bound as SQL has it, in the type that it is compared as."""
     if isinstance(bound, datetime) and bound.tzinfo is not None:
         return f"'{bound}'::TIMESTAMPTZ"
     if isinstance(bound, date):

@@ -106,9 +106,8 @@ def is_number(kind: str) -> bool:
 
 def duckdb_type(name: str) -> str:
     """Return DuckDB's type for a type of an Athena result, such as `decimal(10,2)`."""
-    if _NESTED_IN_RESULT.match(name.strip().lower()):
-        return _TEXT.duckdb
-    return _plain_type(name).duckdb
+    is_nested = _NESTED_IN_RESULT.match(name.strip().lower())
+    return _TEXT.duckdb if is_nested else _plain_type(name).duckdb
 
 
 def table_type(glue: str) -> str:
@@ -151,7 +150,6 @@ def _struct_type(fields: Sequence[str]) -> _Type:
 
 
 def _split_parts(text: str) -> list[str]:
-    """Split a text at the commas outside of brackets."""
     parts = [""]
     depth = 0
     for character in text:
@@ -245,7 +243,6 @@ def resolve_names(names: Sequence[str], columns: Sequence[TableColumn]) -> tuple
 
 
 def _glue_type(kind: DuckDBPyType) -> str:
-    """Return what a Glue table calls a type of DuckDB; an empty text if it has none."""
     if kind.id == "decimal":
         return str(kind).lower()
     if kind.id.startswith("timestamp"):  # Athena reads one with a time zone as its UTC instant.

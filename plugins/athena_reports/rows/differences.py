@@ -111,9 +111,9 @@ class Differences(BaseModel, frozen=True):
     @property
     def is_empty(self) -> bool:
         """Whether both versions are the same."""
-        if self.added or self.removed or self.changed:
-            return False
-        return not (self.columns_added or self.columns_removed or self.columns_retyped)
+        rows = self.added + self.removed + self.changed
+        columns = (self.columns_added, self.columns_removed, self.columns_retyped)
+        return rows == 0 and not any(columns)
 
 
 def find_differences(
@@ -166,10 +166,8 @@ def _row_key(
 ) -> tuple[str, ...]:
     """Return the key in the spelling of the columns; empty if it does not tell rows apart."""
     row_key = resolve_names(key, shared)
-    for file in files:
-        if row_key and not _is_unique(row_key, file, engine):
-            return ()
-    return row_key
+    is_unique = row_key and all(_is_unique(row_key, file, engine) for file in files)
+    return row_key if is_unique else ()
 
 
 def _is_unique(key: Sequence[str], path: Path, engine: Engine) -> bool:
@@ -225,7 +223,6 @@ def _for_each(columns: Sequence[str], template: str) -> list[str]:
 
 
 def _comparable(name: str, retyped: Mapping[str, tuple[str, str]]) -> str:
-    """Return the value of a column, as text if its types in both versions differ."""
     value = f"file.{quoted(name)}"
     return f"{value}::VARCHAR" if name in retyped else value
 
@@ -233,7 +230,6 @@ def _comparable(name: str, retyped: Mapping[str, tuple[str, str]]) -> str:
 def _count(
     pairs: str, compared: Sequence[str], engine: Engine
 ) -> tuple[int, int, int, dict[str, int]]:
-    """Return how many rows are added, removed and changed, and how many of these in each column."""
     counts = ", ".join(_for_each(compared, _CHANGED))
     sql = _COUNTS.format(changed_by_column=counts, pairs=pairs)
     added, removed, changed, changed_by_column = engine.connection.execute(sql).fetchall()[0]

@@ -138,7 +138,6 @@ def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Itera
 
 
 def _problem_of_result(error: str) -> str:
-    """Return what an error says of the rows of a result; empty if it is about something else."""
     rejected = _REJECTED.search(error)
     if rejected is not None:
         return rejected[1]
@@ -148,9 +147,7 @@ def _problem_of_result(error: str) -> str:
     # A line is a row: DuckDB does not count the line breaks in values. The first is the header.
     row = int(line[1]) - 1
     problem = _LINE_PROBLEM.search(error)
-    if problem is None:
-        return f"row {row:,}"
-    return f"row {row:,}: {problem[0]}"
+    return f"row {row:,}" if problem is None else f"row {row:,}: {problem[0]}"
 
 
 def reason(error: Exception) -> str:

@@ -66,10 +66,7 @@ class FailingRows(NamedTuple):
 def not_satisfying(
     condition: str, first_columns: Sequence[str], table: LocalTable, engine: Engine
 ) -> FailingRows:
-    """Return the rows of which a condition is false or NULL.
-
-    The examples begin with `first_columns`.
-    """
+    """Return the rows of which a condition is false or NULL; examples begin with some columns."""
     sql = _NOT_SATISFYING.format(condition=condition, source=table.source)
     return _failing_rows(sql, first_columns, table, engine)
 
@@ -97,7 +94,6 @@ def _failing_rows(
 def _examples(
     numbers: Sequence[int], first_columns: Sequence[str], table: LocalTable, engine: Engine
 ) -> tuple[dict[str, str], ...]:
-    """Return rows as short texts by the names of their columns, without private columns."""
     all_columns = [column.name for column in table.columns]
     names = dict.fromkeys([*first_columns, *all_columns])  # each once
     public = [name for name in names if name != _ROW_NUMBER and not table.is_private(name)]

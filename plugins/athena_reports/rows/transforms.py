@@ -137,7 +137,6 @@ class LibraryTransform:
         return self.name
 
     def __call__(self, rows: DuckDBPyRelation, period: Period) -> Any:
-        """Return the rows that are made of these."""
         return self.work(rows, period, **self.arguments)
 
 
@@ -207,10 +206,7 @@ def movement(
 
 
 def columns_from_previous(transforms: Sequence[Transform]) -> list[str]:
-    """Return the columns whose values come from the previous period.
-
-    Only the transforms of this package say so.
-    """
+    """Return the columns whose values come from the previous period, as far as transforms say."""
     of_package = [item for item in transforms if isinstance(item, LibraryTransform)]
     return [column for transform in of_package for column in transform.from_previous]
 
@@ -298,10 +294,7 @@ def _with_period(function: Callable[..., Any], period: Period) -> Callable[[dict
 def _batches(
     function: Callable[[dict[str, Any]], Any], rows: DuckDBPyRelation, engine: Engine
 ) -> Iterator[dict[int, Any]]:
-    """Yield what the function makes of some rows at a time, by their numbers.
-
-    Rows that it leaves out are not there.
-    """
+    """Yield what the function makes of some rows at a time, by the numbers of those it keeps."""
     names = rows.columns
     view = f"each_row_{next(_numbers)}"
     rows.create_view(view)  # `fetchmany` of a relation holds all rows in memory
@@ -347,7 +340,6 @@ def _require_exact_values(
     types: Mapping[str, DuckDBPyType],
     adapters: Mapping[str, TypeAdapter[Any]],
 ) -> None:
-    """Reject a value that would not stay the same in its column."""
     for name, adapter in adapters.items():
         values = [row[name] for row in rows.values()]
         try:
@@ -378,7 +370,6 @@ def _json_text(value: Any) -> str:
 
 
 def _read_rows(path: Path, types: Mapping[str, DuckDBPyType], engine: Engine) -> DuckDBPyRelation:
-    """Return the rows of the file that `_each_row` writes."""
     columns = []
     values = []
     for name, kind in types.items():

@@ -36,9 +36,9 @@ _DIGEST = "SELECT coalesce(sum(hash({values})), 0) FROM {source}"
 
 
 class LocalTable(BaseModel, frozen=True):
-    """The rows of a report as one Parquet file in the engine's folder.
+    """The rows of a report as one Parquet file.
 
-    `private_columns` are those whose values no message may quote, in lower case.
+    No message may quote a value of `private_columns`, which are in lower case.
     """
 
     path: Path
@@ -68,10 +68,10 @@ class LocalFile(BaseModel, frozen=True):
 def write_table(
     relation: DuckDBPyRelation, engine: Engine, *, private_columns: frozenset[str] = frozenset()
 ) -> LocalTable:
-    """Run a relation, once, into one Parquet file.
+    """Run a relation, once, into one Parquet file, in types that Athena reads.
 
-    Types that Athena does not read become ones that it does. No message may quote a private column,
-    in lower case here. TransformError if the rows cannot be computed, or two columns have one name.
+    The private columns are in lower case. TransformError if the rows cannot be computed, or two
+    columns have one name.
     """
     import duckdb
 
@@ -85,8 +85,9 @@ def write_table(
     except (ValueError, duckdb.Error) as error:
         if engine.explain(error) is not None:
             raise  # `open_engine` raises the explained error in its place
-        problem = f"{engine.about}: could not compute the rows: {reason(error)}."
-        raise TransformError(problem) from error
+        raise TransformError(
+            f"{engine.about}: could not compute the rows: {reason(error)}."
+        ) from error
     return LocalTable(
         path=path,
         rows=counts[0][0],

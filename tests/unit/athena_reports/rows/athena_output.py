@@ -175,34 +175,9 @@ STORED: Mapping[str, Any] = {
 """The types that Arrow and UNLOAD have."""
 UNLOADED = sorted(STORED)
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
-    [
-        "",
-        '"',
-        '""',
-        ",",
-        "\n",
-        "\r\n",
-        "\r",
-        'a"\n"b',
-        '",',
-        '\n"',
-        "\x00",
-        "\ufeff",
-        "{c}",
-        "NULL",
-        "null",
-        "N/A",
-        "nan",
-        "true",
-        "0",
-        " ",
-        "\\N",
-        "\\",
-        "東京",
-        "👩‍👩‍👧",
-    ]
-)
+ODD_TEXTS = ["", '"', '""', ",", "\n", "\r\n", "\r", 'a"\n"b', '",', '\n"', "\x00", "\ufeff", "{c}"]
+ODD_TEXTS += ["NULL", "null", "N/A", "nan", "true", "0", " ", "\\N", "\\", "東京", "👩‍👩‍👧"]
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(ODD_TEXTS)
 
 
 def _milliseconds(at: datetime) -> datetime:

@@ -88,18 +88,6 @@ def test_a_step_that_needs_more_memory_names_the_setting() -> None:
     assert not caught.value.retryable
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Binder Error: no column x.\n\nLINE 1: SELECT x", "Binder Error: no column x"),
-        ("\nIt failed!\nCandidates: y", "It failed"),
-        ("plain", "plain"),
-    ],
-)
-def test_what_is_wrong_is_the_first_line_without_advice(text: str, expected: str) -> None:
-    assert module.reason(Exception(text)) == expected
-
-
 FULL = [
     OSError(errno.ENOSPC, "No space left on device"),
     OSError(errno.EDQUOT, "Disk quota exceeded"),
