@@ -64,25 +64,34 @@ demo: $(READY) ## Run both reports in Airflow on local services, to their end
 up: $(READY) ## Run Airflow with the demo's tables and the Reports page on 127.0.0.1:8080 until stopped (PORT=)
 	@$(DEV) -m demo.up $(if $(PORT),--port $(PORT))
 
+# All tests of these folders are marked `ci` or `full`: to leave them out, their modules need not be imported.
+SERVICES_TESTS := tests/services tests/compatibility
+LONG_TESTS := tests/airflow $(SERVICES_TESTS)
+
 .PHONY: test
 test: $(READY) ## Check the reports, lint and run the short tests (EXAMPLES=many for property tests with more examples)
 	@$(VENV)/bin/athena-reports check
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
-	@$(PY) -m pytest -n 2 --dist loadfile -m "not ci and not full" --hypothesis-profile=$(or $(EXAMPLES),few)
+	@$(PY) -m pytest $(addprefix --ignore=,$(LONG_TESTS)) -n 2 --dist loadfile -m "not ci and not full" \
+		--hypothesis-profile=$(or $(EXAMPLES),few)
 
 # Half a minute of one core the first time, some seconds with mypy's cache.
 .PHONY: types
 types: $(READY) ## Check types
 	@$(VENV)/bin/mypy
 
-# The slowest folders come first, and xdist keeps the order (--no-loadscope-reorder). Of other folders, only the files that
-# have a test marked `ci`, or one whose lake of flights or plays marks it so (tests/conftest.py), are collected.
-SERVICES_TESTS := tests/services tests/compatibility
-# Those of them that need no packages of Debian.
+# Those of the longer tests that need no packages of Debian.
 WITHOUT_DEBIAN := $(SERVICES_TESTS) tests/reports tests/world tests/unit/athena_reports/reports \
 	tests/unit/athena_reports/workflows tests/unit/athena_reports/steps tests/unit/athena_reports_cli/authoring \
 	tests/unit/athena_reports_cli/mwaa/test_report_periods.py tests/repository/test_docs.py
+
+.PHONY: test-services
+test-services: $(READY) ## Run those of the longer tests that need no packages of Debian
+	@$(PY) -m pytest $(WITHOUT_DEBIAN) -n 3 --dist loadfile -m "ci and not full"
+
+# The slowest folders come first, and xdist keeps the order (--no-loadscope-reorder). Of other folders, only the files that
+# have a test marked `ci`, or one whose lake of flights or plays marks it so (tests/conftest.py), are collected.
 CI_FILES = tests/airflow \
 	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b\|ROUNDS\|flights_lake\|plays_lake\|: Flown' tests/reports tests/repository tests/unit tests/world)) \
 	$(SERVICES_TESTS)
