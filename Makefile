@@ -84,6 +84,7 @@ types: $(READY) ## Check types
 # Those of the longer tests that need no packages of Debian.
 WITHOUT_DEBIAN := $(SERVICES_TESTS) tests/reports tests/world tests/unit/athena_reports/reports \
 	tests/unit/athena_reports/workflows tests/unit/athena_reports/steps tests/unit/athena_reports_cli/authoring \
+	tests/unit/athena_reports/test_plugin.py \
 	tests/unit/athena_reports_cli/mwaa/test_report_periods.py tests/repository/test_docs.py
 
 .PHONY: test-services

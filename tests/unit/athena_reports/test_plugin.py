@@ -63,6 +63,7 @@ def output_of(script: str) -> str:
     return done.stdout
 
 
+@pytest.mark.ci
 def test_the_plugin_loads_nothing_heavy() -> None:
     """Every component of Airflow imports it, the web server among them."""
     script = (
@@ -76,6 +77,7 @@ def test_the_plugin_loads_nothing_heavy() -> None:
     assert heavy.isdisjoint(loaded)
 
 
+@pytest.mark.ci
 def test_without_the_extras_the_plugin_and_the_dags_of_reports_can_be_imported() -> None:
     script = (
         "sys.modules['slack_sdk'] = sys.modules['xlsxwriter'] = None; "
