@@ -79,12 +79,13 @@ def test_a_second_load_changes_nothing_and_leaves_others_alone(
 def test_a_lake_that_is_kept_is_restored_with_the_files_of_the_one_that_is_seeded(
     running_services: Services, environment: str, tmp_path: Path
 ) -> None:
-    lake.seed_plays(running_services, environment, SPEC)
+    lake.seed_plays(running_services, environment, FEW)
     seeded = objects(running_services, environment)
     other = f"{environment}b"
     running_services.prepare(other)
 
-    lake.keep_table(tmp_path / ".lake", "plays", plays.SCHEMA, DAYS)
+    days = list(plays.generate(FEW))
+    lake.keep_table(tmp_path / ".lake", "plays", plays.SCHEMA, days)
     restore(tmp_path / ".lake", Lake.of_services(running_services, other), lambda _: None)
 
     kept = objects(running_services, other)
@@ -96,7 +97,7 @@ def test_a_lake_that_is_kept_is_restored_with_the_files_of_the_one_that_is_seede
     columns = [table["StorageDescriptor"]["Columns"] for table in tables]
     assert columns[0] == columns[1]
     locations = registered(running_services, other, "plays")
-    for day, _ in DAYS:
+    for day, _ in days:
         key = locations[str(day)].removeprefix(f"s3://athena-lake-{other}/")
         assert kept[f"{key}part-0.parquet"] == seeded[f"plays/dt={day}/part-0.parquet"]
 

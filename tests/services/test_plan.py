@@ -25,7 +25,6 @@ SOURCE = SQL / "carriers.sql"
 MONTHS = [f"2013-{month:02}" for month in range(1, 13)]
 EDITS = {
     "a filter": ("GROUP BY", "AND distance > 300 GROUP BY"),
-    "a rounding": ("SUM(distance)", "SUM(distance) / 1000 * 1000"),
     "an order": ("COUNT(*) DESC", "SUM(distance) DESC"),
     "a renamed column": ("AS flights", "AS departures"),
     "no change": ("-- One row", "-- One single row"),
