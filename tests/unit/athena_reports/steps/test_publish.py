@@ -14,7 +14,8 @@ from airflow.sdk import Asset
 from athena_reports import __version__
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
-from athena_reports.publication.folder import PublishedCalendar, find_calendar
+from athena_reports.publication.commit import read_manifest
+from athena_reports.publication.folder import PublishedCalendar, find_calendar, require_calendar
 from athena_reports.publication.manifest import PlannedDelivery
 from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.rows import checks
@@ -285,3 +286,12 @@ def test_the_folder_gets_the_calendar_of_the_report(last: LastTasks) -> None:
     last.published(last.transformed())
     calendar = find_calendar(last.location.report, S3(last.s3))
     assert calendar == PublishedCalendar(environment="dev", report="plays", cadence=WEEK.cadence)
+
+
+def test_a_folder_of_another_environment_gets_nothing(last: LastTasks) -> None:
+    """A DAG that is written by hand has no preflight check."""
+    others = PublishedCalendar(environment="stg", report="plays", cadence=WEEK.cadence)
+    require_calendar(last.location.report, others, S3(last.s3))
+    with pytest.raises(AirflowFailException, match="belongs to environment stg"):
+        last.published(last.transformed())
+    assert read_manifest(last.location, S3(last.s3))[0] is None
