@@ -148,7 +148,7 @@ def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:
     """
     samples = {f"{job.report}.py" for job in planned}
     present = {path.name for path in airflow.config.dags_folder.glob("*.py")}
-    airflow.wait_until_files_parsed(samples & present)
+    airflow.wait_until_parsed(samples & present)
     ids = {row["dag_id"] for row in airflow.client.rows("/api/v2/dags", "dags")}
     return [job for job in planned if job.dag_id in ids]
 

@@ -96,7 +96,7 @@ def runtime(airflow: DemoAirflow, dags_folder: Path, *files: str) -> Any:
     return SimpleNamespace(
         client=RestAirflow(airflow.url, login=("admin", "secret")),
         config=SimpleNamespace(dags_folder=dags_folder),
-        wait_until_files_parsed=waited_for.append,
+        wait_until_parsed=waited_for.append,
         waited_for=waited_for,
     )
 
