@@ -220,9 +220,11 @@ def test_a_report_that_reads_itself_has_the_columns_that_it_declares(
     assert judge(declare(sql, columns=declared_columns)).outcome == outcome
 
 
-def test_a_wrong_report_ends_a_command_before_a_query_is_paid(
+def test_a_wrong_report_ends_a_command_and_one_that_cannot_be_judged_does_not(
     services: Services, declare: Declare
 ) -> None:
     dry_run = DryRun(services.endpoint_url, {}, lambda *_: None)
+    unjudged = dry_run.require_valid(declare("SELECT * FROM other.raw.users"), WEEK)
+    assert unjudged.outcome == "not validated"
     with pytest.raises(WrongReportError, match=r"^plays_weekly, period .* No query was started\.$"):
         dry_run.require_valid(declare("SELECT 1 AS"), WEEK)
