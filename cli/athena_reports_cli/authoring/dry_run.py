@@ -115,6 +115,7 @@ class DryRun:
         self._find_table = find_table
         self._tables: dict[tuple[str, str], TableSchema | None] = {}
         self._tables_lock = threading.RLock()
+        self._databases: set[str] = set()
         self._region = f"dry-run-{secrets.token_hex(4)}"
         services = Services(endpoint_url, self._region)
         self._glue = services.glue
@@ -254,8 +255,11 @@ class DryRun:
         return table is not None and self._table(table[1], table[2]) is not None
 
     def _create_database(self, name: str) -> None:
+        if name in self._databases:
+            return
         with suppress(self._glue.exceptions.AlreadyExistsException):
             self._glue.create_database(DatabaseInput={"Name": name})
+        self._databases.add(name)
 
     def _table(self, database: str, name: str) -> TableSchema | None:
         """Return a table, which has no rows; None if its columns are not known."""
