@@ -36,6 +36,7 @@ BENCHMARKS: Mapping[str, Callable[[], Sequence[Row]]] = {
     "delivery": delivery.measure,
     "partitions": partitions.measure,
     "growth": growth.measure,
+    "growth-linear": growth.measure_linear,
 }
 
 

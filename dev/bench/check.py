@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 from athena_reports_cli.authoring.source_tables import TableSchema, write_tables
@@ -30,25 +31,7 @@ TABLE = TableSchema(
 
 
 def measure() -> Sequence[Row]:
-    project = WORK / "check"
-    shutil.rmtree(project, ignore_errors=True)
-    for folder in ("dags", "include/sql", "plugins"):
-        (project / folder).mkdir(parents=True)
-    # In an installation Airflow finds the plugin by its entry point.
-    shutil.copy(ROOT / "plugins" / "athena_reports_plugin.py", project / "plugins")
-    (project / "pyproject.toml").write_text("[tool.athena-reports]\n")
-    dag_file = (ROOT / "dags" / "user_ranking.py").read_text()
-    sql = (ROOT / "include" / "sql" / "user_ranking.sql").read_text()
-    tables = {}
-    for number in range(REPORTS):
-        table = f"plays_{number}"
-        report = f"ranking_{number}"
-        tables[table] = TABLE
-        text = dag_file.replace("user_ranking", report).replace('"plays", "dt"', f'"{table}", "dt"')
-        (project / "dags" / f"{report}.py").write_text(text)
-        text = sql.replace("FROM plays", f"FROM {table}").replace("inputs.plays", f"inputs.{table}")
-        (project / "include" / "sql" / f"{report}.sql").write_text(text)
-    write_tables(tables, project)
+    project = write_project(WORK / "check", [f"ranking_{number}" for number in range(REPORTS)])
     command = [sys.executable, "-m", "athena_reports_cli", "check"]
     subprocess.run([*command, "--renew"], cwd=project, check=True)
     seconds = []
@@ -58,3 +41,25 @@ def measure() -> Sequence[Row]:
         seconds.append(time.perf_counter() - start)
     unit = f"seconds for {REPORTS} reports x 2 cadences"
     return [Row.of("check", unit, median(seconds), {"limit": LIMIT_SECONDS}, to=LIMIT_SECONDS)]
+
+
+def write_project(project: Path, reports: Sequence[str]) -> Path:
+    """Write a project of copies of the reference report with these names, and return its folder."""
+    shutil.rmtree(project, ignore_errors=True)
+    for folder in ("dags", "include/sql", "plugins"):
+        (project / folder).mkdir(parents=True)
+    # In an installation Airflow finds the plugin by its entry point.
+    shutil.copy(ROOT / "plugins" / "athena_reports_plugin.py", project / "plugins")
+    (project / "pyproject.toml").write_text("[tool.athena-reports]\n")
+    dag_file = (ROOT / "dags" / "user_ranking.py").read_text()
+    sql = (ROOT / "include" / "sql" / "user_ranking.sql").read_text()
+    tables = {}
+    for number, report in enumerate(reports):
+        table = f"plays_{number}"
+        tables[table] = TABLE
+        text = dag_file.replace("user_ranking", report).replace('"plays", "dt"', f'"{table}", "dt"')
+        (project / "dags" / f"{report}.py").write_text(text)
+        text = sql.replace("FROM plays", f"FROM {table}").replace("inputs.plays", f"inputs.{table}")
+        (project / "include" / "sql" / f"{report}.sql").write_text(text)
+    write_tables(tables, project)
+    return project

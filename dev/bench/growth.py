@@ -3,6 +3,9 @@
 A stand-in serves prepared answers of Glue and S3 from a process of its own: 20 ms a call, 200
 partitions a page, and 10 Glue calls a second, an assumption: AWS publishes no figure. Airflow's
 database and the browser are left out: `page` measures these.
+
+`growth-linear`: the processor time of what an author runs, from 50 to 200 and on to 500 reports.
+There Glue limits nothing: its share is the same for each report.
 """
 
 from __future__ import annotations
@@ -10,14 +13,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -30,13 +37,16 @@ from airflow.sdk import DAG
 
 from athena_reports.maintenance.cleanup import RetentionPolicy, clean_up_bucket
 from athena_reports.maintenance.restatement import AthenaRestatementsOperator
+from athena_reports.maintenance.undelivered import PLANNED_XCOM, AthenaUndeliveredOperator
 from athena_reports.page import app as page
 from athena_reports.page.published_reports import PublishedReports
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import Cadence, Period, monthly, weekly
 from athena_reports.publication.folder import PublishedCalendar
-from athena_reports.publication.manifest import PublishedObject
+from athena_reports.publication.manifest import PlannedDelivery, PublishedObject
 from athena_reports.scheduling.timetable import PeriodTimetable
+from bench.check import write_project
+from bench.local_airflow import WORK
 from bench.results import Row
 from bench.stand_in import Handler, process_of, serve_forever
 from tests.support.partition_facts import facts
@@ -47,11 +57,19 @@ GLUE_CALLS_PER_SECOND = 10
 PARTITIONS_PER_PAGE = 200
 KEYS_PER_PAGE = 1000
 ROWS_IN_VIEW = 14
+POLL_SECONDS = 5  # of an open page
 VIEWERS = 10
 BUCKET = "athena-report-dev"
 VERSION = "0123456789abcdef"
 ETAG = '"0123456789abcdef0123456789abcdef"'
 AT = datetime(2026, 11, 1, tzinfo=UTC)
+# Of the latest period of each report, which its only channel has got.
+DELIVERY = PlannedDelivery(
+    channels=("sales",),
+    until="2100-01-01T00:00:00+00:00",
+    correct_until="2100-01-01T00:00:00+00:00",
+)
+UNPUBLISHED = "report000_weekly"  # its latest period is published when `/publish` is called
 
 
 @dataclass(frozen=True)
@@ -67,6 +85,8 @@ class Size:
 
 
 SIZES = (Size(50, 5), Size(200, 5), Size(500, 10))
+LINEAR_SIZES = (Size(50, 5), Size(200, 5), Size(500, 5))
+LINEAR = 1.15
 
 
 @cache
@@ -89,6 +109,7 @@ def keys_of(report: str, period: Period) -> dict[str, int]:
 def partitions(cadence: Cadence, years: int) -> list[tuple[str, str]]:
     """The period id and the JSON of each partition of a report whose name is `REPORT`."""
     listed = []
+    latest = periods(cadence, years)[-1]
     for period in periods(cadence, years):
         objects = [
             PublishedObject(format=name, key=key, bytes=size, sha256="ab" * 32, rows=100)
@@ -106,6 +127,7 @@ def partitions(cadence: Cadence, years: int) -> list[tuple[str, str]]:
             ledger={"2026-11": [1, 48_000_000, 0.24, 0]},
             rows=100,
             bytes=4_000,
+            delivery=DELIVERY if period == latest else None,
         )
         folder = f"s3://{BUCKET}/REPORT/{cadence.unit}/{period.id}/versions/{VERSION}/parquet/"
         partition = {
@@ -124,6 +146,8 @@ def objects(cadence: Cadence, years: int) -> list[str]:
     keys = {f"{folder}/calendar.json": 200, f"{folder}/latest.json": 3_000}
     for period in periods(cadence, years):
         keys |= keys_of("REPORT", period)
+    receipts = f"{folder}/{periods(cadence, years)[-1].id}/receipts/{VERSION}"
+    keys[f"{receipts}/sales/1.json"] = 500
     modified = "2026-11-01T00:00:00.000Z"
     return [
         f"<Contents><Key>{key}</Key><LastModified>{modified}</LastModified>"
@@ -140,15 +164,18 @@ class StandIn(Handler):
     """Answers GetTables, GetPartitions, ListObjectsV2 and GetObject of `calendar.json`."""
 
     size: Size
+    glue_calls_per_second: float
     calls: dict[str, int]
     lock = threading.Lock()
     glue_free_at = 0.0
+    is_published = False
 
     def call(self, operation: str, parameters: Any) -> None:
         with StandIn.lock:
             now = time.monotonic()
             # A second's calls may come at once.
-            StandIn.glue_free_at = max(StandIn.glue_free_at + 1 / GLUE_CALLS_PER_SECOND, now - 1)
+            interval = 1 / self.glue_calls_per_second
+            StandIn.glue_free_at = max(StandIn.glue_free_at + interval, now - 1)
             pause = StandIn.glue_free_at - now
         time.sleep(max(pause, 0))
         self._reply(operation, getattr(self, operation)(parameters))
@@ -161,6 +188,9 @@ class StandIn(Handler):
                 answer = json.dumps(StandIn.calls)
                 StandIn.calls = {}
             self.answer(answer)
+        elif url.path == "/publish":
+            StandIn.is_published = True
+            self.answer("")
         elif "list-type" in query:
             self._reply("ListObjectsV2", self._listing(query))
         else:
@@ -192,6 +222,8 @@ class StandIn(Handler):
             for period_id, text in partitions(_cadence(unit), self.size.years)
             if period_id >= first.strip("'")
         ]
+        if body["TableName"] == UNPUBLISHED and not StandIn.is_published:
+            listed.pop()
         begin = int(body.get("NextToken", 0))
         end = begin + PARTITIONS_PER_PAGE
         texts = ", ".join(listed[begin:end]).replace("REPORT", report)
@@ -207,8 +239,10 @@ class StandIn(Handler):
                 for name in names
             )
             return f"<ListBucketResult>{folders}</ListBucketResult>"
-        report, unit, _ = prefix.split("/")
+        report, unit, folder = prefix.split("/", 2)
         listed = objects(_cadence(unit), self.size.years)
+        if folder:
+            listed = [text for text in listed if f"<Key>REPORT/{unit}/{folder}" in text]
         begin = int(query.get("continuation-token", 0))
         end = begin + KEYS_PER_PAGE
         more = ""
@@ -228,8 +262,9 @@ class StandIn(Handler):
         self.answer(text, ETag=ETAG)
 
 
-def _serve(size: Size, port: Connection) -> None:
+def _serve(size: Size, glue_calls_per_second: float, port: Connection) -> None:
     StandIn.size = size
+    StandIn.glue_calls_per_second = glue_calls_per_second
     StandIn.calls = {}
     for cadence in CADENCES:  # before the first call
         partitions(cadence, size.years)
@@ -238,7 +273,7 @@ def _serve(size: Size, port: Connection) -> None:
 
 
 @contextmanager
-def stand_in(size: Size) -> Iterator[str]:
+def stand_in(size: Size, glue_calls_per_second: float = GLUE_CALLS_PER_SECOND) -> Iterator[str]:
     """Serve reports until the context ends; every client of this process then asks the stand-in."""
     environment = {
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://key:secret@/?region_name=ap-northeast-1",
@@ -246,7 +281,7 @@ def stand_in(size: Size) -> Iterator[str]:
         "ATHENA_REPORTS_BUCKET": BUCKET,
     }
     with (
-        process_of(_serve, size) as url,
+        process_of(_serve, size, glue_calls_per_second) as url,
         mock.patch.dict(os.environ, environment, AWS_ENDPOINT_URL=url),
     ):
         yield url
@@ -283,17 +318,25 @@ def _row(
 
 
 def _measure_maintenance(size: Size, url: str) -> Iterator[Row]:
-    with DAG("athena_reports_restatement", schedule=None):
-        find = AthenaRestatementsOperator(task_id="find", database="report_dev")
-    ti = SimpleNamespace(xcom_push=lambda *_: None)
-    context: Any = {"ti": ti, "params": {"stale": True}}
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(
+        xcom_push=pushed.__setitem__, get_dag=lambda _: SimpleNamespace(is_paused=False)
+    )
+    context: Any = {"ti": ti, "params": {"stale": False}}
     _calls(url)
     begun = time.perf_counter()
-    if find.execute(context):
-        raise RuntimeError("there is something to restate")
+    with DAG("athena_reports_restatement", schedule=None):
+        find = AthenaRestatementsOperator(task_id="find", database="report_dev")
+        restatements = find.execute(context)
+        found = time.perf_counter() - begun
+        deliver = AthenaUndeliveredOperator(task_id="deliver", planned=pushed[PLANNED_XCOM])
+        deliveries = deliver.execute(context)
     seconds = time.perf_counter() - begun
+    if restatements or deliveries or len(pushed[PLANNED_XCOM]) != 2 * size.reports:
+        raise RuntimeError(f"there is something to do: {restatements}, {deliveries}")
     calls = _calls(url)
-    yield _row(size, "restatement", "seconds", seconds, 60, **calls)
+    name = "restatement and undelivered"
+    yield _row(size, name, "seconds", seconds, 60, restatement=found, **calls)
 
     begun = time.perf_counter()
     summary = clean_up_bucket(
@@ -324,7 +367,7 @@ def _measure_page(size: Size, url: str) -> Iterator[Row]:
     with (
         mock.patch.object(page, "report_dags", lambda ids, _: [dags[id] for id in sorted(ids)]),
         mock.patch.object(page, "unfinished_runs", lambda some, _: {d.dag_id: {} for d in some}),
-        mock.patch.object(page, "last_run_changes", return_value={}),
+        mock.patch.object(page, "last_run_changes", return_value={}) as run_changes,
         mock.patch.object(page, "get_auth_manager", return_value=viewer),
     ):
         app = page.create_app()
@@ -338,6 +381,12 @@ def _measure_page(size: Size, url: str) -> Iterator[Row]:
         asyncio.run(_look(app, list(dags)[:ROWS_IN_VIEW], viewers=VIEWERS))
         calls_of_many = sum(_calls(url).values())
         growth = max(_resident_megabytes() - resident, 0.0)
+
+        def publish() -> None:
+            httpx.get(f"{url}/publish")
+            run_changes.return_value = {UNPUBLISHED: "later"}
+
+        news = asyncio.run(_see_news(app, list(dags)[:ROWS_IN_VIEW], publish))
     connect.cache_clear()
     yield _row(size, "page, the list of reports", "seconds", first, 1)
     yield _row(size, "page, rows in view", "seconds", view, 3, calls=calls_of_one)
@@ -346,6 +395,7 @@ def _measure_page(size: Size, url: str) -> Iterator[Row]:
     yield _row(size, name, "calls", calls_of_many, 1.2 * calls_of_one, **calls)
     yield _row(size, f"page, memory of {VIEWERS} viewers", "MB", growth, 60)
     yield _row(size, "page, longest gap of the event loop", "ms", gap * 1000, 50)
+    yield _row(size, "page, a new publication", "seconds", POLL_SECONDS + news, 10, answer=news)
 
 
 async def _look(app: Any, dag_ids: Sequence[str], *, viewers: int) -> tuple[float, float, float]:
@@ -366,29 +416,110 @@ async def _look(app: Any, dag_ids: Sequence[str], *, viewers: int) -> tuple[floa
         begun = time.perf_counter()
         (await client.get("/api/reports")).raise_for_status()
         listed = time.perf_counter() - begun
-        params: dict[str, Any] = {"dag_id": list(dag_ids), "since": "2026-05-01", "known": []}
-        for round_number in range(5):
-            response = (await client.get("/api/coverage", params=params)).raise_for_status()
-            reports = response.json()["reports"]
-            if round_number == 0:
-                shown = time.perf_counter() - begun
-                if len(reports) != len(dag_ids) or any(each["problems"] for each in reports):
-                    raise RuntimeError(f"the page shows {reports}")
-                params["known"] = [each["digest"] for each in reports]
-            elif reports:
-                raise RuntimeError(f"the page has news of {reports}")
+        rows = await _changed_rows(client, dag_ids)
+        shown = time.perf_counter() - begun
+        if len(rows) != len(dag_ids) or any(json.loads(row)["problems"] for row in rows.values()):
+            raise RuntimeError(f"the page shows {rows}")
+        for _ in range(4):
+            news = await _changed_rows(client, dag_ids, known=rows)
+            if news:
+                raise RuntimeError(f"the page has news of {news}")
         return listed, shown
 
     ticker = asyncio.create_task(tick())
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://page", timeout=300
-    ) as client:
+    async with _client(app) as client:
         looks = await asyncio.gather(*(look(client) for _ in range(viewers)))
     ticker.cancel()
     return *looks[0], max(gaps)
 
 
+async def _see_news(app: Any, dag_ids: Sequence[str], publish: Callable[[], None]) -> float:
+    """Return the seconds of the answer that shows a new publication on an open page."""
+    async with _client(app) as client:
+        rows = await _changed_rows(client, dag_ids)
+        publish()
+        begun = time.perf_counter()
+        news = await _changed_rows(client, dag_ids, known=rows)
+        seconds = time.perf_counter() - begun
+    if [json.loads(row)["dag_id"] for row in news.values()] != [UNPUBLISHED]:
+        raise RuntimeError(f"the page has news of {news}")
+    return seconds
+
+
+def _client(app: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app)
+    return httpx.AsyncClient(transport=transport, base_url="http://page", timeout=300)
+
+
+async def _changed_rows(
+    client: httpx.AsyncClient, dag_ids: Sequence[str], known: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the rows that an open page gets, by their digests."""
+    params: dict[str, Any] = {
+        "dag_id": list(dag_ids),
+        "since": "2026-05-01",
+        "known": list(known),
+    }
+    response = await client.get("/api/coverage", params=params)
+    rows: dict[str, str] = response.raise_for_status().json()["rows"]
+    return rows
+
+
 def _resident_megabytes() -> float:
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def measure_linear() -> Sequence[Row]:
+    """Measure what an author runs at three sizes, by the processor time of its processes."""
+    by_size = [_measure_commands(size) for size in LINEAR_SIZES]
+    small, middle, large = LINEAR_SIZES
+    rows = []
+    for name in by_size[0]:
+        first, second, third = (seconds[name] for seconds in by_size)
+        to_middle = 1000 * (second - first) / (middle.reports - small.reports)
+        to_large = 1000 * (third - second) / (large.reports - middle.reports)
+        figures = {f"{small.reports} to {middle.reports}": to_middle}
+        for size, seconds in zip(LINEAR_SIZES, (first, second, third), strict=True):
+            figures[f"seconds of {size.reports}"] = seconds
+        title = f"growth: {name}, from {middle.reports} to {large.reports} reports"
+        unit = "CPU ms per report of two cadences over 5 years"
+        rows.append(Row.of(title, unit, to_large, figures, to_middle, LINEAR))
+    return rows
+
+
+_PARSE = """
+import sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1])
+sys.exit(bool(bag.import_errors) or len(bag.dags) != int(sys.argv[2]))
+"""
+
+
+def _measure_commands(size: Size) -> Mapping[str, float]:
+    """Return the processor seconds of each command, by name."""
+    project = write_project(WORK / "growth", size.names)
+    command = (sys.executable, "-m", "athena_reports_cli")
+    subprocess.run([*command, "check", "--renew"], cwd=project, check=True)
+    parsing = (sys.executable, "-c", _PARSE, str(project / "dags"), str(2 * size.reports))
+    environment = {"ATHENA_REPORTS_SQL_FOLDER": str(project / "include" / "sql")}
+    seconds = {"check": _processor_seconds(*command, "check", cwd=project)}
+    with stand_in(size, glue_calls_per_second=10_000):
+        for name in ("status", "costs"):
+            seconds[name] = _processor_seconds(*command, name, cwd=project)
+        seconds["parsing"] = _processor_seconds(*parsing, cwd=project, **environment)
+    return seconds
+
+
+def _processor_seconds(*command: str, cwd: Path, **environment: str) -> float:
+    """Run a command, and return the processor time that it took, with that of its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime

@@ -241,7 +241,7 @@ class Reports:
         asked = {"dag_id": [DAG_ID]}
         path = "/athena-reports/api/coverage"
         answer = self.airflow.client.request("GET", path, params=asked)
-        (report,) = answer["reports"]
+        (report,) = map(json.loads, answer["rows"].values())
         assert report["problems"] == []
         cells = [dict(zip(answer["fields"], cell, strict=False)) for cell in report["cells"]]
         return [cell["id"] for cell in cells if "stale" in cell["states"]]

@@ -239,7 +239,7 @@ def said_on_the_page(run: ReportRun) -> str:
     asked = {"dag_id": [run.dag_id]}
     path = "/athena-reports/api/coverage"
     answer = run.airflow.client.request("GET", path, params=asked)
-    (report,) = answer["reports"]
+    (report,) = map(json.loads, answer["rows"].values())
     for values in report["cells"]:
         cell = dict(zip(answer["fields"], values, strict=True))
         if cell["run_id"] == run.run_id:

@@ -60,7 +60,7 @@ def status(declared: DeclaredReport, aws: Aws) -> Status:
         until=dag.end_date,
         now=datetime.now(UTC),
         logic=declared.report.logic,
-        versions_of=partial(_versions, declared, aws),
+        published_of=partial(_published_of, declared, aws),
     )
     conflict = conflict_in_folder(declared.location, declared.calendar, aws.s3)
     return Status(
@@ -71,13 +71,12 @@ def status(declared: DeclaredReport, aws: Aws) -> Status:
     )
 
 
-def _versions(declared: DeclaredReport, aws: Aws, table: str) -> dict[str, str]:
-    """Return the present versions of a report that this one reads, by period id."""
+def _published_of(declared: DeclaredReport, aws: Aws, table: str) -> Mapping[str, PartitionFacts]:
+    """Return the facts of each partition of a report that this one reads, by period id."""
     for source in declared.report.inputs:
         if isinstance(source, Published) and source.table == table:
             location = ReportLocation.of(settings().report_bucket, source.report, source.cadence)
-            published = Table(source.database, location, aws.glue).published_periods()
-            return {period_id: facts.version for period_id, facts in published.items()}
+            return Table(source.database, location, aws.glue).published_periods()
     return {}  # it reads that report no more, and so is outdated
 
 

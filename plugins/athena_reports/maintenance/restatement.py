@@ -3,10 +3,10 @@
 These are provisional periods whose late events have arrived, and stale ones.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from airflow.configuration import conf
@@ -18,7 +18,7 @@ from athena_reports.maintenance.undelivered import PLANNED_XCOM, planned_deliver
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.publication.glue_table import published_tables
 from athena_reports.publication.manifest import PartitionFacts, Reading
-from athena_reports.publication.parts import changed_parts
+from athena_reports.publication.parts import PublishedOf, changed_parts
 from athena_reports.steps.airflow_errors import report_errors
 
 STALE_PARAM = "stale"
@@ -59,10 +59,6 @@ class Restatement:
         }
 
 
-PublishedOf = Callable[[str], Mapping[str, PartitionFacts]]
-"""Returns what the Glue table of a report says of its published periods, by period id."""
-
-
 def find_restatements(
     dag_id: str,
     partitions: Mapping[str, PartitionFacts],
@@ -73,34 +69,22 @@ def find_restatements(
 ) -> list[Restatement]:
     """Return which of a report's published periods have to be reported again, in any order.
 
-    One that reads another report is among them also while its parts are not final.
-
-    Args:
-        dag_id: The report's DAG, whose id is the name of its table.
-        partitions: What its table says, by period id.
-        published_of: Returns the same of a report that it reads.
-        now: The instant until which a provisional period has to have settled.
-        with_stale: Whether stale periods are reported again too.
+    These are provisional periods that have settled by `now`, and `with_stale` also stale ones. One
+    that reads another report is among them also while its parts are not final. `dag_id` is the name
+    of the report's table too, and `partitions` are those of the table by period id.
     """
-    stale: set[str] = set()
-    changed: dict[str, list[str]] = {}
-    if with_stale:
-        stale.update(stale_periods(partitions))
-        changed = changed_parts(partitions, partial(_versions, published_of))
-    tables_read = {table for facts in partitions.values() for table in facts.parts}
+    reasons = _stale_reasons(partitions, published_of) if with_stale else {}
+    for period_id, facts in partitions.items():
+        if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
+            reasons[period_id] = "late events have arrived"
+
+    tables_read = {table for period_id in reasons for table in partitions[period_id].parts}
     open_periods = {
         table: _open_periods(table, published_of, with_stale=with_stale) for table in tables_read
     }
     restatements = []
-    for period_id, facts in partitions.items():
-        if facts.provisional and datetime.fromisoformat(facts.settles_at) <= now:
-            reason = "late events have arrived"
-        elif period_id in stale:
-            reason = "the previous period was restated"
-        elif period_id in changed:
-            reason = f"restated since it read them: {', '.join(changed[period_id])}"
-        else:
-            continue
+    for period_id, reason in reasons.items():
+        facts = partitions[period_id]
         restatement = Restatement(
             dag_id=dag_id,
             period_id=period_id,
@@ -114,9 +98,16 @@ def find_restatements(
     return restatements
 
 
-def _versions(published_of: PublishedOf, table: str) -> dict[str, str]:
-    """Return the present versions of a report's periods, by period id."""
-    return {period_id: facts.version for period_id, facts in published_of(table).items()}
+def _stale_reasons(
+    partitions: Mapping[str, PartitionFacts], published_of: PublishedOf
+) -> dict[str, str]:
+    """Return why a report's stale periods are stale, by period id."""
+    reasons = {}
+    for period_id, parts in changed_parts(partitions, published_of).items():
+        reasons[period_id] = f"restated since it read them: {', '.join(parts)}"
+    for period_id in stale_periods(partitions):
+        reasons[period_id] = "the previous period was restated"
+    return reasons
 
 
 def _open_periods(table: str, published_of: PublishedOf, *, with_stale: bool) -> set[str]:
@@ -124,8 +115,7 @@ def _open_periods(table: str, published_of: PublishedOf, *, with_stale: bool) ->
     partitions = published_of(table)
     open_ids = {period_id for period_id, facts in partitions.items() if facts.provisional}
     if with_stale:
-        open_ids.update(stale_periods(partitions))
-        open_ids.update(changed_parts(partitions, partial(_versions, published_of)))
+        open_ids.update(_stale_reasons(partitions, published_of))
     return open_ids
 
 
@@ -162,11 +152,7 @@ def _digest_at(instant: datetime, readings: Sequence[Reading]) -> str:
     """Return the digest of what a query of the next period found in a period at an instant.
 
     A query that was submitted before the first one of the period itself found what that one did:
-    both read the same tables.
-
-    Args:
-        instant: The instant.
-        readings: Those of the period, latest first.
+    both read the same tables. The readings are those of the period, latest first.
     """
     for reading in readings:
         if datetime.fromisoformat(reading.since) <= instant:
@@ -192,12 +178,8 @@ def _whole_days_due(facts: PartitionFacts, now: datetime) -> int:
 class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
     """Returns, for each period that has to be reported again, how to trigger its DAG.
 
-    It lists what is published of all reports. AthenaUndeliveredOperator needs the same, so the XCom
-    `PLANNED_XCOM` has for it the periods that may have to be delivered.
-
-    Args:
-        database: The Glue database of the reports.
-        **kwargs: Arguments of `AwsBaseOperator`, such as `task_id` and `aws_conn_id`.
+    It lists what is published of all reports in a Glue database. AthenaUndeliveredOperator needs
+    the same, so the XCom `PLANNED_XCOM` has for it the periods that may have to be delivered.
     """
 
     aws_hook_class = SharedSessionHook
@@ -214,11 +196,7 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
 
         A period that has an active run is left out, and so is one whose parts are not final.
         There are at most as many as Airflow maps (`[core] max_map_length`): it fails a task that
-        returns more.
-
-        Raises:
-            AirflowFailException: AWS refused a call.
-            AirflowException: AWS did not serve a call.
+        returns more. AirflowFailException if AWS refuses a call.
         """
         restatements = self._list_published(context)
         max_triggers = conf.getint("core", "max_map_length", fallback=1024)

@@ -4,18 +4,16 @@ The JavaScript of the page reads their fields, and those of the models in them. 
 dataclass, since the coverage has thousands of periods, and a model would inspect each value.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
-from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.page.coverage import Cell, State
 from athena_reports.page.deliveries import ClearRequest, DeliveringTask
-from athena_reports.page.fill import HeldPeriod, RunRequest
 from athena_reports.page.published_reports import ColumnRoles, TextValues
 from athena_reports.publication.manifest import Manifest
 
@@ -37,7 +35,6 @@ class PeriodRow(NamedTuple):
     rows: int | None = None
     bytes: int | None = None
     published_at: str | None = None
-    checks_warned: int | None = None
     earlier: int | None = None
     scanned_bytes: int | None = None
     price_usd: float | None = None
@@ -47,27 +44,23 @@ class PeriodRow(NamedTuple):
     def of(cls, cell: Cell) -> Self:
         """Return the row of a period."""
         period = cell.period
-        date = period.first_date.isoformat()
-        days = (period.last_date - period.first_date).days + 1
-        run_id = cell.run.run_id if cell.run is not None else ""
-        waits = cell.run.waits if cell.run is not None else ""
+        row = cls(
+            id=period.id,
+            date=period.first_date.isoformat(),
+            days=(period.last_date - period.first_date).days + 1,
+            states=cell.states,
+            run_id=cell.run.run_id if cell.run else "",
+            waits=cell.run.waits if cell.run else "",
+        )
         published = cell.published
         if published is None:
-            return cls(
-                id=period.id, date=date, days=days, states=cell.states, run_id=run_id, waits=waits
-            )
-        return cls(
-            id=period.id,
-            date=date,
-            days=days,
-            states=cell.states,
-            run_id=run_id or published.run.run_id,
-            waits=waits,
+            return row
+        return row._replace(
+            run_id=row.run_id or published.run.run_id,
             version=published.version,
             rows=published.rows,
             bytes=published.bytes,
             published_at=published.published_at,
-            checks_warned=published.checks_warned,
             earlier=len(published.earlier_versions),
             scanned_bytes=published.query.scanned_bytes,
             price_usd=published.query.price_usd,
@@ -105,44 +98,35 @@ class ReportsAnswer:
 
 @dataclass(frozen=True)
 class ReportRow:
-    """The periods of a report from a date on.
-
-    `digest` is of all else. The page sends it with its next request, and gets the row again only if
-    it has changed.
-    """
+    """The periods of a report from a date on."""
 
     dag_id: str
     is_paused: bool
     problems: Sequence[str]
     cells: Sequence[PeriodRow]
-    digest: str = ""
-
-    def with_digest(self) -> Self:
-        """Return the same row with its digest."""
-        return replace(self, digest=sha256(to_json(self)).hexdigest()[:16])
 
 
 @dataclass(frozen=True)
 class CoverageAnswer:
-    """The rows that have changed; `fields` names what the array of a period has."""
+    """The rows that have changed: each is a `ReportRow` as JSON, by the digest of that text.
 
-    reports: Sequence[ReportRow]
-    fields: Sequence[str] = PeriodRow._fields
-
-
-@dataclass(frozen=True)
-class PlanAnswer:
-    """The requests that fill the periods of a range, and what they cost.
-
-    `backfill` has the two instants from which to which a backfill of Airflow takes the same range.
-    `scanned_bytes`, `price_usd` and `held` are those of `FillPlan`.
+    The page sends the digests that it has with its next request. `fields` names what the array of a
+    period has.
     """
 
-    starts: Sequence[RunRequest]
-    backfill: tuple[str, str]
-    scanned_bytes: int | None
-    price_usd: float | None
-    held: Sequence[HeldPeriod]
+    rows: Mapping[str, bytes]
+    fields: Sequence[str] = PeriodRow._fields
+
+    @classmethod
+    def of(cls, rows: Iterable[ReportRow], known: Collection[str]) -> Self:
+        """Return the answer without the rows whose digests are known."""
+        changed = {}
+        for row in rows:
+            text = to_json(row)
+            digest = sha256(text).hexdigest()[:16]
+            if digest not in known:
+                changed[digest] = text
+        return cls(changed)
 
 
 @dataclass(frozen=True)
@@ -160,13 +144,6 @@ class PeriodAnswer:
     names: Sequence[Sequence[str]]
     console: str
     problem: str
-
-
-@dataclass(frozen=True)
-class SqlAnswer:
-    """The SQL of a version; None if it was not kept, or is gone."""
-
-    sql: str | None
 
 
 @dataclass(frozen=True)
@@ -195,14 +172,3 @@ class DeliveriesAnswer:
     channels: Sequence[ChannelRow]
     receipts: Sequence[Receipt]
     problem: str
-
-
-def to_json(answer: object) -> bytes:
-    """Return an answer as JSON. Its values are not validated."""
-    kind: Any = type(answer)
-    return _adapter(kind).dump_json(answer)
-
-
-@cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)

@@ -4,8 +4,7 @@ What the page starts, Airflow's REST API starts for the viewer.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -20,6 +19,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic_core import to_json
 from sqlalchemy.orm import Session
 from starlette.types import Receive, Scope, Send
 
@@ -32,22 +32,18 @@ from athena_reports.page.answers import (
     DeliveriesAnswer,
     PeriodAnswer,
     PeriodRow,
-    PlanAnswer,
     ReportHeading,
     ReportRow,
     ReportsAnswer,
-    SqlAnswer,
-    to_json,
 )
 from athena_reports.page.coverage import Cell, PeriodCoverage, Run, State, period_coverage
 from athena_reports.page.deliveries import clear_request, delivering_dag, delivering_tasks
-from athena_reports.page.fill import ReadReport, plan_fill, run_request
+from athena_reports.page.fill import ReadReport, plan_fill
 from athena_reports.page.history import find_history
 from athena_reports.page.published_reports import (
-    CALLS_AT_ONCE,
+    THREADS,
     ColumnRoles,
     PublishedReports,
-    TextValues,
     UnreadableReportError,
     names_of_entries,
 )
@@ -59,12 +55,7 @@ from athena_reports.page.runs import (
     unfinished_runs,
 )
 from athena_reports.periods.zones import midnight
-from athena_reports.publication.manifest import (
-    Manifest,
-    PartitionFacts,
-    PublishedObject,
-    QueryFacts,
-)
+from athena_reports.publication.manifest import PartitionFacts, PublishedObject
 from athena_reports.reports.logic_digest import UNKNOWN
 from athena_reports.rows.formats import CONTENT_TYPES
 from athena_reports.settings import settings
@@ -151,10 +142,8 @@ def coverage(
     session.rollback()
 
     reports = PublishedReports.connect()
-    with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
-        rows = threads.map(partial(_report_row, reports, snapshot, since), dags)
-        changed = [row for row in rows if row.digest not in known]
-    return _answer(CoverageAnswer(changed))
+    rows = THREADS.map(partial(_report_row, reports, snapshot, since), dags)
+    return _answer(CoverageAnswer.of(rows, known))
 
 
 @api.get("/dags/{dag_id}/plan")
@@ -165,31 +154,23 @@ def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: Stat
     dated = dated_runs(dag, session)
     session.rollback()
 
-    now = snapshot.now
     reports = PublishedReports.connect()
     coverage = _coverage(reports, snapshot, dag)
-    parts = []
+    read_reports = []
     for read_dag in read_dags:
         cells = _coverage(reports, snapshot, read_dag).cells
-        parts.append(ReadReport(read_dag, {cell.period.id: cell for cell in cells}))
-    plan = plan_fill(coverage.cells, first, last, state, parts)
-    starts = []
-    for period in plan.periods:
-        request = run_request(dag.dag_id, period, dated.get(period.id), now)
-        starts.append(request)
-    # Airflow's backfills take the periods that start between two instants, the last one included.
-    backfill = (
-        dag.cadence.period(first).start_utc.isoformat(),
-        dag.cadence.period(last).start_utc.isoformat(),
+        read_reports.append(ReadReport(read_dag, {cell.period.id: cell for cell in cells}))
+    plan = plan_fill(
+        dag,
+        coverage.cells,
+        first,
+        last,
+        state,
+        read_reports=read_reports,
+        dated_runs=dated,
+        now=snapshot.now,
     )
-    answer = PlanAnswer(
-        starts=starts,
-        backfill=backfill,
-        scanned_bytes=plan.scanned_bytes,
-        price_usd=plan.price_usd,
-        held=plan.held,
-    )
-    return _answer(answer)
+    return _answer(plan)
 
 
 @api.get(_PERIOD)
@@ -204,11 +185,7 @@ def one_period(dag: Dag, period_id: str) -> Response:
     problem = ""
     try:
         rows = reports.rows(dag, manifest, column_names)
-        charted = rows[:BARS]
-        names = names_of_entries(
-            _values_of(roles.key, charted, column_names),
-            _values_of(roles.labels, charted, column_names),
-        )
+        names = names_of_entries(rows[:BARS], column_names, roles)
     except AthenaReportsError as error:
         problem = str(error)
     answer = PeriodAnswer(
@@ -220,14 +197,6 @@ def one_period(dag: Dag, period_id: str) -> Response:
         problem=problem,
     )
     return _answer(answer)
-
-
-def _values_of(
-    columns: Sequence[str], rows: Sequence[TextValues], column_names: Sequence[str]
-) -> list[TextValues]:
-    """Return what rows have in some of their columns."""
-    places = [column_names.index(column) for column in columns]
-    return [tuple(row[place] for place in places) for row in rows]
 
 
 @api.get(_PERIOD + "/history")
@@ -290,26 +259,17 @@ def manifest(dag: Dag, period_id: str) -> Response:
 def sql(dag: Dag, period_id: str, version: str) -> Response:
     """The SQL that a version, current or earlier, was made by."""
     reports = PublishedReports.connect()
-    query = _query_of(version, reports.manifest(dag, period_id))
-    if query is None:
+    manifest = reports.manifest(dag, period_id)
+    versions = (*manifest.earlier_versions, manifest)
+    queries = {described.version: described.query for described in versions}
+    if version not in queries:
         raise HTTPException(404, f"The period {period_id} has no version {version}.")
-    try:
-        body = reports.s3.open(reports.location(dag, period_id).sql_uri(version, query.sql_sha256))
-    except MissingObjectError:
-        # Its retention has passed, or it was made before SQL was kept.
-        return _answer(SqlAnswer(None))
-    with closing(body):
+    uri = reports.location(dag, period_id).sql_uri(version, queries[version].sql_sha256)
+    text = None
+    # It expires, and versions made before SQL was kept have none.
+    with suppress(MissingObjectError), closing(reports.s3.open(uri)) as body:
         text = body.read(SHOWN_SQL_BYTES).decode(errors="replace")
-    return _answer(SqlAnswer(text))
-
-
-def _query_of(version: str, manifest: Manifest) -> QueryFacts | None:
-    if manifest.version == version:
-        return manifest.query
-    for earlier in manifest.earlier_versions:
-        if earlier.version == version:
-            return earlier.query
-    return None
+    return _answer({"sql": text})
 
 
 @api.get(_PERIOD + "/objects/{format}")
@@ -317,7 +277,8 @@ def download(dag: Dag, period_id: str, format: str) -> Response:
     """The rows in one format, as a file."""
     reports = PublishedReports.connect()
     manifest = reports.manifest(dag, period_id)
-    published = _object_of(format, manifest)
+    objects: Mapping[str, PublishedObject] = {item.format: item for item in manifest.objects}
+    published = objects.get(format)
     if published is None:
         raise HTTPException(404, f"The version {manifest.version} is not published as {format}.")
     name = f"{dag.dag_id}-{period_id}-{manifest.version}.{format}"
@@ -327,13 +288,6 @@ def download(dag: Dag, period_id: str, format: str) -> Response:
     }
     body = reports.s3.open(reports.location(dag, period_id).uri(published.key))
     return _BodyResponse(body, headers, CONTENT_TYPES[published.format])
-
-
-def _object_of(format: str, manifest: Manifest) -> PublishedObject | None:
-    for published in manifest.objects:
-        if published.format == format:
-            return published
-    return None
 
 
 class _BodyResponse(StreamingResponse):
@@ -380,11 +334,8 @@ def create_app() -> FastAPI:
         call_next: Callable[[Request], Awaitable[Response]],
     ) -> Response:
         is_data = "/api/" in request.url.path
-        if not is_data:
+        async with turns if is_data else nullcontext():
             response = await call_next(request)
-        else:
-            async with turns:
-                response = await call_next(request)
         response.headers.update(_SECURITY_HEADERS)
         response.headers["Cache-Control"] = "no-store" if is_data else "no-cache"
         return response
@@ -480,13 +431,12 @@ def _report_row(
     problems = list(coverage.problems)
     if _is_foreign(coverage.cells, dag):
         problems.append(_FOREIGN)
-    row = ReportRow(
+    return ReportRow(
         dag_id=dag.dag_id,
         is_paused=dag.is_paused,
         problems=problems,
         cells=[PeriodRow.of(cell) for cell in coverage.cells],
     )
-    return row.with_digest()
 
 
 def _is_foreign(cells: Sequence[Cell], dag: ReportDag) -> bool:
@@ -495,8 +445,8 @@ def _is_foreign(cells: Sequence[Cell], dag: ReportDag) -> bool:
     if not published:
         return False
     last = published[-1]
-    is_of_environment = last.environment == settings().environment
-    return not is_of_environment or last.period.timezone != dag.cadence.timezone
+    expected = (settings().environment, dag.cadence.timezone)
+    return (last.environment, last.period.timezone) != expected
 
 
 def _coverage(
@@ -509,10 +459,6 @@ def _coverage(
     def published_periods(table: str, first_id: str = "") -> Mapping[str, PartitionFacts]:
         changed_at = snapshot.changes.get(table, "")
         return reports.published_periods(table, first_id, runs_changed_at=changed_at)
-
-    def versions_of(table: str) -> Mapping[str, str]:
-        published = published_periods(table)
-        return {period_id: facts.version for period_id, facts in published.items()}
 
     begin = dag.since
     first_listed = ""
@@ -531,7 +477,7 @@ def _coverage(
         until=dag.until,
         now=snapshot.now,
         logic=dag.logic,
-        versions_of=versions_of,
+        published_of=published_periods,
     )
     shown = [cell for cell in coverage.cells if cell.period.first_date >= first_shown]
     return PeriodCoverage(shown, coverage.problems)

@@ -4,7 +4,7 @@ It is derived from the partitions of the report's Glue table and the runs of its
 manifest is read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from athena_reports.errors import PeriodError
 from athena_reports.maintenance.restatement import stale_periods
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import PartitionFacts
-from athena_reports.publication.parts import changed_parts
+from athena_reports.publication.parts import PublishedOf, changed_parts
 from athena_reports.reports.logic_digest import is_outdated
 from athena_reports.scheduling.timetable import PeriodTimetable
 
@@ -35,19 +35,12 @@ class State(StrEnum):
 
 
 class Run(NamedTuple):
-    """A run of a report's DAG.
-
-    Attributes:
-        run_id: As Airflow names it.
-        state: As Airflow names it.
-        ended_at: In the form of the times of a manifest; empty if it has not ended.
-        waits: Since when it waits for which input; empty if it does not.
-    """
+    """A run of a report's DAG; id and state are Airflow's."""
 
     run_id: str
     state: str
-    ended_at: str = ""
-    waits: str = ""
+    ended_at: str = ""  # in the form of the times of a manifest; empty if it has not ended
+    waits: str = ""  # since when it waits for which input; empty if it does not
 
     @property
     def is_active(self) -> bool:
@@ -56,19 +49,12 @@ class Run(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One period of a report.
-
-    Attributes:
-        period: The period.
-        states: All that hold, the most important one first.
-        published: What its partition says; None if nothing is published.
-        run: Its run, if that is active or failed.
-    """
+    """One period of a report."""
 
     period: Period
-    states: Sequence[State]
+    states: Sequence[State]  # all that hold, the most important one first
     published: PartitionFacts | None
-    run: Run | None
+    run: Run | None  # if it is active or failed
 
 
 class PeriodCoverage(NamedTuple):
@@ -87,7 +73,7 @@ def period_coverage(
     until: datetime | None,
     now: datetime,
     logic: str,
-    versions_of: Callable[[str], Mapping[str, str]],
+    published_of: PublishedOf,
 ) -> PeriodCoverage:
     """Return the periods of a report that are due, and others that are published or have a run.
 
@@ -95,14 +81,13 @@ def period_coverage(
 
     Args:
         timetable: When the report runs.
-        published: The facts of the partitions of its Glue table, by period id.
+        published: The facts of its partitions in Glue, by period id.
         runs: Of each period the run that counts, by period id.
         since: The first instant at which a period that is due may start.
         until: The last such instant; None if the report goes on.
         now: The instant by which the run of a period has to be due.
         logic: The digest of what makes the report's rows today; empty if unknown.
-        versions_of: Returns the present versions of the periods of another report, by its table:
-            of one that this report reads. It is asked once for each.
+        published_of: Returns what is published of a report that this one reads.
     """
     problems = []
     periods = _due_periods(timetable, since, until, now)
@@ -118,7 +103,7 @@ def period_coverage(
             periods[period_id] = period
 
     stale = set(stale_periods(published))
-    stale.update(changed_parts(published, versions_of))
+    stale.update(changed_parts(published, published_of))
     cells = []
     for period in sorted(periods.values(), key=lambda period: period.first_date):
         facts = published.get(period.id)

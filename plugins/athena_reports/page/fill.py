@@ -31,19 +31,6 @@ class HeldPeriod:
     parts: Sequence[str]
 
 
-class FillPlan(NamedTuple):
-    """The periods to run, earliest first, and what their queries will scan and cost.
-
-    `scanned_bytes` is None if no period is published yet, `price_usd` also if one has no price.
-    `held` are periods that would be run too, if the parts that they read were there.
-    """
-
-    periods: Sequence[Period]
-    scanned_bytes: int | None
-    price_usd: float | None
-    held: Sequence[HeldPeriod]
-
-
 class ReadReport(NamedTuple):
     """A report that another one reads: its DAG, and its periods by id."""
 
@@ -69,49 +56,80 @@ class RunRequest(BaseModel, frozen=True):
     body: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class FillPlan:
+    """How to fill a range.
+
+    Attributes:
+        starts: The requests that run its periods, earliest first.
+        backfill: The two instants from which to which a backfill of Airflow takes the same range.
+        scanned_bytes: What the queries will scan; None if no period is published yet.
+        price_usd: What they will cost; None also if a published period has no price.
+        held: The periods that would be run too, if the parts that they read were there.
+    """
+
+    starts: Sequence[RunRequest]
+    backfill: tuple[str, str]
+    scanned_bytes: int | None
+    price_usd: float | None
+    held: Sequence[HeldPeriod]
+
+
 def plan_fill(
+    dag: ReportDag,
     cells: Sequence[Cell],
     first_id: str,
     last_id: str,
     states: Collection[State],
+    *,
     read_reports: Sequence[ReadReport],
+    dated_runs: Mapping[str, DatedRun],
+    now: datetime,
 ) -> FillPlan:
-    """Return the periods of a range that have one of the states and no active run.
+    """Plan to run the periods of a range that have one of the states and no active run.
 
     Args:
-        cells: All periods of the report, in order.
+        dag: The report.
+        cells: All its periods, in order.
         first_id: The first period of the range.
         last_id: The last period of the range, which belongs to it.
         states: The states of the periods to run.
         read_reports: The reports that this one reads. Their periods come first.
+        dated_runs: By period id, the run whose logical date is the start of the period.
+        now: A part of the ids of new runs.
 
     Raises:
         PeriodError: One end of the range is not a period of the report, or they are exchanged.
     """
+    chosen = _cells_between(first_id, last_id, cells)
     periods: list[Period] = []
     held: list[HeldPeriod] = []
-    for place in _places_between(first_id, last_id, cells):
-        states_held = cells[place].states
-        if State.RUNNING in states_held or set(states).isdisjoint(states_held):
+    for cell in chosen:
+        if State.RUNNING in cell.states or set(states).isdisjoint(cell.states):
             continue
-        period = cells[place].period
-        held_by = _held_by(period, read_reports)
+        held_by = _held_by(cell.period, read_reports)
         held += held_by
         if not held_by:
-            periods.append(period)
+            periods.append(cell.period)
 
+    scanned_bytes = None
+    price_usd = None
     published = {cell.period: cell.published for cell in cells if cell.published is not None}
-    if not published:
-        return FillPlan(periods, None, None, held)
-    scanned_bytes = 0
-    price_usd: float | None = 0.0
-    for scan in estimate_scans(periods, published).values():
-        scanned_bytes += scan.bytes
-        if price_usd is not None and scan.price_usd is not None:
-            price_usd += scan.price_usd
-        else:
-            price_usd = None
-    return FillPlan(periods, scanned_bytes, price_usd, held)
+    if published:
+        scans = estimate_scans(periods, published).values()
+        scanned_bytes = sum(scan.bytes for scan in scans)
+        prices = [scan.price_usd for scan in scans if scan.price_usd is not None]
+        if len(prices) == len(scans):
+            price_usd = sum(prices)
+    # Airflow's backfills take the periods that start between two instants, the last one included.
+    first, last = chosen[0].period, chosen[-1].period
+    return FillPlan(
+        starts=[run_request(dag, period, dated_runs.get(period.id), now) for period in periods],
+        backfill=(first.start_utc.isoformat(), last.start_utc.isoformat()),
+        scanned_bytes=scanned_bytes,
+        price_usd=price_usd,
+        held=held,
+    )
 
 
 def _held_by(period: Period, read_reports: Sequence[ReadReport]) -> list[HeldPeriod]:
@@ -124,35 +142,27 @@ def _held_by(period: Period, read_reports: Sequence[ReadReport]) -> list[HeldPer
     return held_by
 
 
-def _places_between(first_id: str, last_id: str, cells: Sequence[Cell]) -> range:
-    """Return the places in `cells` of the periods of a range; PeriodError as `plan_fill` has it."""
+def _cells_between(first_id: str, last_id: str, cells: Sequence[Cell]) -> Sequence[Cell]:
+    """Return the periods of a range; PeriodError as `plan_fill` has it."""
     places = {cell.period.id: place for place, cell in enumerate(cells)}
     for period_id in sorted({first_id, last_id}):
         if period_id not in places:
-            problem = f"{period_id!r} is not a period of this report that has ended."
-            raise PeriodError(f"{problem} Choose one that is shown.")
+            raise PeriodError(
+                f"{period_id!r} is not a period of this report that has ended. Choose one that is "
+                "shown."
+            )
     if places[last_id] < places[first_id]:
-        problem = f"The range is inverted: {last_id} lies before {first_id}."
-        raise PeriodError(f"{problem} Exchange the two periods.")
-    return range(places[first_id], places[last_id] + 1)
+        raise PeriodError(
+            f"The range is inverted: {last_id} is before {first_id}. Swap the two periods."
+        )
+    return cells[places[first_id] : places[last_id] + 1]
 
 
 def run_request(
-    dag_id: str,
-    period: Period,
-    dated_run: DatedRun | None,
-    now: datetime,
+    dag: ReportDag, period: Period, dated_run: DatedRun | None, now: datetime
 ) -> RunRequest:
-    """Return the request that runs a period.
-
-    Args:
-        dag_id: The report's DAG.
-        period: The period.
-        dated_run: The run that has the start of the period as its logical date, if there is one.
-            Airflow makes no second run of a logical date.
-        now: A part of a new run's id.
-    """
-    runs_path = f"dags/{quote(dag_id, safe='')}/dagRuns"
+    """Return the request that runs a period: Airflow makes no second run of a logical date."""
+    runs_path = f"dags/{quote(dag.dag_id, safe='')}/dagRuns"
     if dated_run is not None and dated_run.can_run_period:
         return RunRequest(
             period=period.id,

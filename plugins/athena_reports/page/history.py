@@ -1,15 +1,15 @@
 """The history of the first entries of a period: their measures in it and in those before."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
-
-from pydantic import BaseModel
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.page.published_reports import (
-    CALLS_AT_ONCE,
+    THREADS,
     ColumnRoles,
+    EntryName,
     PublishedReports,
     TextValues,
     names_of_entries,
@@ -26,19 +26,14 @@ _NO_KEY = (
 )
 
 
-class Entry(BaseModel, frozen=True):
-    """What is followed through the periods: the values of its key, and its name for each."""
-
-    key: TextValues
-    name: tuple[str, ...]
-
-
-class History(BaseModel, frozen=True):
+@dataclass(frozen=True)
+class History:
     """The measures of entries in periods, earliest first, or a note why there are none."""
 
     periods: Sequence[str] = ()
-    entries: Sequence[Entry] = ()
-    values: Mapping[str, Sequence[TextValues]] = {}  # by measure; of each entry in each period
+    names: Sequence[EntryName] = ()
+    # By measure; of each entry in each period.
+    values: Mapping[str, Sequence[TextValues]] = field(default_factory=dict)
     problems: Sequence[str] = ()
     note: str = ""
 
@@ -53,67 +48,48 @@ class _PeriodMeasures(NamedTuple):
 def find_history(reports: PublishedReports, dag: ReportDag, period_id: str) -> History:
     """Return the history of the first entries of a period.
 
-    An entry is what the key of the period tells apart. Without a key, the only row of a period is
-    an entry.
+    The key of the period identifies an entry. Without a key, the only row of a period is an entry.
     """
     manifest = reports.manifest(dag, period_id)
     roles = ColumnRoles.of(manifest)
-    measures = roles.measures
-    if not measures:
+    if not roles.measures:
         return History()
-    key = manifest.key
-    if not key and manifest.rows != 1:
+    if not manifest.key and manifest.rows != 1:
         return History(note=_NO_KEY)
 
-    entries = _first_entries(reports, dag, manifest, roles)
-    keys = list(entries)
+    names = _names_by_key(reports, dag, manifest, roles)
     period_ids = _period_ids(reports, dag, period_id)
-    with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
-        futures = []
-        for listed_id in period_ids:
-            future = threads.submit(_period_measures, reports, dag, listed_id, key, keys, measures)
-            futures.append(future)
-        measures_of_periods = [future.result() for future in futures]
-
-    unknown = (None,) * len(measures)  # of an entry that a period does not have
-    values: dict[str, list[TextValues]] = {}
-    for place, measure in enumerate(measures):
-        values[measure] = []
-        for entry_key in keys:
-            values_of_entry = []
-            for period_measures in measures_of_periods:
-                measures_of_entry = period_measures.by_key.get(entry_key, unknown)
-                values_of_entry.append(measures_of_entry[place])
-            values[measure].append(tuple(values_of_entry))
-    problems = [measured.problem for measured in measures_of_periods if measured.problem]
+    read = partial(
+        _period_measures, reports, dag, key=manifest.key, keys=list(names), measures=roles.measures
+    )
+    periods = list(THREADS.map(read, period_ids))
+    unknown = (None,) * len(roles.measures)  # of an entry that a period does not have
+    values = {}
+    for place, measure in enumerate(roles.measures):
+        values[measure] = [
+            tuple(period.by_key.get(key, unknown)[place] for period in periods) for key in names
+        ]
     return History(
         periods=period_ids,
-        entries=list(entries.values()),
+        names=list(names.values()),
         values=values,
-        problems=problems,
+        problems=[period.problem for period in periods if period.problem],
     )
 
 
-def _first_entries(
-    reports: PublishedReports,
-    dag: ReportDag,
-    manifest: Manifest,
-    roles: ColumnRoles,
-) -> dict[TextValues, Entry]:
-    """Return the first entries of a period, by their keys.
+def _names_by_key(
+    reports: PublishedReports, dag: ReportDag, manifest: Manifest, roles: ColumnRoles
+) -> dict[TextValues, EntryName]:
+    """Return the names of the first entries of a period, by their keys.
 
     The only row without a key has the name of the report.
     """
     if not manifest.key:
-        return {(): Entry(key=(), name=(dag.report,))}
-    rows = reports.rows(dag, manifest, [*roles.key, *roles.labels])[:HISTORY_ENTRIES]
+        return {(): (dag.report,)}
+    columns = [*roles.key, *roles.labels]
+    rows = reports.rows(dag, manifest, columns)[:HISTORY_ENTRIES]
     keys = [row[: len(roles.key)] for row in rows]
-    labels = [row[len(roles.key) :] for row in rows]
-    names = names_of_entries(keys, labels)
-    entries: dict[TextValues, Entry] = {}
-    for key, name in zip(keys, names, strict=True):
-        entries[key] = Entry(key=key, name=name)
-    return entries
+    return dict(zip(keys, names_of_entries(rows, columns, roles), strict=True))
 
 
 def _period_ids(reports: PublishedReports, dag: ReportDag, last_id: str) -> list[str]:
@@ -127,6 +103,7 @@ def _period_measures(
     reports: PublishedReports,
     dag: ReportDag,
     period_id: str,
+    *,
     key: Sequence[str],
     keys: Sequence[TextValues],
     measures: Sequence[str],

@@ -5,6 +5,7 @@ Partitions are cached, so many viewers cost no more calls than one.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import attrgetter
 from threading import BoundedSemaphore, Condition
@@ -33,15 +34,18 @@ SHOWN_ROWS = 100
 SHOWN_CHARS = 200  # of a value
 # The most that is read of one object. The API server downloads it as a whole, and a kilobyte of
 # Parquet can become gigabytes in its memory.
-SHOWN_COLUMNS = 200
 SHOWN_BYTES = 32 * 10**6
 SHOWN_UNFOLDED = 256 * 10**6  # bytes
-SHOWN_VALUES = 10**7
 MEMORY_LIMIT = "128MB"
-CALLS_AT_ONCE = 16
+CALLS_AT_ONCE = 4
+# Of all viewers. A thread that parses an answer holds Python's global lock: with more threads, the
+# API server's event loop would wait longer for it.
+THREADS = ThreadPoolExecutor(CALLS_AT_ONCE, "athena-reports")
 
 TextValues = tuple[str | None, ...]
 """The values of some columns of a row as text; None for NULL."""
+EntryName = tuple[str, ...]
+"""What an entry is called in each column of its key."""
 
 _engines = BoundedSemaphore(4)
 CACHED_SECONDS = 60
@@ -50,10 +54,8 @@ RETRY_SECONDS = 4  # after which Glue is asked again if it did not serve a call
 CACHED_BYTES = 8 * 10**6
 _KEY_BYTES = 500  # of an entry without partitions
 
-_SIZES = """
-SELECT
-    coalesce(sum(num_values), 0)::BIGINT,
-    coalesce(sum(total_uncompressed_size), 0)::BIGINT
+_UNFOLDED_BYTES = """
+SELECT coalesce(sum(total_uncompressed_size), 0)::BIGINT
 FROM parquet_metadata($file)
 """
 _ROWS = """
@@ -104,64 +106,39 @@ class ColumnRoles:
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
         """Return what the columns of a period are."""
-        key = list(manifest.key)
-        numbers = []
-        decimals = []
-        measures = []
-        for column in manifest.columns:
-            if not key and column.type == "VARCHAR" and column.name != "movement":
-                key = [column.name]
-            if not is_number(column.type):
-                continue
-            numbers.append(column.name)
-            if column.type.startswith("DECIMAL"):
-                decimals.append(column.name)
-            if column.name not in ("rank", "previous_rank", *manifest.key):
-                measures.append(column.name)
-        names = [column.name for column in manifest.columns]
+        types = {column.name: column.type for column in manifest.columns}
+        texts = [name for name, kind in types.items() if kind == "VARCHAR" and name != "movement"]
+        numbers = [name for name, kind in types.items() if is_number(kind)]
+        not_measured = ("rank", "previous_rank", *manifest.key)
+        key = manifest.key or texts[:1]
         return cls(
-            key=key,
-            labels=[label_of(column, names) for column in key],
+            key=list(key),
+            labels=[label_of(column, list(types)) for column in key],
             numbers=numbers,
-            decimals=decimals,
-            measures=measures,
+            decimals=[name for name in numbers if types[name].startswith("DECIMAL")],
+            measures=[name for name in numbers if name not in not_measured],
         )
 
 
 def names_of_entries(
-    keys: Sequence[TextValues], labels: Sequence[TextValues]
-) -> list[tuple[str, ...]]:
-    """Return the names of entries: for each column of their key what the entry is called in it.
+    rows: Sequence[TextValues], columns: Sequence[str], roles: ColumnRoles
+) -> list[EntryName]:
+    """Return the names of the entries of some rows, whose columns have these names.
 
-    It is the label, or the value of the key if the label is empty or NULL. Entries that would have
-    the same name have both, such as `Ada (u01)`.
-
-    Args:
-        keys: Of each entry the values of the columns of its key.
-        labels: Of each entry the values of the columns that name these.
+    An entry is named by its label, or by its key if the label is empty or NULL. Entries that would
+    have the same name have both, such as `Ada (u01)`.
     """
+    key_places = [columns.index(column) for column in roles.key]
+    label_places = [columns.index(column) for column in roles.labels]
+    keys = [tuple(_text_of(row[place]) for place in key_places) for row in rows]
     names = []
-    for key, label in zip(keys, labels, strict=True):
-        parts = []
-        for key_value, label_value in zip(key, label, strict=True):
-            part = label_value
-            if not part:
-                part = _text_of(key_value)
-            parts.append(part)
-        names.append(tuple(parts))
-
+    for row, key in zip(rows, keys, strict=True):
+        labels = [row[place] for place in label_places]
+        names.append(tuple(label or part for label, part in zip(labels, key, strict=True)))
     entries_by_name = Counter(names)
-    for place, name in enumerate(names):
-        if entries_by_name[name] == 1:
-            continue
-        parts = []
-        for part, key_value in zip(name, keys[place], strict=True):
-            key_text = _text_of(key_value)
-            if part == key_text:
-                parts.append(part)
-            else:
-                parts.append(f"{part} ({key_text})")
-        names[place] = tuple(parts)
+    for number, name in enumerate(names):
+        if entries_by_name[name] > 1:
+            names[number] = tuple(map(_with_key, name, keys[number]))
     return names
 
 
@@ -169,23 +146,19 @@ def _text_of(value: str | None) -> str:
     return "NULL" if value is None else value
 
 
+def _with_key(name: str, key: str) -> str:
+    return name if name == key else f"{name} ({key})"
+
+
 @dataclass(frozen=True)
 class PublishedReports:
-    """The published reports of an environment.
-
-    Attributes:
-        database: The Glue database of their tables.
-        bucket: The report bucket.
-        glue: The client of Glue.
-        s3: The objects of the bucket.
-        console: Athena's page of a query, up to the query's id; empty for none.
-    """
+    """The published reports of an environment, in a Glue database and a bucket."""
 
     database: str
     bucket: str
     glue: "GlueClient"
     s3: S3
-    console: str
+    console: str  # Athena's page of a query, up to the query's id; empty for none
 
     @classmethod
     @cached(TTLCache(1, ttl=300), condition=Condition())  # type: ignore[untyped-decorator]
@@ -206,7 +179,7 @@ class PublishedReports:
         # A viewer waits, and so does a thread of the API server. With botocore's defaults they wait
         # for up to five minutes.
         config = Config(
-            max_pool_connections=CALLS_AT_ONCE,
+            max_pool_connections=16,
             connect_timeout=2,
             read_timeout=5,
             retries={"total_max_attempts": 2},
@@ -221,10 +194,8 @@ class PublishedReports:
                 f"Could not use the Airflow connection {connection!r}: {error}. Create it, or set "
                 "ATHENA_REPORTS_AWS_CONN_ID to another connection."
             ) from error
-        console = ""
         domain = BaseAwsLink.get_aws_domain(glue.meta.partition)
-        if domain:
-            console = console_url("", glue.meta.region_name, domain)
+        console = console_url("", glue.meta.region_name, domain) if domain else ""
         return cls(
             database=deployment.report_database,
             bucket=deployment.report_bucket,
@@ -242,16 +213,9 @@ class PublishedReports:
     ) -> Mapping[str, PartitionFacts]:
         """Return the facts of a table's partitions by period id; none without a table.
 
-        They are read again after a minute, and if `runs_changed_at` has changed.
-
-        Args:
-            table: Name of the table.
-            first_id: The id of the first period; empty for all periods.
-            runs_changed_at: When a run of the report's DAG changed last: one that has published may
-                be among them.
-
-        Raises:
-            UnreadableReportError: Glue does not list the partitions.
+        They begin with the period `first_id`. They are read again after a minute, and if
+        `runs_changed_at` has changed: when a run of the report's DAG changed last, which may have
+        published. UnreadableReportError if Glue does not list the partitions.
         """
         partitions: _Partitions = self._list_partitions(table, first_id, runs_changed_at)
         if partitions.problem:
@@ -265,13 +229,10 @@ class PublishedReports:
         The cache keeps what is returned, but no exception. While one call is under way, all others
         with the same arguments wait for it and share its answer.
         """
-        expression = ""
-        if first_id:
-            expression = f"period >= '{first_id}'"
         pages = self.glue.get_paginator("get_partitions").paginate(
             DatabaseName=self.database,
             TableName=table,
-            Expression=expression,
+            Expression=f"period >= '{first_id}'" if first_id else "",
             ExcludeColumnSchema=True,
         )
         published = {}
@@ -298,11 +259,8 @@ class PublishedReports:
     def manifest(self, dag: ReportDag, period_id: str) -> Manifest:
         """Return the manifest of a period.
 
-        Raises:
-            PeriodError: The report has no such period.
-            UnreadableReportError: There is none.
-            PublishError: It is not of this package, or of a newer release.
-            S3Error: S3 refused the call, or did not serve it.
+        PeriodError if the report has no such period; UnreadableReportError if there is no manifest;
+        PublishError if it is not of this package, or of a newer release.
         """
         location = self.location(dag, period_id)
         manifest, _etag = read_manifest(location, self.s3)
@@ -316,11 +274,11 @@ class PublishedReports:
     def rows(self, dag: ReportDag, manifest: Manifest, names: Sequence[str]) -> list[TextValues]:
         """Return columns of the first rows as text, cut if it is long; NULL for unknown columns.
 
-        Errors are those of `_select`.
+        UnreadableReportError if there is no Parquet, or it is too large or not readable;
+        DiskFullError and MissingPackageError are those of DuckDB.
         """
-        expressions = _shortened(names, manifest)
-        sql = _ROWS.format(expressions=", ".join(expressions))
-        return self._select(sql, dag, manifest, columns=len(expressions))
+        sql = _ROWS.format(expressions=", ".join(_shortened(names, manifest)))
+        return self._select(sql, dag, manifest)
 
     def entries(
         self,
@@ -332,15 +290,9 @@ class PublishedReports:
     ) -> dict[TextValues, TextValues]:
         """Return columns of the rows that have one of some keys, by key, as `rows` returns them.
 
-        If several rows have one key, all of them are left out: nothing says which is meant.
-
-        Args:
-            dag: The report.
-            manifest: The period.
-            key: The columns that tell rows apart. If there are none, the only row of a period has
-                the key `()`.
-            keys: Values of these columns, as `rows` returns them. One that is cut fits no row.
-            names: The columns to return.
+        If several rows have one key, all of them are left out: nothing says which is meant. `key`
+        are the columns that identify a row; without any, the only row of a period has the key `()`.
+        `keys` are values of these columns, as `rows` returns them. One that is cut fits no row.
         """
         known = {column.name for column in manifest.columns}
         if not known.issuperset(key):
@@ -353,7 +305,7 @@ class PublishedReports:
             key=f"[{', '.join(key_values)}]::VARCHAR[]",
         )
         key_lists = [list(values) for values in keys]
-        rows = self._select(sql, dag, manifest, columns=len(expressions), keys=key_lists)
+        rows = self._select(sql, dag, manifest, keys=key_lists)
         return {row[: len(key)]: row[len(key) :] for row in rows}
 
     def _select(
@@ -362,26 +314,13 @@ class PublishedReports:
         dag: ReportDag,
         manifest: Manifest,
         *,
-        columns: int,
         keys: Sequence[Sequence[str | None]] | None = None,
     ) -> list[TextValues]:
         """Return what a query of the rows of a period returns.
 
-        Args:
-            sql: The query, with the parameters `file` and `limit`, and `keys` if they are given.
-            dag: The report.
-            manifest: The period.
-            columns: How many columns the query returns.
-            keys: A parameter of the query.
-
-        Raises:
-            UnreadableReportError: There is no Parquet, or it is too large or not readable.
-            S3Error: S3 refused a call, or did not serve it.
-            DiskFullError: There is no space for the download.
-            MissingPackageError: DuckDB is not installed here.
+        Its parameters are `file` and `limit`, and `keys` if they are given.
         """
         uri = self._parquet_uri(dag, manifest)
-        _require_at_most(SHOWN_COLUMNS, columns, "columns", uri)
         with _engines, open_engine(MEMORY_LIMIT, about=uri) as engine:
             import duckdb  # not before: `open_engine` says what is wrong if it is missing
 
@@ -392,9 +331,8 @@ class PublishedReports:
             if keys is not None:
                 parameters["keys"] = keys
             try:
-                sizes = engine.connection.execute(_SIZES, {"file": file})
-                values, unfolded_bytes = sizes.fetchall()[0]
-                _require_at_most(SHOWN_VALUES, values, "values", uri)
+                sizes = engine.connection.execute(_UNFOLDED_BYTES, {"file": file})
+                ((unfolded_bytes,),) = sizes.fetchall()
                 _require_at_most(SHOWN_UNFOLDED, unfolded_bytes, "bytes uncompressed", uri)
                 return engine.connection.execute(sql, parameters).fetchall()
             except duckdb.OutOfMemoryException as error:

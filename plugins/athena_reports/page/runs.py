@@ -155,15 +155,11 @@ def _waits_for_inputs(dag_ids: Iterable[str], session: Session) -> dict[tuple[st
 
 def current_runs(runs: Iterable[tuple[str, Run]]) -> dict[str, Run]:
     """Return by period id the run that counts: an active one, else the one that ended last."""
-    current: dict[str, Run] = {}
-    for period_id, run in runs:
-        other = current.get(period_id)
-        if other is None or _rank(run) >= _rank(other):
-            current[period_id] = run
-    return current
+    return dict(sorted(runs, key=_rank))  # of two runs of a period, the later one stays
 
 
-def _rank(run: Run) -> tuple[bool, str]:
+def _rank(period_and_run: tuple[str, Run]) -> tuple[bool, str]:
+    _, run = period_and_run
     return run.is_active, run.ended_at
 
 
@@ -205,7 +201,7 @@ def _read_report_dag(dag_id: str, stored: Mapping[str, Any]) -> ReportDag | None
         has_table=NO_TABLE_TAG not in dag.get("tags", ()),
         until=until,
         logic=_logic(dag),
-        reads=_field_of_tasks("reads", dag["tasks"], default=[]),
+        reads=_reads(dag),
     )
 
 
@@ -215,13 +211,13 @@ def _logic(dag: Mapping[str, Any]) -> str:
     return str(arguments.get("logic", ""))
 
 
-def _field_of_tasks(name: str, tasks: Sequence[Mapping[str, Any]], *, default: Any) -> Any:
-    """Return a field that one task of a report has; the default if none has it, or it is empty."""
-    for task in tasks:
-        value = task["__var"].get(name)
-        if value:
-            return value
-    return default
+def _reads(dag: Mapping[str, Any]) -> Sequence[str]:
+    """Return the field `reads` of the one task that has it."""
+    for task in dag["tasks"]:
+        reads: Sequence[str] = task["__var"].get("reads", ())
+        if reads:
+            return reads
+    return ()
 
 
 def _period_id(cadence: Cadence, run: DagRun) -> str:

@@ -17,6 +17,9 @@ from athena_reports.publication.manifest import Partition, PartitionFacts, parti
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
 
+PublishedOf = Callable[[str], Mapping[str, PartitionFacts]]
+"""Returns the facts of a report's published periods by period id; the report's table is given."""
+
 
 def find_parts(
     parts_read: Sequence[tuple[Published, Period]], glue: "GlueClient"
@@ -37,20 +40,20 @@ def find_parts(
 
 
 def changed_parts(
-    periods: Mapping[str, PartitionFacts], versions_of: Callable[[str], Mapping[str, str]]
+    periods: Mapping[str, PartitionFacts], published_of: PublishedOf
 ) -> dict[str, list[str]]:
     """Return the parts that have another version now than when a period read them.
 
     They are texts such as `plays_daily 2025-06-03`, by the period's id. One that is no longer
-    published has no version, and is not among them. `versions_of` returns the present versions of a
-    table by period id, and is called once for each table.
+    published is not among them. `published_of` is called once for each table.
     """
-    versions_of = cache(versions_of)
+    published_of = cache(published_of)
     changed: dict[str, list[str]] = {}
     for period_id, facts in periods.items():
         for table, versions_read in facts.parts.items():
             for part_id, version in versions_read.items():
-                if versions_of(table).get(part_id, version) != version:
+                part = published_of(table).get(part_id)
+                if part is not None and part.version != version:
                     changed.setdefault(period_id, []).append(f"{table} {part_id}")
     return changed
 

@@ -134,7 +134,7 @@ def rows_of(users: Users, user: str = "admin") -> dict[str, Any]:
                 }
             }
         )
-        for row in answer["reports"]
+        for row in map(json.loads, answer["rows"].values())
     }
 
 

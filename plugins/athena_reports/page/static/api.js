@@ -10,14 +10,6 @@ export class ApiError extends Error {
   }
 }
 
-export function theme() {
-  try {
-    return localStorage.getItem("theme");
-  } catch {
-    return null; // a browser may refuse it to a frame
-  }
-}
-
 async function send(url, options = {}) {
   const headers = { Accept: "application/json", ...options.headers };
   let response;
@@ -39,9 +31,8 @@ async function reason(response) {
   }
 }
 
-// FastAPI has a list of what is wrong with a request, and Airflow an object of what its database refused.
+// Airflow has an object of what its database refused.
 function described(detail) {
-  if (Array.isArray(detail)) return detail.map((problem) => problem.msg).join(" ");
   if (detail === null || typeof detail !== "object") return detail;
   const parts = [detail.reason, detail.message].filter(Boolean);
   return parts.length > 0 ? parts.join(": ") : JSON.stringify(detail);

@@ -16,8 +16,6 @@ export const STATES = {
   provisional: "Late events may still arrive",
   published: "Published",
 };
-// A page that was opened before an upgrade may be told of a state that it does not know.
-export const meaningOf = (state) => STATES[state] ?? state;
 export const OPEN = ["missing", "broken", "failed", "stale"];
 export const FILLABLE = [...OPEN, "outdated", "partial", "empty", "provisional"];
 
@@ -32,6 +30,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 const view = { days: 183, filter: "", onlyOpen: false, focus: "", context: null, axis: { begin: 0, end: 0, px: 1 } };
 const tip = document.getElementById("tip");
 const place = h("div", { class: "scroller", tabindex: "-1", onscroll: () => requestAnimationFrame(loadOrTell) });
+const outdated = new Set(); // reports that a refresh is about to ask for again
 let loading = null;
 
 export function showCoverage(main, context) {
@@ -51,34 +50,30 @@ export function showCoverage(main, context) {
 
 // Loads what has changed of the reports that are looked at.
 export async function loadCoverage() {
-  const loaded = lookedAt().filter(isLoaded);
-  let isNew = false;
-  for (let at = 0; at < loaded.length; at += REPORTS_AT_ONCE) isNew = (await loadPeriods(loaded.slice(at, at + REPORTS_AT_ONCE), since())) || isNew;
-  if (isNew && place.isConnected) draw();
-  await loadMissing();
+  known.reports.forEach((report) => outdated.add(report));
+  await load().finally(() => outdated.clear());
   showStatus();
 }
 
 // An error stays until something is loaded.
-const loadOrTell = () => loadMissing().then((isAny) => isAny && showStatus(), (error) => view.context.showStatus(error.message));
+const loadOrTell = () => load().catch((error) => view.context.showStatus(error.message));
 
-// Loads the reports that are looked at and not known, some at a time, until there is none. Returns whether there was one.
-function loadMissing() {
-  loading ??= loadAllMissing().finally(() => (loading = null));
+// Loads the reports that are looked at and unknown or outdated, some at a time, until there is none.
+function load() {
+  loading ??= loadAll().finally(() => (loading = null));
   return loading;
 }
 
-async function loadAllMissing() {
-  const missingReports = () => lookedAt().filter((report) => !isLoaded(report));
-  let isAny = false;
-  for (let missing = missingReports(); missing.length; missing = missingReports()) {
-    await loadPeriods(missing.slice(0, REPORTS_AT_ONCE), since());
-    if (!place.isConnected) return false;
-    isAny = true;
-    draw();
+async function loadAll() {
+  const next = () => lookedAt().filter((report) => !isLoaded(report) || outdated.has(report)).slice(0, REPORTS_AT_ONCE);
+  for (let reports = next(); reports.length; reports = next()) {
+    const isNew = await loadPeriods(reports, since());
+    reports.forEach((report) => outdated.delete(report));
+    if (!place.isConnected) return;
+    if (isNew) draw();
     performance.mark("shown");
+    showStatus();
   }
-  return isAny;
 }
 
 function showStatus() {
@@ -123,20 +118,12 @@ function toolbar() {
     view[name] = read(event.target);
     redraw();
   };
+  const ranges = Object.entries(RANGES).map(([days, name]) => h("option", { value: days, selected: Number(days) === view.days }, name));
   return h(
     "form",
     { class: "toolbar", onsubmit: (event) => event.preventDefault() },
     h("label", {}, "Find ", h("input", { type: "search", value: view.filter, placeholder: "a report", oninput: change("filter", (input) => input.value) })),
-    h(
-      "label",
-      {},
-      "Show ",
-      h(
-        "select",
-        { name: "days", onchange: change("days", (select) => Number(select.value)) },
-        Object.entries(RANGES).map(([days, name]) => h("option", { value: days, selected: Number(days) === view.days }, name)),
-      ),
-    ),
+    h("label", {}, "Show ", h("select", { name: "days", onchange: change("days", (select) => Number(select.value)) }, ranges)),
     h("label", {}, "Go to ", h("input", { name: "goto", size: 10, placeholder: "2026-11-15", oninput: (event) => event.target.setCustomValidity(""), onchange: (event) => goTo(event.target) })),
     h("label", {}, h("input", { type: "checkbox", checked: view.onlyOpen, onchange: change("onlyOpen", (box) => box.checked) }), " Only periods that need attention"),
   );
@@ -170,18 +157,13 @@ const needsAttention = (report) => report.problems.length > 0 || OPEN.some((stat
 const matches = (report) => report.dag_id.toLowerCase().includes(view.filter.trim().toLowerCase());
 const isShown = (report) => matches(report) && (!view.onlyOpen || needsAttention(report));
 
-// Not by Math.max(...days), since a function takes fewer arguments than there may be periods.
-const latest = (days) => days.reduce((one, other) => Math.max(one, other));
-const earliest = (days) => days.reduce((one, other) => Math.min(one, other));
-
 // The axis ends today, or with the last period if all reports have ended.
-export function axisOf(reports) {
+function axisOf(reports) {
   const today = Date.now() / 86_400_000;
-  const cells = reports.flatMap((report) => report.cells);
-  const ends = reports.map((report) => (report.until ? Math.min(dayOf(report.until) + 1, today) : today));
-  const end = latest([...ends, ...cells.map((cell) => cell.day + cell.days).filter((day) => day > today)]);
-  const firsts = [...reports.map((report) => dayOf(report.since)), ...(view.days === ALL ? cells.map((cell) => cell.day) : [])];
-  const begin = Math.max(end - view.days, earliest([end - 28, ...firsts]));
+  const ends = reports.map((report) => Math.max(report.until ? Math.min(dayOf(report.until) + 1, today) : today, ...report.cells.slice(-1).map((cell) => cell.day + cell.days)));
+  const firsts = reports.map((report) => Math.min(dayOf(report.since), ...(view.days === ALL ? report.cells.slice(0, 1).map((cell) => cell.day) : [])));
+  const end = Math.max(...ends);
+  const begin = Math.max(end - view.days, Math.min(end - 28, ...firsts));
   const shortest = Math.min(...reports.map((report) => SHORTEST[report.cadence]));
   const room = Math.max(place.clientWidth - NAME_PX - 16, 200);
   return { begin, end, px: Math.max(room / (end - begin), CELL_PX / shortest) };
@@ -239,23 +221,14 @@ function row(report, context, axis, width) {
 function heading(report, context) {
   const open = OPEN.filter((state) => countOf(report, state));
   const counts = open.map((state) => h("span", { class: "count", "data-state": state }, `${count(countOf(report, state))} ${state}`));
-  return h(
-    "div",
-    { role: "rowheader", class: "name" },
-    h(
-      "div",
-      { class: "title" },
-      h("strong", {}, report.report),
-      h("span", { class: "cadence", title: report.description }, report.cadence),
-      report.is_paused && h("span", { class: "paused" }, "paused"),
-      report.may_run &&
-        open.length > 0 &&
-        h("button", { type: "button", class: "small", "data-key": `${report.dag_id}#fill`, "aria-label": `Fill the holes of ${report.dag_id}`, onclick: () => context.fill(report, {}) }, "Fill\u2026"),
-    ),
-    report.problems.length > 0
-      ? h("div", { class: "row-problem", "data-key": `${report.dag_id}#problem`, title: report.problems.join("\n"), tabindex: "0" }, report.problems[0])
-      : h("div", { class: report.note ? "counts note" : "counts" }, report.note || (open.length ? counts : report.description)),
-  );
+  const cadence = h("span", { class: "cadence", title: report.description }, report.cadence);
+  const paused = report.is_paused && h("span", { class: "paused" }, "paused");
+  const canFill = report.may_run && open.length > 0;
+  const fill = canFill && h("button", { type: "button", class: "small", "data-key": `${report.dag_id}#fill`, "aria-label": `Fill the holes of ${report.dag_id}`, onclick: () => context.fill(report, {}) }, "Fill\u2026");
+  const details = report.problems.length
+    ? h("div", { class: "row-problem", "data-key": `${report.dag_id}#problem`, title: report.problems.join("\n"), tabindex: "0" }, report.problems[0])
+    : h("div", { class: report.note ? "counts note" : "counts" }, report.note || (open.length ? counts : report.description));
+  return h("div", { role: "rowheader", class: "name" }, h("div", { class: "title" }, h("strong", {}, report.report), cadence, paused, fill), details);
 }
 
 function box(report, cell, axis) {
@@ -350,7 +323,7 @@ function showTip(element, { report, cell }) {
   if (cell.waits) lines.unshift(cell.waits);
   tip.replaceChildren(
     h("strong", {}, `${report.report}, ${report.noun} ${cell.id}`),
-    h("ul", {}, cell.states.map((state) => h("li", {}, h("i", { class: "mark", "data-state": state }), meaningOf(state)))),
+    h("ul", {}, cell.states.map((state) => h("li", {}, h("i", { class: "mark", "data-state": state }), STATES[state]))),
     ...lines.map((line) => h("div", {}, line)),
   );
   tip.hidden = false;
@@ -371,7 +344,6 @@ function publishedLines(cell) {
     scan(cell.scanned_bytes, cell.price_usd),
   ];
   if (cell.broken) lines.push(cell.broken);
-  if (cell.checks_warned > 0) lines.push(`${plural(cell.checks_warned, "check")} warned`);
   return lines;
 }
 
@@ -380,10 +352,7 @@ function hideTip() {
 }
 
 function legend() {
-  return h(
-    "section",
-    { class: "legend", "aria-label": "Legend" },
-    Object.entries(STATES).map(([state, meaning]) => h("span", { title: meaning }, h("i", { class: "mark", "data-state": state }), state)),
-    h("span", { title: "The details of a period name all its states" }, "A dot: another state too"),
-  );
+  const states = Object.entries(STATES).map(([state, meaning]) => h("span", { title: meaning }, h("i", { class: "mark", "data-state": state }), state));
+  const dot = h("span", { title: "The details of a period name all its states" }, "A dot: another state too");
+  return h("section", { class: "legend", "aria-label": "Legend" }, states, dot);
 }

@@ -5,7 +5,6 @@ import { h, problem, time } from "./dom.js";
 
 const dialog = document.getElementById("send");
 const POLL_MS = 5_000;
-const SLOW_POLL_MS = 30_000; // where nothing happens by itself for minutes
 
 // What Airflow's states of a task mean here. One that has succeeded is seen by its receipt.
 const UNSCHEDULED = "none"; // Airflow has null for it
@@ -42,9 +41,7 @@ export async function showDeliveries(place, dagId, periodId, manifest) {
   };
   const schedule = () => {
     const states = known ? known.channels.map(stateOf) : [];
-    const isUnderWay = states.some((state) => state in SOON);
-    const isForLater = states.includes("up_for_retry");
-    if (isUnderWay || isForLater) timer = setTimeout(poll, isUnderWay && !known.is_paused ? POLL_MS : SLOW_POLL_MS);
+    if (states.some((state) => state in SOON || state === "up_for_retry")) timer = setTimeout(poll, POLL_MS);
   };
   const poll = () => {
     if (!place.isConnected) return;
@@ -58,23 +55,19 @@ export async function showDeliveries(place, dagId, periodId, manifest) {
 const stateOf = (channel) => (channel.task ? (channel.task.state ?? UNSCHEDULED) : "");
 
 function described(answer, manifest, again) {
-  const names = ["version", "channel", "sent", "to", "", ""];
+  const heads = ["version", "channel", "sent", "to", "", ""].map((name) => h("th", { scope: "col" }, name));
   return [
     answer.problem && problem(answer.problem),
     answer.is_paused && h("p", { class: "error" }, `The DAG ${answer.dag_id} is paused: it sends nothing until it is unpaused.`),
-    h(
-      "div",
-      { class: "table", tabindex: "0" },
-      h("table", { class: "deliveries" }, h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, lines(answer, manifest, again))),
-    ),
+    h("div", { class: "table", tabindex: "0" }, h("table", { class: "deliveries" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines(answer, manifest, again)))),
   ];
 }
 
 // The current version is first, with each channel that it can be sent to. Of the others there is what was sent.
 function lines(answer, manifest, again) {
-  const ofCurrent = answer.receipts.filter((receipt) => receipt.version === manifest.version);
+  const isCurrent = (receipt) => receipt.version === manifest.version;
   const current = answer.channels.flatMap((channel) => {
-    const receipts = ofCurrent.filter((receipt) => receipt.channel === channel.name);
+    const receipts = answer.receipts.filter((receipt) => isCurrent(receipt) && receipt.channel === channel.name);
     const [newest, ...earlier] = receipts;
     const label = newest || answer.problem ? "Send again\u2026" : "Send\u2026";
     const button = channel.clear && h("button", { type: "button", class: "small", "data-key": `send/${channel.name}`, "aria-label": `${label} ${channel.name}`, onclick: () => again(channel, receipts) }, label);
@@ -84,11 +77,8 @@ function lines(answer, manifest, again) {
   });
   // A channel that the report no longer has cannot be sent to again.
   const names = answer.channels.map((channel) => channel.name);
-  const ofOldChannels = ofCurrent.filter((receipt) => !names.includes(receipt.channel));
-  const otherVersions = new Set(answer.receipts.map((receipt) => receipt.version));
-  otherVersions.delete(manifest.version);
-  const others = [...otherVersions].flatMap((version) => answer.receipts.filter((receipt) => receipt.version === version));
-  return [...current, ...ofOldChannels.map((receipt) => sentLine(receipt, true)), ...others.map((receipt) => sentLine(receipt, false))];
+  const others = answer.receipts.filter((receipt) => !isCurrent(receipt) || !names.includes(receipt.channel));
+  return [...current, ...others.map((receipt) => sentLine(receipt, isCurrent(receipt)))];
 }
 
 const line = (version, isCurrent, channel, sent, to, notes, button) =>

@@ -2,10 +2,9 @@
 
 import { AIRFLOW, follow, read, start } from "./api.js";
 import { FILLABLE, OPEN, refocus } from "./coverage.js";
-import { count, h, plural, scan } from "./dom.js";
+import { h, plural, scan } from "./dom.js";
 
 const dialog = document.getElementById("fill");
-const MANY = 20;
 
 export function openFill(report, { periodId, states }, refresh) {
   const open = report.cells.filter((cell) => cell.states.some((state) => OPEN.includes(state)));
@@ -16,7 +15,6 @@ export function openFill(report, { periodId, states }, refresh) {
   };
   const summary = h("div", { class: "summary", "aria-live": "polite" });
   const go = h("button", { type: "submit", class: "primary", disabled: true }, "Start");
-  const numbers = Object.fromEntries(FILLABLE.map((state) => [state, h("span", {})]));
   let plan = null;
   let asked = 0;
 
@@ -24,7 +22,6 @@ export function openFill(report, { periodId, states }, refresh) {
     const ticket = (asked += 1);
     plan = null;
     go.disabled = true;
-    showNumbers();
     summary.replaceChildren("\u2026");
     try {
       if (!choice.states.size) throw new Error("Select at least one state.");
@@ -40,12 +37,6 @@ export function openFill(report, { periodId, states }, refresh) {
     }
   };
 
-  const showNumbers = () => {
-    const ids = report.cells.map((cell) => cell.id);
-    const chosen = report.cells.slice(ids.indexOf(choice.first), ids.indexOf(choice.last) + 1);
-    for (const state of FILLABLE) numbers[state].textContent = `(${count(chosen.filter((cell) => cell.states.includes(state)).length)})`;
-  };
-
   const box = (state) => {
     const toggle = (event) => {
       if (event.target.checked) choice.states.add(state);
@@ -53,20 +44,17 @@ export function openFill(report, { periodId, states }, refresh) {
       ask();
     };
     const input = h("input", { type: "checkbox", checked: choice.states.has(state), onchange: toggle });
-    return h("label", {}, input, h("i", { class: "mark", "data-state": state }), ` ${state} `, numbers[state]);
+    return h("label", {}, input, h("i", { class: "mark", "data-state": state }), ` ${state}`);
   };
 
-  const end = (name, label, meaning) =>
-    h(
-      "label",
-      {},
-      `${label} `,
-      h(
-        "select",
-        { "aria-label": meaning, onchange: (event) => { choice[name] = event.target.value; ask(); } },
-        report.cells.map((cell) => h("option", { value: cell.id, selected: cell.id === choice[name] }, cell.id)),
-      ),
-    );
+  const end = (name, label, meaning) => {
+    const choose = (event) => {
+      choice[name] = event.target.value;
+      ask();
+    };
+    const periods = report.cells.map((cell) => h("option", { value: cell.id, selected: cell.id === choice[name] }, cell.id));
+    return h("label", {}, `${label} `, h("select", { "aria-label": meaning, onchange: choose }, periods));
+  };
 
   const submit = async (event) => {
     event.preventDefault();
@@ -120,8 +108,6 @@ function described(report, plan) {
   return [
     h("p", { class: "figure" }, h("strong", {}, plural(starts.length, "run")), ` \u00b7 ${cost}`),
     h("ul", {}, [...steps.filter(Boolean).map((step) => h("li", {}, step)), ...waits]),
-    starts.length > MANY &&
-      h("p", {}, "Keep this form open until all runs are started. For a long range without published periods, the backfill form of Airflow does it in one step: Trigger, Backfill."),
     h("p", {}, "This range as a backfill of Airflow, in UTC: from ", h("code", { class: "copy" }, from), " to ", h("code", { class: "copy" }, to), "."),
     report.is_paused && h("p", { class: "error" }, "The DAG is paused: its runs wait until it is unpaused."),
   ].filter(Boolean);

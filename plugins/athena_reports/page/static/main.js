@@ -1,6 +1,6 @@
 // Which view is shown, and when it is loaded anew.
 
-import { ApiError, AIRFLOW, follow, loginAddress, theme } from "./api.js";
+import { ApiError, AIRFLOW, follow, loginAddress } from "./api.js";
 import { loadCoverage, showCoverage } from "./coverage.js";
 import { clock, h } from "./dom.js";
 import { openFill } from "./fill.js";
@@ -16,7 +16,7 @@ let shown = "";
 let pollTimer;
 
 function applyTheme() {
-  const chosen = theme();
+  const chosen = localStorage.getItem("theme");
   document.documentElement.dataset.theme = chosen === "dark" || chosen === "light" ? chosen : "system";
 }
 
@@ -55,48 +55,31 @@ async function refreshPeriod() {
   const [dagId] = place();
   const before = shownCell();
   const report = findReport(dagId);
-  const hadAll = report?.loadedSince === null;
-  if (report) await loadPeriods([report], null);
+  const isNew = report && (await loadPeriods([report], null));
   status.textContent = `As of ${clock(known.asOf)}`;
   status.dataset.complete = true;
-  if (shown && shownCell() !== before) showNews(before);
-  else if (shown && !hadAll) updateHeading(main, context(), ...place()); // which names the periods beside it
+  if (shown && isNew) showNews(before);
 }
 
-// A period that was opened before its report was known is shown already. Then only its heading is drawn anew,
-// so that nothing is loaded twice.
+// The heading names the periods beside the one that is shown. The rest is loaded again only if the period has changed
+// since it was known.
 function showNews(before) {
-  const isFirstNews = before === undefined;
-  const isUpdated = isFirstNews && updateHeading(main, context(), ...place());
+  const isSame = before === undefined || shownCell() === before;
+  const isUpdated = isSame && updateHeading(main, context(), ...place());
   if (!isUpdated) render();
 }
 
 function showError(error) {
-  const login = error instanceof ApiError && error.status === 401;
-  main.replaceChildren(
-    h(
-      "section",
-      { class: "problem", role: "alert" },
-      h("h2", {}, login ? "You are not logged in" : "Could not load this page"),
-      h("p", {}, error.message),
-      login && h("p", {}, h("a", { href: loginAddress(), target: "_top", onclick: follow }, "Log in to Airflow")),
-    ),
-  );
+  const isLoggedOut = error instanceof ApiError && error.status === 401;
+  const title = h("h2", {}, isLoggedOut ? "You are not logged in" : "Could not load this page");
+  const login = isLoggedOut && h("p", {}, h("a", { href: loginAddress(), target: "_top", onclick: follow }, "Log in to Airflow"));
+  main.replaceChildren(h("section", { class: "problem", role: "alert" }, title, h("p", {}, error.message), login));
 }
 
 // The DAG and the period that the address names. If it does not name both, all reports are shown.
 function place() {
-  const [dagId, periodId] = location.hash.slice(1).split("/").map(decoded);
+  const [dagId, periodId] = location.hash.slice(1).split("/").map(decodeURIComponent);
   return dagId && periodId ? [dagId, periodId] : [];
-}
-
-// A person may have written the address, with a percent sign that stands for itself.
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 // The form lists all periods of a report, and keeps those that it was opened with.

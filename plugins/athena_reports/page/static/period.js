@@ -2,7 +2,7 @@
 
 import { AIRFLOW, follow, periodPath, read } from "./api.js";
 import { barChart, lineChart } from "./charts.js";
-import { FILLABLE, meaningOf } from "./coverage.js";
+import { FILLABLE, STATES } from "./coverage.js";
 import { showDeliveries } from "./deliveries.js";
 import { bytes, count, decimal, dollars, h, plural, problem, scan, section, time } from "./dom.js";
 import { findReport } from "./reports.js";
@@ -29,12 +29,11 @@ export function updateHeading(main, context, dagId, periodId) {
 export async function showPeriod(main, context, dagId, periodId, isShown) {
   document.title = `${dagId} ${periodId}`;
   const { report, cell } = find(dagId, periodId);
-  const body = h("div", { class: "period", "aria-busy": "true" }, h("p", {}, "\u2026"));
+  const body = h("div", { class: "period" }, h("p", {}, "\u2026"));
   main.replaceChildren(heading(context, report, cell, dagId, periodId), body);
   main.focus({ preventScroll: true });
   if (cell && !cell.version) {
-    body.removeAttribute("aria-busy");
-    body.replaceChildren(h("p", { class: "empty" }, `${meaningOf(cell.states[0])}. ${cell.run_id ? "Its log is with the run in Airflow." : "There is nothing to show."}`));
+    body.replaceChildren(h("p", { class: "empty" }, `${STATES[cell.states[0]]}. ${cell.run_id ? "Its log is with the run in Airflow." : "There is nothing to show."}`));
     return;
   }
   let response;
@@ -42,12 +41,10 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
     response = await read(periodPath(dagId, periodId));
   } catch (error) {
     if (error.status === 401 || error.status === 403) throw error;
-    body.removeAttribute("aria-busy");
     body.replaceChildren(problem(error.message));
     return;
   }
   if (!isShown()) return;
-  body.removeAttribute("aria-busy");
   const { manifest, roles, rows, names } = response;
   const queryLink = linkToQuery(response.console);
   const sql = section("SQL", h("p", { class: "empty" }, "\u2026"));
@@ -99,7 +96,7 @@ function heading(context, report, cell, dagId, periodId) {
     h("a", { href: "#" }, "\u2190 All reports"),
     h("h2", {}, report?.report ?? dagId, " ", h("span", { class: "cadence" }, report?.cadence ?? ""), " ", h("span", { class: "id" }, periodId)),
     place >= 0 && h("span", { class: "besides" }, beside(cells[place - 1], "Previous period", "\u2039"), beside(cells[place + 1], "Next period", "\u203a")),
-    h("span", { class: "chips" }, (cell?.states ?? []).map((state) => h("span", { class: "chip", title: meaningOf(state) }, h("i", { class: "mark", "data-state": state }), state))),
+    h("span", { class: "chips" }, (cell?.states ?? []).map((state) => h("span", { class: "chip", title: STATES[state] }, h("i", { class: "mark", "data-state": state }), state))),
     report?.may_run && fillable.length > 0 && h("button", { type: "button", onclick: () => context.fill(report, { periodId, states: fillable }) }, cell.version ? "Run again\u2026" : "Fill\u2026"),
     cell?.run_id && link(new URL(`dags/${encodeURIComponent(dagId)}/runs/${encodeURIComponent(cell.run_id)}`, AIRFLOW), "Run in Airflow", "_top"),
     cell?.waits && h("p", { class: "waits" }, cell.waits),
@@ -189,7 +186,7 @@ async function showHistory(place, dagId, periodId, roles, measures) {
     const history = await read(`${periodPath(dagId, periodId)}/history`);
     const chart = h("div", { class: "chart wide" });
     const draw = (measure) => {
-      const series = history.entries.map((entry, number) => ({ name: entry.name, values: history.values[measure][number] }));
+      const series = history.names.map((name, number) => ({ name, values: history.values[measure][number] }));
       chart.replaceChildren(lineChart(history.periods, series, measure, roles.decimals.includes(measure)));
     };
     if (history.note) chart.replaceChildren(h("p", { class: "empty" }, history.note));

@@ -21,14 +21,14 @@ export async function loadPeriods(reports, since) {
     params.append("dag_id", report.dag_id);
     if (report.loadedSince === since) params.append("known", report.digest);
   }
-  const response = await read(`coverage?${params}`);
-  for (const report of reports) {
-    const row = response.reports.find((row) => row.dag_id === report.dag_id);
-    if (row) Object.assign(report, row, { cells: row.cells.map((values) => withNames(values, response.fields)) });
-    report.loadedSince = since;
+  const { rows, fields } = await read(`coverage?${params}`);
+  for (const report of reports) report.loadedSince = since;
+  for (const [digest, text] of Object.entries(rows)) {
+    const row = JSON.parse(text);
+    Object.assign(findReport(row.dag_id), row, { digest, cells: row.cells.map((values) => withNames(values, fields)) });
   }
   known.asOf = new Date();
-  return response.reports.length > 0;
+  return Object.keys(rows).length > 0;
 }
 
 // Each cell comes as an array of values; the response names its fields once for all of them.

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 from airflow.sdk import DAG
 
 from athena_reports.maintenance.restatement import (
@@ -172,11 +173,9 @@ def test_a_stale_period_whose_own_late_events_may_still_land_is_restated_all_the
     now = UTC_WEEKS.period(SECOND).end_utc + 18 * DAY / 24
     restated = partition(FIRST, restated=now - UTC_WEEKS.period(FIRST).end_utc)
     partitions = {FIRST: restated, SECOND: partition(SECOND)}
-    _, of_second = found(partitions, now, stale=True)
-    assert (of_second.period_id, of_second.run_ids) == (
-        SECOND,
-        [of_second.to_trigger()["trigger_run_id"]],
-    )
+    by_period = {each.period_id: each for each in found(partitions, now, stale=True)}
+    of_second = by_period[SECOND]
+    assert of_second.run_ids == [of_second.to_trigger()["trigger_run_id"]]
 
 
 Publish = Callable[..., None]
@@ -199,14 +198,15 @@ def publish(glue: GlueClient, database: str, bucket: str) -> Publish:
 
 @pytest.fixture
 def triggers(database: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Triggers:
-    """Runs the task, and returns the DAG and the period of each run that it would trigger."""
+    """Runs the task at `LATER`, and returns the DAG and the period of each run that it triggers."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     with DAG("restatement", schedule=None):
         task = AthenaRestatementsOperator(task_id="find", database=database)
 
     def triggers(ti: TaskInstance, *, stale: bool = False) -> list[tuple[str, str]]:
         context: Any = {"params": {"stale": stale}, "ti": ti}
-        triggered = task.execute(context)
+        with time_machine.travel(LATER):
+            triggered = task.execute(context)
         return [(each["trigger_dag_id"], each["conf"]["period"]) for each in triggered]
 
     return triggers
@@ -257,7 +257,7 @@ def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
     )
     # The run that some day has begun for one of them has not ended, as in a paused DAG:
     # no second one is added to it.
-    (of_plays,) = found({FIRST: partition(FIRST)}, datetime.now(UTC))
+    (of_plays,) = found({FIRST: partition(FIRST)})
     for day in (0, 49, 50, 120, -1):
         ti.active_runs = {("plays_weekly", of_plays.run_ids[day])}
         assert sorted(triggers(ti)) == [
@@ -298,8 +298,8 @@ def test_what_is_published_of_reports_that_nobody_reads_is_not_kept_in_memory(
     counts = []
     published_periods = Table.published_periods
 
-    def watched(table: Table) -> Published:
-        published = Published(published_periods(table))
+    def watched(table: Table, *first_id: str) -> Published:
+        published = Published(published_periods(table, *first_id))
         made.append(weakref.ref(published))
         counts.append(sum(each() is not None for each in made))
         return published

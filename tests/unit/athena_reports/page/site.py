@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Route
+from pydantic_core import to_json
 
 from athena_reports.delivery.receipt import Receipt
 from athena_reports.page import app as app_module
@@ -27,12 +28,9 @@ from athena_reports.page.answers import (
     DeliveriesAnswer,
     PeriodAnswer,
     PeriodRow,
-    PlanAnswer,
     ReportHeading,
     ReportRow,
     ReportsAnswer,
-    SqlAnswer,
-    to_json,
 )
 from athena_reports.page.coverage import State
 from athena_reports.page.deliveries import (
@@ -40,7 +38,7 @@ from athena_reports.page.deliveries import (
     DeliveringTask,
     clear_request,
 )
-from athena_reports.page.fill import RunRequest
+from athena_reports.page.fill import FillPlan, RunRequest
 from athena_reports.page.history import History
 from athena_reports.page.published_reports import ColumnRoles, TextValues, names_of_entries
 from athena_reports.periods.calendar import Period
@@ -88,7 +86,6 @@ def row(period: Period, *states: State, **changes: Any) -> PeriodRow:
             rows=100,
             bytes=2_000,
             published_at=period.end_utc.isoformat(),
-            checks_warned=0,
             earlier=0,
             scanned_bytes=48_000_000,
             price_usd=0.24,
@@ -122,8 +119,7 @@ def report(
         note="",
     )
     heading = replace(heading, **changes)
-    row = ReportRow(dag_id, heading.is_paused, problems, cells)
-    return Report(heading, row.with_digest())
+    return Report(heading, ReportRow(dag_id, heading.is_paused, problems, cells))
 
 
 def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,9 +128,9 @@ def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return {**fields, **changes}
 
 
-def plan(*starts: RunRequest, **changes: Any) -> PlanAnswer:
+def plan(*starts: RunRequest, **changes: Any) -> FillPlan:
     """What fills a range."""
-    made = PlanAnswer(
+    made = FillPlan(
         starts=starts,
         backfill=(WEEK[0].start_utc.isoformat(), WEEK[-1].start_utc.isoformat()),
         scanned_bytes=48_000_000 * len(starts),
@@ -234,14 +230,12 @@ def answer(
 ) -> PeriodAnswer:
     """A period with rows; the first 15 are in the chart."""
     roles = ColumnRoles.of(described)
-    places = {item.name: place for place, item in enumerate(described.columns)}
-    keys = [tuple(values[places[name]] for name in roles.key) for values in rows]
-    labels = [tuple(values[places[name]] for name in roles.labels) for values in rows]
+    columns = [item.name for item in described.columns]
     made = PeriodAnswer(
         manifest=described,
         roles=roles,
         rows=rows,
-        names=names_of_entries(keys, labels)[:15],
+        names=names_of_entries(rows[:15], columns, roles),
         console=CONSOLE,
         problem="",
     )
@@ -400,7 +394,7 @@ class Site:
         self.put(f"{path}/deliveries", NOTHING)
         self.put(f"{path}/history", history or History())
         version = shown.manifest.version
-        self.put(f"{path}/versions/{version}/sql", sql or SqlAnswer(f"SELECT {version}"))
+        self.put(f"{path}/versions/{version}/sql", sql or {"sql": f"SELECT {version}"})
 
     def hold(self, path: str) -> Held:
         """Let the next request for a path wait."""
@@ -496,8 +490,8 @@ class Site:
                 if date.fromisoformat(cell.date) + timedelta(days=cell.days)
                 > date.fromisoformat(since or "0001-01-01")
             ]
-            rows.append(replace(row, cells=cells, digest="").with_digest())
-        return CoverageAnswer([row for row in rows if row.digest not in query.get("known", ())])
+            rows.append(replace(row, cells=cells))
+        return CoverageAnswer.of(rows, query.get("known", ()))
 
     def next_answer(self, path: str, otherwise: Any = None) -> Any:
         """Take the answer that a path gets now."""

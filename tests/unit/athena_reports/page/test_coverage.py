@@ -14,7 +14,6 @@ from athena_reports.page.coverage import (
     State,
     period_coverage,
 )
-from athena_reports.page.fill import plan_fill
 from athena_reports.periods.calendar import (
     Cadence,
     Period,
@@ -48,7 +47,7 @@ def coverage(
     *,
     until: datetime | None = None,
     logic: str = TODAY,
-    versions: Mapping[str, Mapping[str, str]] = {},
+    published: Mapping[str, Mapping[str, PartitionFacts]] = {},
 ) -> PeriodCoverage:
     return period_coverage(
         timetable,
@@ -58,7 +57,7 @@ def coverage(
         until=until,
         now=now,
         logic=logic,
-        versions_of=lambda table: versions.get(table, {}),
+        published_of=lambda table: published.get(table, {}),
     )
 
 
@@ -243,7 +242,7 @@ def test_a_partition_of_another_cadence_is_named_and_hides_nothing(
         ("unknown", "unknown", [State.PUBLISHED]),
     ],
 )
-def test_a_period_of_other_logic_than_todays_is_outdated_and_can_be_filled(
+def test_a_period_of_other_logic_than_todays_is_outdated(
     published: str, today: str, states: list[State]
 ) -> None:
     period = WEEKS.first_from(SINCE)
@@ -252,8 +251,6 @@ def test_a_period_of_other_logic_than_todays_is_outdated_and_can_be_filled(
         WEEKLY, {period.id: said}, {}, period.start_utc, period.end_utc + DELAY, logic=today
     ).cells
     assert [*cells[0].states] == states
-    chosen = plan_fill(cells, period.id, period.id, [State.OUTDATED], []).periods
-    assert [each.id for each in chosen] == [period.id] * (State.OUTDATED in states)
 
 
 def test_a_period_is_stale_if_a_part_has_another_version_than_it_read() -> None:
@@ -263,6 +260,8 @@ def test_a_period_is_stale_if_a_part_has_another_version_than_it_read() -> None:
         week.id: facts(week, logic=TODAY, parts={"days_daily": versions})
         for week, versions in zip(weeks, read, strict=False)
     }
-    versions = {"days_daily": {"2025-06-01": "v1", "2025-06-02": "v2"}}
-    cells = coverage(WEEKLY, partitions, {}, SINCE, weeks[-1].end_utc, versions=versions).cells
+    days = {day: facts(daily("UTC").period(day)) for day in ("2025-06-01", "2025-06-02")}
+    days["2025-06-02"] = days["2025-06-02"].model_copy(update={"version": "v2"})
+    published = {"days_daily": days}
+    cells = coverage(WEEKLY, partitions, {}, SINCE, weeks[-1].end_utc, published=published).cells
     assert [State.STALE in cell.states for cell in cells][:2] == [True, False]

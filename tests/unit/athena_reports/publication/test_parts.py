@@ -12,7 +12,7 @@ from athena_reports import Published, daily
 from athena_reports.errors import InputError
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.periods.calendar import Period
-from athena_reports.publication.manifest import PublishedPeriod
+from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
 from athena_reports.publication.parts import changed_parts, find_parts
 from athena_reports.steps.input_coverage import complete_periods
 from tests.support.calendars import WEEK
@@ -132,11 +132,12 @@ def test_the_versions_of_a_report_are_asked_for_once_however_many_periods_read_i
     present = {"days_daily": {"1": "v1", "2": "v2"}, "weeks_weekly": {"1": "v3"}}
     asked = []
 
-    def versions_of(table: str) -> Mapping[str, str]:
+    def published_of(table: str) -> Mapping[str, PartitionFacts]:
         asked.append(table)
-        return present.get(table, {})
+        versions = present.get(table, {})
+        return {part_id: facts(WEEK, version=version) for part_id, version in versions.items()}
 
-    assert changed_parts(periods, versions_of) == {
+    assert changed_parts(periods, published_of) == {
         "first": ["days_daily 2", "weeks_weekly 1"],
         "third": ["days_daily 1"],
     }
