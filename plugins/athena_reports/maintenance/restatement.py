@@ -25,6 +25,9 @@ STALE_PARAM = "stale"
 # If a period and the one before are reported again together, either query may start first, and they
 # start at most so far apart. The later period is not stale then, whichever query came first.
 TOGETHER = timedelta(minutes=1)
+# Late events and deliveries are due much sooner. Older periods would take most of the time of each
+# listing, so they are listed only with the param `stale`.
+YEARS_LISTED = 2  # before the present one
 _ACTIVE_STATES = ["queued", "running"]
 _RUN_IDS_PER_REQUEST = 50  # they are part of the request's address, whose length is limited
 
@@ -228,18 +231,20 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
             table.name: table for table in published_tables(self.database, self.hook.client("glue"))
         }
 
+        first_id = "" if with_stale else str(now.year - YEARS_LISTED)
+
         @cache
         def published_of(table_name: str) -> Mapping[str, PartitionFacts]:
             if table_name not in tables:
                 return {}
-            return tables[table_name].published_periods()
+            return tables[table_name].published_periods(first_id)
 
         restatements: list[Restatement] = []
         planned: list[Any] = []
         for table in tables.values():
             # Not from the cache: what is published of all reports does not fit into memory, and few
             # of them are read by others.
-            partitions = table.published_periods()
+            partitions = table.published_periods(first_id)
             planned += planned_deliveries(table.location, partitions, now)
             restatements += find_restatements(
                 table.name,  # the id of the DAG too

@@ -142,13 +142,19 @@ class Table:
                 }
                 self._replace(partition_input)
 
-    def partitions(self) -> Mapping[str, Partition]:
-        """Return each partition of ours by period id; none if there is no table."""
-        return partitions_by_period(self._stored_partitions(ExcludeColumnSchema=True))
+    def partitions(self, first_id: str = "") -> Mapping[str, Partition]:
+        """Return each partition of ours by period id; none if there is no table.
 
-    def published_periods(self) -> Mapping[str, PartitionFacts]:
-        """Return the facts of each partition of ours, by period id."""
-        partitions = self.partitions()
+        `first_id` is the first period id, or the beginning of one; earlier periods are left out.
+        """
+        options: dict[str, Any] = {"ExcludeColumnSchema": True}
+        if first_id:
+            options["Expression"] = f"period >= '{first_id}'"
+        return partitions_by_period(self._stored_partitions(**options))
+
+    def published_periods(self, first_id: str = "") -> Mapping[str, PartitionFacts]:
+        """Return the facts of each partition of ours, as `partitions` has them, by period id."""
+        partitions = self.partitions(first_id)
         return {period_id: partition.facts for period_id, partition in partitions.items()}
 
     def periods_of(self, cadence: Cadence) -> Mapping[Period, PartitionFacts]:

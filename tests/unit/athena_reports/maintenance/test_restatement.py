@@ -14,7 +14,7 @@ from athena_reports.maintenance.restatement import (
     Restatement,
     find_restatements,
 )
-from athena_reports.periods.calendar import Cadence, quarterly
+from athena_reports.periods.calendar import Cadence, quarterly, yearly
 from athena_reports.publication.glue_table import Partition, Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports.publication.manifest import PartitionFacts, Reading
@@ -226,6 +226,17 @@ def test_the_periods_of_all_reports_come_in_the_order_in_which_they_start(
         ("plays_weekly", THIRD),
         ("sales_quarterly", "2025-Q3"),
     ]
+
+
+def test_periods_of_more_than_two_years_ago_are_restated_only_with_stale_ones(
+    publish: Publish, triggers: Triggers
+) -> None:
+    publish("plays", UTC_WEEKS, "2023-12-31", "2024-01-07")
+    publish("sales", yearly(), "2023", "2024")
+    recent = [("sales_yearly", "2024"), ("plays_weekly", "2024-01-07")]
+    assert triggers(TaskInstance()) == recent
+    old = [("sales_yearly", "2023"), ("plays_weekly", "2023-12-31")]
+    assert triggers(TaskInstance(), stale=True) == [*old, *recent]
 
 
 def test_stale_periods_are_triggered_if_somebody_asks_for_them(
