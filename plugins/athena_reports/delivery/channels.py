@@ -3,11 +3,10 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
-from airflow.sdk import BaseNotifier
-from pydantic import AfterValidator, Field, InstanceOf
+from pydantic import AfterValidator, Field
 
 from athena_reports.declaration import CONFIG, Declaration
 from athena_reports.delivery.language import Language
@@ -133,7 +132,7 @@ class NotifierChannel(_AnyChannel):
     """
 
     kind: ClassVar[ChannelKind] = "notifier"
-    notifier: InstanceOf[BaseNotifier]
+    notifier: Any
     _: KW_ONLY
     rows: int = Field(default=10, ge=1, le=_MOST_ROWS)
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from airflow.sdk import BaseNotifier
+
 from athena_reports.delivery.channels import (
     Channel,
     MailChannel,
@@ -54,6 +56,9 @@ def require_deliveries(
 
 def _require_channel(report: Report, channel: Channel) -> None:
     """Raise ReportError if a channel does not fit the report or the deployment."""
+    if isinstance(channel, NotifierChannel) and not isinstance(channel.notifier, BaseNotifier):
+        problem = f"channel {channel.name!r}: {channel.notifier!r} is not a notifier of Airflow."
+        report.refuse("deliver", f"{problem} Give one, such as SnsNotifier(...).")
     public = [name for name, column in report.columns.items() if not column.private]
     numbers = [name for name in public if is_number(duckdb_type(report.columns[name].type))]
     if channel.bar:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
-from athena_reports import Column, Input, build_dag, mail, slack
+from athena_reports import Column, Input, build_dag, mail, notify, slack
 from athena_reports.delivery import delivery_options
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.errors import ReportError
@@ -201,6 +201,11 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         ),
         (["sales@example.com"], {}, "expected a list of channels, such as [mail('sales'"),
         ([Recorder("a")], {}, "expected a list of channels, such as [mail('sales'"),
+        (
+            [notify("topic", "SnsNotifier")],
+            {},
+            "channel 'topic': 'SnsNotifier' is not a notifier of Airflow. Give one",
+        ),
         ([SALES], {"deliver_within": timedelta(minutes=5)}, "field 'deliver_within': 0:05:00 is"),
         (
             [SALES],
