@@ -1,11 +1,9 @@
 """One AWS session for all clients of a task."""
 
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
-from botocore import utils
 
 
 class SharedSessionHook(AthenaHook):
@@ -45,18 +43,4 @@ class SharedSessionHook(AthenaHook):
 
     @cached_property
     def _session(self) -> Any:
-        session: Any = super().get_session()
-        parsers = session._session.get_component("response_parser_factory")
-        parsers.set_parser_defaults(timestamp_parser=_parse_timestamp)
-        return session
-
-
-def _parse_timestamp(value: Any) -> datetime:
-    """Return a time of a response of AWS.
-
-    botocore parses ISO 8601 by dateutil, which takes 80 % of the processor time of a listing of S3.
-    """
-    if isinstance(value, str) and value.endswith("Z"):
-        return datetime.fromisoformat(value)
-    parsed: datetime = utils.parse_timestamp(value)
-    return parsed
+        return super().get_session()

@@ -1,7 +1,6 @@
 """The hook whose clients share one session."""
 
 import inspect
-from datetime import UTC
 from typing import Any
 
 import boto3.session
@@ -69,17 +68,3 @@ def test_the_private_names_of_the_hook_are_those_that_the_provider_has() -> None
     """A new name of the provider's would silently replace ours, or one less leave ours unused."""
     ours = {name for name in vars(SharedSessionHook) if name.startswith("_") and name[1] != "_"}
     assert {name for name in ours if hasattr(AthenaHook, name)} == {"_get_caller"}
-
-
-def test_times_of_a_listing_are_read_without_dateutil(
-    s3: Any, bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    s3.put_object(Bucket=bucket, Key="a", Body=b"")
-    (expected,) = s3.list_objects_v2(Bucket=bucket)["Contents"]
-    client = SharedSessionHook(aws_conn_id="aws_default").client("s3")
-    (listed,) = client.list_objects_v2(Bucket=bucket)["Contents"]
-    assert listed == expected
-    assert listed["LastModified"].tzinfo is UTC  # dateutil has another one
-    # In a header, times have another form.
-    assert client.head_object(Bucket=bucket, Key="a")["LastModified"] == expected["LastModified"]
