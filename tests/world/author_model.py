@@ -87,7 +87,7 @@ class Authors:
         world.patch.setattr(trial, "settings", lambda: settings)
         # They look once a second for hours, which shows no more than once in twenty seconds.
         world.patch.setattr(trial, "_LONGEST_PAUSE_SECONDS", 20.0)
-        world.patch.setattr(trial, "warn", world.say)
+        world.patch.setattr(trial, "print_note", world.say)
         athena: Any = world.athena
         self.aws = trial.Aws(athena=athena, glue=world.glue, s3=world.store)  # type: ignore[arg-type]
         vars(self.aws)["author"] = "somebody"
