@@ -277,6 +277,9 @@ def stand_in(size: Size, glue_calls_per_second: float = GLUE_CALLS_PER_SECOND) -
     """Serve reports until the context ends; every client of this process then asks the stand-in."""
     environment = {
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://key:secret@/?region_name=ap-northeast-1",
+        "AWS_ACCESS_KEY_ID": "key",  # for the commands, which have no connection
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "ap-northeast-1",
         "ATHENA_REPORTS_ENV": "dev",
         "ATHENA_REPORTS_BUCKET": BUCKET,
     }
