@@ -19,8 +19,16 @@ const LARGEST = 1e300;
 // Where a value is drawn; null if it is drawn nowhere, such as NULL, infinity and the very largest numbers.
 const numberOf = (text) => (text !== null && Math.abs(Number(text)) <= LARGEST ? Number(text) : null);
 
-// All parts of a name: each has the same room, with a comma and a space between two.
-const fitted = (name, length) => name.map((part) => shortened(part, Math.floor((length + 2) / name.length) - 2)).join(", ");
+// All parts of a name, the longest ones shortened until they fit.
+function fitted(name, length) {
+  const lengths = name.map((part) => part.length);
+  const room = length - 2 * (name.length - 1); // between two parts there are a comma and a space
+  for (let over = lengths.reduce((sum, characters) => sum + characters, 0) - room; over > 0; over -= 1) {
+    const longest = Math.max(...lengths);
+    if (longest > 2) lengths[lengths.indexOf(longest)] -= 1;
+  }
+  return name.map((part, place) => shortened(part, lengths[place])).join(", ");
+}
 
 function written(text, isDecimal) {
   if (text === null) return "\u2013";
