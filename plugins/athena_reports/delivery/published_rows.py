@@ -40,9 +40,7 @@ WHERE {before}::HUGEINT - {after}::HUGEINT > 0
 ORDER BY {before}::HUGEINT - {after}::HUGEINT DESC, {rank}, {places}
 LIMIT {number}
 """
-# Types whose values Python has too. The others are shown as DuckDB prints them.
-_OF_PYTHON = {
-    "boolean",
+_INTEGERS = {
     "tinyint",
     "smallint",
     "integer",
@@ -53,6 +51,11 @@ _OF_PYTHON = {
     "uinteger",
     "ubigint",
     "uhugeint",
+}
+# Types whose values Python has too. The others are shown as DuckDB prints them.
+_OF_PYTHON = {
+    *_INTEGERS,
+    "boolean",
     "double",
     "decimal",
     "varchar",
@@ -103,10 +106,12 @@ class PublishedRows:
             fetched = cursor.fetchmany(_ROWS_AT_ONCE)
 
     def biggest_moves(self, rank: str, previous_rank: str, number: int) -> tuple[Rows, Rows]:
-        """Return the rows that rose most, and those that fell most.
+        """Return the rows that rose most, and those that fell most; none if ranks are no integers.
 
         All rows are compared, and only the returned ones are held in memory.
         """
+        if not {self._types[rank].id, self._types[previous_rank].id} <= _INTEGERS:
+            return (), ()
         rises = self._biggest_moves(previous_rank, rank, rank, number)
         falls = self._biggest_moves(rank, previous_rank, rank, number)
         return rises, falls

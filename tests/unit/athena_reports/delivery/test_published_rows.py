@@ -311,3 +311,20 @@ def test_equal_moves_are_by_the_rank_and_then_by_all_columns() -> None:
         )
     assert [name for name, *_ in rises] == ["c", "a", "b"]
     assert [name for name, *_ in falls] == ["d"]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.float64(), pa.bool_()])
+def test_ranks_that_are_no_integers_do_not_move(kind: pa.DataType) -> None:
+    with engine() as shared:
+        path = parquet(
+            shared,
+            rank=pa.array([1]),
+            before=pa.array([None], kind),
+            double=pa.array([5.0]),
+            after=pa.array([3], pa.int8()),
+        )
+        reader = published(shared, path, "rank", "before", "double", "after")
+        assert reader.biggest_moves("rank", "before", 3) == ((), ())
+        assert reader.biggest_moves("before", "rank", 3) == ((), ())
+        assert reader.biggest_moves("rank", "double", 3) == ((), ())
+        assert reader.biggest_moves("rank", "after", 3) == (((1, None, 5.0, 3),), ())
