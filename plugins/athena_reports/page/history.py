@@ -1,13 +1,13 @@
 """The history of the first entries of a period: their measures in it and in those before."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.page.published_reports import (
-    THREADS,
     ColumnRoles,
     EntryName,
     PublishedReports,
@@ -20,6 +20,9 @@ from athena_reports.publication.manifest import Manifest
 
 HISTORY_PERIODS = 12
 HISTORY_ENTRIES = 5
+# Of all viewers, and apart from those of the coverage: each period may take a download of tens of
+# megabytes, and with the same threads everybody's coverage would wait for one viewer's history.
+_THREADS = ThreadPoolExecutor(2, "athena-reports-history")
 _NO_KEY = (
     "No history: the report has no key. Declare the columns that identify a row, such as "
     'Report(key=["user_id"]). Periods published from then on have a history.'
@@ -62,7 +65,7 @@ def find_history(reports: PublishedReports, dag: ReportDag, period_id: str) -> H
     read = partial(
         _period_measures, reports, dag, key=manifest.key, keys=list(names), measures=roles.measures
     )
-    periods = list(THREADS.map(read, period_ids))
+    periods = list(_THREADS.map(read, period_ids))
     unknown = (None,) * len(roles.measures)  # of an entry that a period does not have
     values = {}
     for place, measure in enumerate(roles.measures):
