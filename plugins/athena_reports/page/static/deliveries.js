@@ -41,7 +41,10 @@ export async function showDeliveries(place, dagId, periodId, manifest) {
   };
   const schedule = () => {
     const states = known ? known.channels.map(stateOf) : [];
-    if (states.some((state) => state in SOON || state === "up_for_retry")) timer = setTimeout(poll, POLL_MS);
+    const isUnderWay = states.some((state) => state in SOON);
+    if (!isUnderWay && !states.includes("up_for_retry")) return;
+    // Where a DAG is paused or a task waits for its retry, nothing happens by itself for minutes.
+    timer = setTimeout(poll, !known.is_paused && isUnderWay ? POLL_MS : 6 * POLL_MS);
   };
   const poll = () => {
     if (!place.isConnected) return;

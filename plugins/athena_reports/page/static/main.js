@@ -16,8 +16,16 @@ let shown = "";
 let pollTimer;
 
 function applyTheme() {
-  const chosen = localStorage.getItem("theme");
+  const chosen = chosenTheme();
   document.documentElement.dataset.theme = chosen === "dark" || chosen === "light" ? chosen : "system";
+}
+
+function chosenTheme() {
+  try {
+    return localStorage.getItem("theme");
+  } catch {
+    return null; // a browser may refuse it to a frame
+  }
 }
 
 // What is known of the period that is shown, as a text that can be compared with a later one; undefined if nothing is.
@@ -55,10 +63,11 @@ async function refreshPeriod() {
   const [dagId] = place();
   const before = shownCell();
   const report = findReport(dagId);
+  const hadAll = report?.loadedSince === null;
   const isNew = report && (await loadPeriods([report], null));
   status.textContent = `As of ${clock(known.asOf)}`;
   status.dataset.complete = true;
-  if (shown && isNew) showNews(before);
+  if (shown && isNew && (!hadAll || shownCell() !== before)) showNews(before);
 }
 
 // The heading names the periods beside the one that is shown. The rest is loaded again only if the period has changed
@@ -78,8 +87,17 @@ function showError(error) {
 
 // The DAG and the period that the address names. If it does not name both, all reports are shown.
 function place() {
-  const [dagId, periodId] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  const [dagId, periodId] = location.hash.slice(1).split("/").map(decoded);
   return dagId && periodId ? [dagId, periodId] : [];
+}
+
+// A person may have written the address, with a percent sign that stands for itself.
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 // The form lists all periods of a report, and keeps those that it was opened with.

@@ -1166,6 +1166,23 @@ def test_a_shown_period_that_is_published_again_is_drawn_anew(site: Site, way: s
     assert site.times(path) == 2
 
 
+def test_news_of_another_period_draws_nothing_of_the_shown_one_anew(site: Site) -> None:
+    site.put_reports(report(row(WEEK[-2], State.RUNNING, State.MISSING), row(LAST)))
+    site.put_period(answer(manifest(LAST)))
+    stop_clock(site)
+    site.open(LINK)
+    heading = site.page.locator(".heading")
+    expect(heading.locator(".chips")).to_have_text("published")
+    site.barrier()
+    heading.evaluate("(heading) => { heading.dataset.drawn = 'once'; }")
+    site.put_reports(report(row(WEEK[-2]), row(LAST)))
+    asked = site.times("coverage")
+    site.page.clock.run_for(POLL_MS)
+    assert site.times("coverage") == asked + 1
+    site.barrier()
+    expect(heading).to_have_attribute("data-drawn", "once")
+
+
 def test_a_link_shows_its_period_before_the_coverage_is_known(site: Site) -> None:
     site.put_reports(report(row(WEEK[-2]), row(LAST, State.OUTDATED, State.PUBLISHED)))
     site.put_period(answer(manifest(LAST)))
@@ -1190,6 +1207,28 @@ def test_a_link_to_what_turns_out_to_be_unpublished_says_so(site: Site) -> None:
     expect(site.page.locator(".period")).to_have_text(
         "Nothing is published. There is nothing to show."
     )
+
+
+@pytest.mark.parametrize("way", ["by a link", "from the coverage"])
+def test_an_address_that_is_broken_does_not_end_the_page(site: Site, way: str) -> None:
+    site.put_reports(report(row(LAST, State.RUNNING, State.PUBLISHED)))
+    site.put_period(answer(manifest(LAST)))
+    for dag_id in (DAG_ID, "100%", "%E0%A4%A"):
+        for period_id in ("100%25", "2026-05-03", "x"):
+            site.put(period_path(period_id, dag_id), Refusal.of(404, "There is no such period."))
+    stop_clock(site)
+    for hash in ("#100%", "#100%/2026-05-03", f"#{DAG_ID}/100%", "#%E0%A4%A/x"):
+        if way == "by a link":
+            site.open(hash)
+        else:
+            site.open()
+            site.page.evaluate("(hash) => { location.hash = hash; }", hash)
+        if "/" in hash:
+            expect(site.page.get_by_role("alert")).to_have_text("There is no such period.")
+        # The way back leads to the reports.
+        site.page.get_by_role("link", name="Reports", exact=True).click()
+        site.cell(LAST).click()
+        expect(site.section("SQL").locator("pre")).to_have_text("SELECT v1")
 
 
 def test_an_address_without_a_period_shows_all_reports(site: Site) -> None:
@@ -1271,6 +1310,13 @@ def test_the_page_is_as_light_or_dark_as_airflow(site: Site) -> None:
         site.page.evaluate("(theme) => localStorage.setItem('theme', theme)", chosen)
         site.page.evaluate("dispatchEvent(new Event('storage'))")
         expect(root).to_have_attribute("data-theme", theme)
+    site.page.evaluate("localStorage.setItem('theme', 'dark')")
+    # A browser may refuse it to a frame.
+    site.page.evaluate(
+        "Object.defineProperty(window, 'localStorage', { get() { throw Error(); } })"
+    )
+    site.page.evaluate("dispatchEvent(new Event('storage'))")
+    expect(root).to_have_attribute("data-theme", "system")
 
 
 # One period
@@ -1761,18 +1807,26 @@ def test_who_sends_what_a_check_warns_of_is_told_so(site: Site) -> None:
     expect(dialog.locator(".error")).to_have_text("This version has check warnings: rows.")
 
 
-def test_a_retry_is_followed_until_the_period_is_left(site: Site) -> None:
-    waiting = deliveries([channel("sales", "up_for_retry")])
+@pytest.mark.parametrize(
+    ("state", "is_paused", "shown"),
+    [("up_for_retry", False, "will be retried"), (None, True, "waits for Airflow")],
+)
+def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(
+    site: Site, state: str | None, is_paused: bool, shown: str
+) -> None:
+    waiting = deliveries([channel("sales", state)], is_paused=is_paused)
     section = open_deliveries(site, waiting)
     stop_clock(site)
     expect(section).to_be_visible()
+    asked = site.times(DELIVERIES)
+    site.page.clock.run_for(25_000)
+    assert site.times(DELIVERIES) == asked
     # A failure in between hides nothing, and does not end it.
     site.put(DELIVERIES, Refusal.of(502, "S3 does not answer"), waiting)
-    site.page.clock.run_for(POLL_MS)
+    site.page.clock.run_for(6_000)
     expect(section.get_by_role("alert")).to_have_text("S3 does not answer")
-    expect(section).to_contain_text("will be retried")
-    site.barrier()
-    site.page.clock.run_for(POLL_MS)
+    expect(section).to_contain_text(shown)
+    site.page.clock.run_for(30_000)
     expect(section.get_by_role("alert")).to_have_count(0)
     site.page.get_by_role("link", name="All reports").click()
     expect(site.cell(LAST)).to_be_visible()
