@@ -13,6 +13,7 @@ from athena_reports.page.fill import FillPlan, ReadReport, plan_fill
 from athena_reports.page.runs import ReportDag
 from athena_reports.periods.calendar import Period, daily
 from athena_reports.publication.manifest import PartitionFacts, Reading
+from athena_reports.publication.scan_estimate import estimate_scans
 from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.support.calendars import WEEKS
 from tests.support.partition_facts import facts, periods_from, text
@@ -125,6 +126,20 @@ def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
     assert (free.scanned_bytes, free.price_usd) == (0, 0)
     unknown = fill(cells_of({}), IDS[0], IDS[0])
     assert (len(unknown.starts), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)
+
+
+def test_a_plan_estimates_a_scan_as_its_run_does() -> None:
+    megabytes = [10, 30, 40, 50, 60]  # of a lake that grows
+    partitions = {
+        period.id: facts(period, scanned_bytes=size * 10**6)
+        for period, size in zip(PERIODS, megabytes, strict=False)
+    }
+    cells = cells_of(partitions)
+    period = PERIODS[5]
+    plan = fill(cells, period.id, period.id)
+    assert plan.scanned_bytes == 50_000_000
+    published = {cell.period: cell.published for cell in cells if cell.published is not None}
+    assert estimate_scans([period], published)[period].bytes == plan.scanned_bytes
 
 
 @given(
