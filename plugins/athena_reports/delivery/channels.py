@@ -1,7 +1,7 @@
 """The channels that a report is delivered to, as its author declares them."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -89,11 +89,6 @@ class MailChannel(_AnyChannel):
             )
         return self
 
-    @property
-    def restricted(self) -> Collection[str]:
-        """The domains of its recipients, which `ATHENA_REPORTS_RECIPIENTS` has to allow."""
-        return {address.rpartition("@")[2].lower() for address in self.to}
-
 
 @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=CONFIG)
 class SlackChannel(_AnyChannel):
@@ -113,11 +108,6 @@ class SlackChannel(_AnyChannel):
     rows: int = Field(default=10, ge=1, le=_MOST_ROWS_IN_SLACK)
     conn_id: _ConnectionId = "slack_api_default"
 
-    @property
-    def restricted(self) -> Collection[str]:
-        """The channel in Slack, which `ATHENA_REPORTS_RECIPIENTS` has to allow."""
-        return {self.channel.lower()}
-
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
 class NotifierChannel(_AnyChannel):
@@ -135,11 +125,6 @@ class NotifierChannel(_AnyChannel):
     notifier: Any
     _: KW_ONLY
     rows: int = Field(default=10, ge=1, le=_MOST_ROWS)
-
-    @property
-    def restricted(self) -> Collection[str]:
-        """Nothing: only the notifier knows its recipients."""
-        return ()
 
 
 Channel = MailChannel | SlackChannel | NotifierChannel

@@ -1,6 +1,7 @@
 """Whether the options of `build_dag` for deliveries fit the report and the deployment."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Any
 
@@ -90,4 +91,13 @@ def refused_recipients(channel: Channel, deployment: Settings) -> Sequence[str]:
     """
     if not deployment.recipients and deployment.environment != _PRODUCTION:
         return []
-    return sorted(set(channel.restricted) - deployment.recipients)
+    return sorted(_restricted(channel) - deployment.recipients)
+
+
+def _restricted(channel: Channel) -> AbstractSet[str]:
+    """Return what `ATHENA_REPORTS_RECIPIENTS` has to allow: domains of mail, a channel in Slack."""
+    if isinstance(channel, MailChannel):
+        return {address.rpartition("@")[2].lower() for address in channel.to}
+    if isinstance(channel, SlackChannel):
+        return {channel.channel.lower()}
+    return frozenset()  # only the notifier knows its recipients
