@@ -47,7 +47,8 @@ def test_the_files_are_what_would_arrive(flown: Flown, folder: Path, shell: Shel
     assert all(f"written {folder / name}" in printed for name in names)
 
     text = (folder / "sales.txt").read_text()
-    assert "Version preview, environment dev." in text
+    assert "Preview, not published. Environment dev." in text
+    assert "Published on" not in text
     rows = list(csv.DictReader((folder / attachment).open(newline="", encoding="utf-8-sig")))
     shown = (folder / "sales.html").read_text()
     assert [row["carrier"] in shown for row in rows[:4]] == [True, True, True, False]
@@ -57,7 +58,7 @@ def test_the_files_are_what_would_arrive(flown: Flown, folder: Path, shell: Shel
     assert "flown: 2013年3月25日" in (folder / "japan.html").read_text()
     # Each in the language of its channel, and readable.
     for name in ("japan.txt", "team.json"):
-        assert "版: preview、環境: dev" in (folder / name).read_text(encoding="utf-8")
+        assert "プレビュー（未公開）、環境: dev" in (folder / name).read_text(encoding="utf-8")
     blocks = json.loads((folder / "team.json").read_text())
     assert {block["type"] for block in blocks} >= {"header", "section"}
     assert "The previous week is not published" not in text

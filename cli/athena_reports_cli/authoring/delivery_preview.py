@@ -8,6 +8,7 @@ from shutil import rmtree
 
 from athena_reports.delivery.attachment import with_attachment
 from athena_reports.delivery.channels import Channel, MailChannel, SlackChannel
+from athena_reports.delivery.content import PREVIEW
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.mail_message import html_part, text_part
 from athena_reports.delivery.slack_message import slack_message
@@ -27,8 +28,6 @@ from athena_reports.settings import settings
 from athena_reports.version import __version__
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.trial import Aws, Trial
-
-_VERSION = "preview"
 
 
 def require_deliverable(declared: DeclaredReport) -> None:
@@ -51,7 +50,7 @@ def write_deliveries(
     The folder is emptied before.
     """
     # A reader downloads what its folder does not have.
-    (done.engine.folder / f"{_VERSION}.parquet").hardlink_to(done.table.path)
+    (done.engine.folder / f"{PREVIEW}.parquet").hardlink_to(done.table.path)
     reader = VersionReader(
         report=declared.report,
         environment=settings().environment,
@@ -98,10 +97,10 @@ def _manifest(
     now = datetime.now(UTC)
     settles_at = period.end_utc + declared.report.late_by
     rows = PublishedObject(
-        format="parquet", key=f"{_VERSION}.parquet", bytes=0, sha256="", rows=done.table.rows
+        format="parquet", key=f"{PREVIEW}.parquet", bytes=0, sha256="", rows=done.table.rows
     )
     version = Version(
-        version=_VERSION,
+        version=PREVIEW,
         ordered=done.ordered,
         rows=done.table.rows,
         columns=done.table.columns,
@@ -119,7 +118,7 @@ def _manifest(
         published_at=now.isoformat(timespec="milliseconds"),
         query=QueryFacts(id=done.execution.id, submitted_at=done.execution.submitted_at),
         checks=done.checks,
-        run=RunFacts(dag_id=declared.dag.dag_id, run_id=_VERSION),
+        run=RunFacts(dag_id=declared.dag.dag_id, run_id=PREVIEW),
         code_version=__version__,
     )
     return Manifest.of(version, facts)

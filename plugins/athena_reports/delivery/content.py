@@ -19,6 +19,7 @@ from athena_reports.rows.differences import Differences
 from athena_reports.rows.transforms import LibraryTransform
 
 Rows = tuple[tuple[Any, ...], ...]
+PREVIEW = "preview"  # in the place of a version's id, of what is not published
 
 
 class ContentColumn(NamedTuple):

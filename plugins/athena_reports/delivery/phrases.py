@@ -75,6 +75,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "too_large_without_address": "The file is too large to attach.",
         # Around
         "origin": "Published on {when}. Version {version}, environment {environment}.",
+        "origin_of_preview": "Preview, not published. Environment {environment}.",
         "page_link": "Open this period on the Reports page",
         "query_link": "Open the query in Athena",
     },
@@ -130,6 +131,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         ),
         "too_large_without_address": "ファイルが大きすぎるため添付していません。",
         "origin": "公開: {when}、版: {version}、環境: {environment}",
+        "origin_of_preview": "プレビュー（未公開）、環境: {environment}",
         "page_link": "この期間をレポートページで開く",
         "query_link": "Athenaでクエリを開く",
     },

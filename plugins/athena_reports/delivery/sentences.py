@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from athena_reports.delivery.content import Content, Correction, row_key
+from athena_reports.delivery.content import PREVIEW, Content, Correction, row_key
 from athena_reports.delivery.language import (
     NULL,
     Language,
@@ -49,7 +49,7 @@ class Sentences:
         differences: What a correction changes, in columns and by examples.
         movement: Who is new among the rows shown, and who of all rows rose or fell most.
         left_out: Which rows and columns are not shown, and why there is no attachment.
-        origin: When it was published, and which version it is.
+        origin: When it was published, and which version it is; or that it is a preview.
         links: Where to look further.
     """
 
@@ -88,13 +88,6 @@ def sentences(content: Content, shown: Sequence[str], language: Language) -> Sen
     """Return the sentences of a content; `shown` are the columns of the table beside them."""
     period = period_in_words(content.period, language)
     zone = in_brackets(content.period.cadence.timezone, language)
-    origin = phrase(
-        language,
-        "origin",
-        when=_instant(content.published_at, content, language),
-        version=content.version,
-        environment=content.environment,
-    )
     return Sentences(
         notices=_notices(content, language),
         headline=one_line(f"{content.report}: {period}{zone}"),
@@ -102,8 +95,20 @@ def sentences(content: Content, shown: Sequence[str], language: Language) -> Sen
         differences=_differences(content, language),
         movement=_movement(content, language),
         left_out=_left_out(content, shown, language),
-        origin=origin,
+        origin=_origin(content, language),
         links=_links(content, language),
+    )
+
+
+def _origin(content: Content, language: Language) -> str:
+    if content.version == PREVIEW:
+        return phrase(language, "origin_of_preview", environment=content.environment)
+    return phrase(
+        language,
+        "origin",
+        when=_instant(content.published_at, content, language),
+        version=content.version,
+        environment=content.environment,
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports import monthly
-from athena_reports.delivery.content import Content, ContentColumn, Correction, Movement
+from athena_reports.delivery.content import PREVIEW, Content, ContentColumn, Correction, Movement
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.sentences import Sentences, sentences, subject
 from athena_reports.rows.differences import Change
@@ -365,6 +365,17 @@ def test_columns_that_a_table_does_not_show_are_named() -> None:
 def test_an_empty_period_says_so_first(language: Language, notice: str) -> None:
     empty = content(rows=(), total_rows=0, total=None, movement=None)
     assert spoken(empty, language).notices == [notice]
+
+
+@pytest.mark.parametrize(
+    ("language", "origin"),
+    [
+        ("en", "Preview, not published. Environment prd."),
+        ("ja", "プレビュー（未公開）、環境: prd"),
+    ],
+)
+def test_a_preview_does_not_say_that_it_was_published(language: Language, origin: str) -> None:
+    assert spoken(content(version=PREVIEW), language).origin == origin
 
 
 def test_without_addresses_there_are_no_links() -> None:
