@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
+from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import DAG
 
 from athena_reports import mail
@@ -18,6 +19,7 @@ from athena_reports.delivery.deliver import DeliverOperator
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.publication.location import PeriodLocation
 from athena_reports.settings import Settings
+from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
 from tests.support.publishing import Place
@@ -90,3 +92,19 @@ def test_a_clear_is_told_from_retries_that_another_release_has_declared(
 
     assert task.retries == 3
     assert [clears(1, 12), clears(2, 12), clears(3, 5), clears(4, 5)] == [0, 0, 1, 1]
+
+
+def test_a_try_of_a_period_that_is_not_published_is_noted(
+    task: Any, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = place.location.report.bucket
+    monkeypatch.setattr(
+        task, "deployment", task.deployment.model_copy(update={"report_bucket": bucket})
+    )
+    monkeypatch.setattr(DeliverOperator, "_s3", lambda _: place.s3)
+    run = DagRun("asset_triggered", partition_key=WEEK.id)
+    with pytest.raises(AirflowSkipException, match="it is not published"):
+        task.execute({"dag_run": run, "ti": TaskInstance("sales"), "run_id": "event-1"})
+    folder_uri = PeriodLocation.of(bucket, "plays", WEEK).folder_uri
+    note, _ = place.s3.read(f"{folder_uri}tries/sales/event-1.json")
+    assert b'"max_tries":3' in note

@@ -172,11 +172,12 @@ def test_what_was_published_too_late_for_a_first_version_is_delivered_as_a_corre
     tabled: Place, look: Callable[..., Triggers]
 ) -> None:
     """A backfill of old periods has published it."""
-    old = publish(tabled, published=3 * HOUR, until=-4 * HOUR)
+    until = -60 * HOUR  # longer ago than what is still recovered
+    old = publish(tabled, published=3 * HOUR, until=until)
     assert look() == {}
     deliver(tabled, old, "sales")
     assert look() == {}
-    publish(tabled, rows="b", until=-4 * HOUR)
+    publish(tabled, rows="b", until=until)
     assert list(look()) == [FIRST]
 
 
