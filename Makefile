@@ -54,10 +54,10 @@ $(LAKES): | $(READY)
 	@touch $@
 
 .PHONY: setup
-setup: $(READY) $(LAKES) ## Install all tools, and write the demo's tables for `athena-reports preview` and others
+setup: $(READY) $(LAKES) ## Install all tools, and create the demo's tables for `athena-reports preview` and other commands
 
 .PHONY: demo
-demo: $(READY) ## Run both reports in Airflow on local services, to their end
+demo: $(READY) ## Run both reports in Airflow on local services until they finish
 	@$(DEV) -m demo.run
 
 .PHONY: up
@@ -69,7 +69,7 @@ SERVICES_TESTS := tests/services tests/compatibility
 LONG_TESTS := tests/airflow $(SERVICES_TESTS)
 
 .PHONY: test
-test: $(READY) ## Check the reports, lint and run the short tests (EXAMPLES=many for property tests with more examples)
+test: $(READY) ## Check the reports, lint, and run the short tests (EXAMPLES=many for more examples in property tests)
 	@$(VENV)/bin/athena-reports check
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
@@ -88,7 +88,7 @@ WITHOUT_DEBIAN := $(SERVICES_TESTS) tests/reports tests/world tests/unit/athena_
 	tests/unit/athena_reports_cli/mwaa/test_report_periods.py tests/repository/test_docs.py
 
 .PHONY: test-services
-test-services: $(READY) ## Run those of the longer tests that need no packages of Debian
+test-services: $(READY) ## Run the longer tests that need no Debian packages
 	@$(PY) -m pytest $(WITHOUT_DEBIAN) -n 3 --dist loadfile -m "ci and not full"
 
 # The slowest folders come first, and xdist keeps the order (--no-loadscope-reorder). Of other folders, only the files that
@@ -100,12 +100,12 @@ CI_FILES = tests/airflow \
 # Three workers on two cores: the tests wait for processes, but more of these at once take longer, since they poll one
 # another until they are ready.
 .PHONY: test-ci
-test-ci: $(READY) ## Run the longer tests; they need Debian's postgresql, redis-server, chromium-headless-shell, docker-compose
+test-ci: $(READY) ## Run the longer tests; they need the Debian packages postgresql, redis-server, chromium-headless-shell, docker-compose
 	@$(PY) -m pytest $(CI_FILES) -n 3 --dist loadfile --no-loadscope-reorder -m "ci and not full" \
 		--hypothesis-profile=many
 
 .PHONY: test-nightly
-test-nightly: $(READY) ## Run every test in a real Airflow, all tests that CI leaves out, and property tests with 500 examples
+test-nightly: $(READY) ## Run every test in a real Airflow, all tests that CI skips, and property tests with 500 examples
 	@$(PY) -m pytest -n 2 --dist loadfile -m "ci or e2e or full or hypothesis" --hypothesis-profile=night
 	@$(MAKE) -C local_athena test-full
 
@@ -114,7 +114,7 @@ NEWEST := .venv-newest
 PINS := dev/pins/newest.txt
 
 .PHONY: test-newest
-test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in an environment of their own (PINS=)
+test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in a separate environment (PINS=)
 	@rm -rf $(NEWEST) && $(PY) -m venv --without-pip $(NEWEST)
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --compile-bytecode \
 		--overrides $(PINS) --requirements requirements.txt --group dev
@@ -126,11 +126,11 @@ test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon p
 	@PYTHONPATH=plugins:cli:local_athena/src:dev $(NEWEST)/bin/python -m demo.run
 
 .PHONY: simulate
-simulate: $(READY) ## Play seeded worlds of faults and kills: SEEDS=10000 FROM=0, or SEEDS=seed-123 for one and its story
+simulate: $(READY) ## Simulate seeded worlds of faults and kills: SEEDS=10000 FROM=0, or SEEDS=seed-123 for one with its log
 	@AIRFLOW_HOME=$(CURDIR)/.airflow $(DEV) -m tests.world $(or $(SEEDS),10000) $(if $(FROM),--from $(FROM))
 
 .PHONY: bench
-bench: $(READY) ## Measure speed and cost (ONLY=<name> for one row), into dev/bench/results.json
+bench: $(READY) ## Measure speed and cost, and write dev/bench/results.json (ONLY=<name> for one row)
 	@AIRFLOW_HOME=$(CURDIR)/dev/bench/.work/home $(DEV) -m bench $(if $(ONLY),--only $(ONLY))
 
 # setuptools leaves files beside what it builds, and puts those of an earlier build into the wheel. So it builds a copy.
@@ -158,7 +158,7 @@ LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-annotate --custom-compile-command 'make lock' $(addprefix --upgrade-package=,$(UPGRADE))
 
 .PHONY: lock
-lock: $(READY) ## Renew the locks in dev/pins from the groups of pyproject.toml (UPGRADE="duckdb ruff" for newer versions)
+lock: $(READY) ## Update the lock files in dev/pins from pyproject.toml (UPGRADE="duckdb ruff" for newer versions)
 	@$(LOCK) --group uv --output-file dev/pins/uv.txt >/dev/null
 	@$(LOCK) requirements.txt --group dev --constraint dev/pins/uv.txt --output-file dev/pins/dev.txt >/dev/null
 
@@ -168,7 +168,7 @@ format: $(READY) ## Format the code and fix what the linter can
 	@$(VENV)/bin/ruff format .
 
 .PHONY: docs
-docs: $(READY) ## Write the generated pages of the docs, and build the site into dist/site
+docs: $(READY) ## Generate the reference pages, and build the site in dist/site
 	@$(PY) -m pytest --quiet tests/repository/test_generated_pages.py --renew-golden
 	@$(MAKE) -C local_athena docs
 	@$(DEV) -m website.build

@@ -1,13 +1,13 @@
 """
 # Maintenance of the reports
 
-Two Airflow DAGs keep the reports in order:
+Two Airflow DAGs maintain the reports:
 
-- `athena_reports_restatement` reports a provisional period again when its late events have landed.
-  Trigger it with the param `stale` to also repeat periods whose SQL reads a period that was
-  restated. Repeat that until it finds nothing. It triggers each version of a period once.
-- `athena_reports_cleanup` lets Glue partitions and `latest.json` follow their manifest after a
-  crash. It lists old versions. With `delete=True` it deletes them: read the lists of a few days
+- `athena_reports_restatement` runs a provisional period again when its late events have arrived.
+  Trigger it with the param `stale` to also rerun periods whose SQL reads a restated period. Repeat
+  this until it finds none. It triggers each version of a period once.
+- `athena_reports_cleanup` updates Glue partitions and `latest.json` to match their manifest after a
+  crash. It lists old versions. With `delete=True`, it deletes them; review the lists of a few days
   first.
 
 **Schedule.** Every 30 minutes, daily.

@@ -3,10 +3,10 @@
 #
 #   bash deploy/deploy.sh ENVIRONMENT [--create] [--no-check]
 #
-# --create creates the stack first. Without it, an account or a region without the stack is refused.
+# --create creates the stack first. Without it, the script fails if the account and region do not have the stack.
 # --no-check skips the check in a twin of MWAA's image, which takes minutes.
 #
-# It needs the commands athena-reports, aws and sam. deploy/environments/ENVIRONMENT.yaml has the parameters of the stack.
+# Requires the commands athena-reports, aws and sam. deploy/environments/ENVIRONMENT.yaml contains the stack's parameters.
 set -euo pipefail
 shopt -s inherit_errexit 2>/dev/null || { echo "This script requires bash 4.4 or later." >&2; exit 2; }
 export LC_ALL=C
@@ -26,7 +26,7 @@ parameters=deploy/environments/$environment.yaml
 stack=athena-reports-$environment
 bundle=dist/mwaa
 
-# Changes the stack by its parameters; others keep their values. Further arguments are the versions of the bundle.
+# Updates the stack with its parameters; others keep their values. Further arguments are the versions of the bundle's files.
 deploy_stack() {
     sam deploy --template-file "$bundle/stack.yaml" --stack-name "$stack" --capabilities CAPABILITY_IAM \
         --no-confirm-changeset --no-fail-on-empty-changeset --max-wait-duration 180 \
@@ -37,7 +37,7 @@ describe_stack() {
     aws cloudformation describe-stacks --stack-name "$stack" --output text --query "$1"
 }
 
-# Prints the S3 version of a file of the bundle. Unchanged content keeps its version: a new one updates Airflow for 20 minutes.
+# Uploads a file of the bundle if it changed, and prints its S3 version. A new version requires a 20-minute update of Airflow.
 upload() {
     local checksum stored
     checksum=$(openssl dgst -sha256 -binary "$bundle/$1" | base64)
@@ -50,7 +50,7 @@ upload() {
     esac
 }
 
-# 1. The bundle, checked.
+# 1. Build and check the bundle.
 version=$(sed -n "s/^AirflowVersion: *[\"']\{0,1\}\([0-9.]*\).*/\1/p" "$parameters")
 if [ "$check" = yes ]; then
     athena-reports mwaa-check --env "$environment" --version "${version:?$parameters has no AirflowVersion}"
@@ -58,7 +58,7 @@ else
     athena-reports bundle --env "$environment"
 fi
 
-# 2. The stack, without which there is no bucket. What has a name or holds the history of runs is never replaced.
+# 2. Create the stack, which contains the bucket. Never replace named resources, or those with the history of runs.
 if [ "$create" = yes ]; then
     deploy_stack
 fi
@@ -66,7 +66,7 @@ bucket=$(describe_stack "Stacks[0].Outputs[?OutputKey=='MwaaBucket'].OutputValue
 aws cloudformation set-stack-policy --stack-name "$stack" --stack-policy-body "file://$bundle/stack-policy.json"
 aws cloudformation update-termination-protection --stack-name "$stack" --enable-termination-protection >/dev/null
 
-# 3. What Airflow pins by its version, and then Airflow. startup.sh exports the names in AWS first: ENVIRONMENT.env wins.
+# 3. Upload what Airflow pins by version, then update Airflow. startup.sh exports the names in AWS first: ENVIRONMENT.env wins.
 describe_stack "Stacks[0].Outputs[?starts_with(Description, 'ATHENA_REPORTS_')].[join('=', [Description, OutputValue])]" |
     sed 's/^/export /' | cat - "$bundle/startup.sh" > "$bundle/startup.new"
 mv "$bundle/startup.new" "$bundle/startup.sh"
@@ -75,11 +75,11 @@ requirements=$(upload requirements.txt)
 startup=$(upload startup.sh)
 deploy_stack "PluginsVersion=$plugins" "RequirementsVersion=$requirements" "StartupVersion=$startup"
 
-# 4. dags/, which needs these plugins: SQL before the DAG files that read it.
+# 4. Upload dags/, which needs these plugins: SQL before the DAG files that read it.
 aws s3 cp --recursive --only-show-errors "$bundle/dags/include" "s3://$bucket/dags/include"
 aws s3 cp --recursive --only-show-errors "$bundle/dags" "s3://$bucket/dags"
 
-# 5. Files of earlier deployments that are gone. Those of others stay: deployed/ lists what was deployed from here.
+# 5. Delete obsolete files of earlier deployments, which deployed/ lists. Files from elsewhere stay.
 mkdir -p "$bundle/deployed"
 aws s3 sync --only-show-errors "s3://$bucket/deployed" "$bundle/deployed"
 (cd "$bundle" && find dags -type f | sort) > "$bundle/dags.txt"

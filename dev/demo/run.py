@@ -60,7 +60,7 @@ class Job:
     @property
     def summary(self) -> str:
         """What is started, for a person."""
-        single = "".join(f", and {period} by its param" for period in self.periods)
+        single = "".join(f", and a run for {period}" for period in self.periods)
         return f"backfill from {self.first} to {self.last}{single}"
 
 
@@ -108,11 +108,11 @@ def told(console: Console) -> Iterator[None]:
         BotoCoreError,
         ClientError,
     ) as error:
-        message = f"\nIt failed: {error}\nLogs: {HOME.parent}"
+        message = f"\nFailed: {error}\nLogs: {HOME.parent}"
         console.print(message, style="red", markup=False, highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
-        console.print("\nInterrupted; all that was started has been stopped.")
+        console.print("\nInterrupted; everything that was started has been stopped.")
         sys.exit(130)
 
 
@@ -138,7 +138,7 @@ def main() -> None:
                 show_query(console, services.athena, f"report_{ENVIRONMENT}", ENVIRONMENT, sql)
             files = mirror(services.s3, BUCKET, OUTPUT)
             progress(f"{files} published objects are mirrored in {OUTPUT.name}/")
-        progress("done; all that was started has been stopped")
+        progress("done; everything that was started has been stopped")
 
 
 def jobs_of(airflow: AirflowRuntime, planned: Sequence[Job]) -> list[Job]:
@@ -159,7 +159,7 @@ def run_jobs(services: Services, airflow: AirflowRuntime, progress: Progress) ->
     if not jobs:
         raise DemoError(
             "dags/ has none of the demo's reports, so there is nothing to show."
-            " `make up` starts Airflow with yours."
+            " `make up` starts Airflow with your reports."
         )
     started = []
     for job in jobs:
@@ -173,7 +173,7 @@ def run_jobs(services: Services, airflow: AirflowRuntime, progress: Progress) ->
     late = datetime(2025, 6, 28, 14, 59, tzinfo=UTC)
     land_late_plays(services, ENVIRONMENT, date(2025, 6, 29), late, [70_000])
     client.trigger(JOBS[0].dag_id, conf={"period": LATE_WEEK})
-    progress(f"{JOBS[0].dag_id}: a play of {LATE_WEEK} landed late, so that week is run again")
+    progress(f"{JOBS[0].dag_id}: a play of {LATE_WEEK} arrived late, so that week runs again")
     finish(client, JOBS[0].dag_id, progress)
     return started
 

@@ -56,11 +56,9 @@ def show_ranking(console: Console, s3: S3Client, bucket: str, manifest: Mapping[
     for format, key in objects:
         console.print(f"  {format:<8} s3://{bucket}/{key}", soft_wrap=True, highlight=False)
     scanned, price = query["scanned_bytes"], query["price_usd"]
-    console.print(
-        f"  scanned  {scanned:,} bytes, {price:.5f} USD (10 MB at least)", highlight=False
-    )
+    console.print(f"  scanned  {scanned:,} bytes, {price:.5f} USD (10 MB minimum)", highlight=False)
     marks = [name for name in ("provisional", "partial") if manifest[name]]
-    missing = ", ".join(manifest["missing_partitions"]) or "more may land"
+    missing = ", ".join(manifest["missing_partitions"]) or "more events may arrive"
     noted = f" ({', '.join(marks)}: {missing})" if marks else ""
     console.print(f"  version  {manifest['version']}{noted}", highlight=False, soft_wrap=True)
     for earlier in manifest["earlier_versions"]:

@@ -127,7 +127,7 @@ def test_airflow_finds_the_plugin_by_its_entry_point(author: Author) -> None:
 
 def test_init_has_no_finding_and_its_readme_has_dates_with_data(author: Author) -> None:
     done = author.type("athena-reports", "check")
-    assert "No finding in 2 DAG files, 2 report DAGs" in done.stdout
+    assert "No findings in 2 DAG files, 2 report DAGs" in done.stdout
     example = "athena-reports backfill best_users --from 2025-01-01 --to 2025-01-31 "
     assert example in (author.project / "README.md").read_text()
 
@@ -158,7 +158,7 @@ def test_after_a_second_report_check_and_both_cases_pass_and_check_changes_no_fi
     done = author.run("athena-reports", "new", "busy_users", *options, folder=author.project)
     assert done.returncode == 0, done.stderr
     before = author.files()
-    assert "No finding in 3 DAG files" in author.type("athena-reports", "check").stdout
+    assert "No findings in 3 DAG files" in author.type("athena-reports", "check").stdout
     assert author.files() == before
     *cases, summary = author.type("athena-reports", "test").stdout.splitlines()
     assert [case.split()[:2] for case in cases] == [

@@ -62,7 +62,7 @@ def test_the_report_of_the_readme_passes_the_commands_of_the_readme(repository: 
             assert done.returncode == 0, done.stdout + done.stderr
             said += done.stdout
 
-    assert "No finding in 2 DAG files, 2 report DAGs" in said
+    assert "No findings in 2 DAG files, 2 report DAGs" in said
     assert "10 of 1,000 rows" in said
     golden = (repository / "tests" / "reports" / "best_users" / "golden").iterdir()
     assert sorted(file.name.partition("_")[0] for file in golden) == ["monthly", "weekly"]

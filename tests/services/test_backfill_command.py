@@ -195,7 +195,7 @@ def test_the_future_and_a_period_that_has_not_ended_are_left_out(
     (body,) = [body for request, body in airflow.requests if request == BEGIN]
     assert datetime.fromisoformat(body["to_date"]) < datetime.now(UTC)
     last_run = date.fromisoformat(airflow.begun()[0][-1])
-    assert f"not over yet, skipped: {last_run + timedelta(days=7)}\n" in printed
+    assert f"skipped: not over yet: {last_run + timedelta(days=7)}\n" in printed
 
 
 def test_what_is_published_is_left_alone_or_named_if_airflow_has_no_run_of_it(
@@ -206,8 +206,8 @@ def test_what_is_published_is_left_alone_or_named_if_airflow_has_no_run_of_it(
     assert code == 0
     assert airflow.begun() == [ALL_WEEKS[2:]]
     assert "2 of 4 periods to run\n  to run: 2013-03-18, 2013-03-25\n" in printed
-    assert "already published, but without a run in Airflow: 2013-03-18\n" in printed
-    assert "skipped, because Airflow has a run: 2013-03-04, 2013-03-11\n" in printed
+    assert "already published, but Airflow has no run: 2013-03-18\n" in printed
+    assert "skipped: Airflow already has a run: 2013-03-04, 2013-03-11\n" in printed
     (cost,) = re.findall("queries: about (.*)", printed)
 
     # Of the periods that are run, and not of those that are left alone.
@@ -224,7 +224,7 @@ def test_what_is_published_is_left_alone_or_named_if_airflow_has_no_run_of_it(
     airflow.backfills.clear()
     code, printed = backfill(shell, airflow, "--from", "2013-03-04", "--to", "2013-03-25")
     assert (code, len(airflow.begun())) == (0, 3)
-    assert f"skipped, because Airflow has a run: {', '.join(ALL_WEEKS)}\n" in printed
+    assert f"skipped: Airflow already has a run: {', '.join(ALL_WEEKS)}\n" in printed
     assert "Nothing to run.\n" in printed
 
 
@@ -290,7 +290,7 @@ def test_a_folder_of_another_calendar_is_refused_before_a_run_begins_or_a_plan_i
     code, printed = shell("plan", "flown")
     assert code == 1
     assert "Weekly from Monday, Europe/London, would reuse" in printed
-    assert "Pay?" not in printed
+    assert "[y/N]" not in printed
     assert flown.queries().keys() == before
 
 
@@ -329,7 +329,7 @@ def test_a_range_without_any_period_is_an_error(
     dates = ("--from", "2062-06-01", "--to", "2062-06-30")
     code, printed = shell("backfill", "flown", "--airflow", airflow.url, "--yes", *dates)
     assert code == 1
-    assert "No period of flown with data starts from 2062-06-01 to 2062-06-30." in printed
+    assert "No period of flown with data starts between 2062-06-01 and 2062-06-30." in printed
     assert airflow.begun() == []
 
 
@@ -363,7 +363,7 @@ def test_of_two_dags_each_has_a_backfill_of_its_own(
         (
             'change("rows", within=0.5, severity="warn")',
             1,
-            "  one at a time, in order, to compare with the previous period:"
+            "  one at a time, in order, because these checks compare with the previous period:"
             " change(rows, within=0.5, against=previous_period)\n",
         ),
         ('change("rows", within=0.5, against="previous_version")', 10, ""),

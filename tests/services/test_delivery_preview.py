@@ -44,7 +44,7 @@ def test_the_files_are_what_would_arrive(flown: Flown, folder: Path, shell: Shel
         *("sales.html", "sales.txt", attachment),
         *("japan.html", "japan.txt", "team.json"),
     }
-    assert all(f"written {folder / name}" in printed for name in names)
+    assert all(f"wrote {folder / name}" in printed for name in names)
 
     text = (folder / "sales.txt").read_text()
     assert "Preview, not published. Environment dev." in text
@@ -160,7 +160,7 @@ def test_a_report_without_channels_is_refused_before_anything_is_paid(
     file.write_text(file.read_text().replace(CHANNELS, ""))
     code, printed = shell("preview", "flown", WEEK, "--run", "--deliver")
     assert code == 1
-    assert "flown_weekly is not delivered: build_dag has no deliver=." in printed
+    assert "flown_weekly has no channels. Set deliver= in build_dag." in printed
     assert len(flown.queries()) == paid
     assert not folder.exists()
 
@@ -168,4 +168,6 @@ def test_a_report_without_channels_is_refused_before_anything_is_paid(
 def test_a_delivery_needs_the_query(shell: Shell) -> None:
     code, printed = shell("preview", "flown", WEEK, "--deliver")
     assert code == 2
-    assert "Invalid value for --deliver: Add --run, which pays for the query." in printed
+    assert (
+        "Invalid value for --deliver: Add --run to run the query; Athena charges for it." in printed
+    )

@@ -107,7 +107,7 @@ def test_a_file_becomes_a_table_with_a_partition_for_each_date(
     days = sorted(dates())
     assert f"formats: 20 rows, {len(days)} partitions, {days[0]} to {days[-1]}\n" in printed
     declaration = 'Input("formats", "dt", format="%Y-%m-%d", zone="UTC")'
-    assert f"In the report, write {declaration}\n" in printed
+    assert f"In the report, use {declaration}\n" in printed
     sql = "SELECT user, played_at, score FROM formats ORDER BY played_at"
     found = [tuple(row.values()) for row in rows_of(services, sql)]
     # Athena's timestamps have milliseconds. What is below is cut off.
@@ -265,5 +265,5 @@ def test_an_aws_that_is_no_local_endpoint_is_refused_before_anything_is_read(
     monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
     code, printed = shell("load", "events", "there-is-no-such-file.csv", "--time", "played_at")
     assert code == 1
-    assert "is not a local endpoint. This command writes to local services only" in printed
+    assert "is not local. This command writes only to local services" in printed
     assert not (folder / ".lake").exists()

@@ -125,16 +125,16 @@ def _date(day: object, default: date) -> date:
 
 def _still_active(dag_id: str, backfill: str) -> BackfillError:
     return BackfillError(
-        f"{dag_id} already has {backfill} that is active, and Airflow runs one per DAG at a time."
-        " Repeat the command once its runs are done; Airflow notices within 30 seconds."
+        f"{dag_id} already has an active {backfill}, and Airflow runs one backfill per DAG at a"
+        " time. Repeat the command when its runs have ended; Airflow notices within 30 seconds."
     )
 
 
 def no_period(report: str, first: date, last: date) -> BackfillError:
     """Return the error of a range in which no period of a report starts that has data."""
     return BackfillError(
-        f"No period of {report} with data starts from {first} to {last}."
-        " Correct the dates; `since` and `until` of the report say which dates have data."
+        f"No period of {report} with data starts between {first} and {last}."
+        " Correct the dates; the report's `since` and `until` define which dates have data."
     )
 
 
@@ -153,7 +153,7 @@ def begin(plan: BackfillPlan, airflow: AirflowClient) -> str:
         )
     except AirflowApiError as error:
         if error.status == CONFLICT:
-            raise _still_active(plan.dag_id, "a backfill") from error
+            raise _still_active(plan.dag_id, "backfill") from error
         raise
     link = airflow.link(f"/dags/{quote(plan.dag_id, safe='')}/backfills")
     started = f"started backfill {backfill_id} ({counted(len(plan.to_run), 'period')})"
@@ -168,16 +168,16 @@ def show(plan: BackfillPlan, console: Console) -> None:
     console.print(f"{plan.dag_id}: {number} to run", soft_wrap=True)
     for label, periods in (
         ("to run", plan.to_run),
-        ("already published, but without a run in Airflow", republished),
-        ("skipped, because Airflow has a run", skipped),
-        ("not over yet, skipped", plan.unfinished),
+        ("already published, but Airflow has no run", republished),
+        ("skipped: Airflow already has a run", skipped),
+        ("skipped: not over yet", plan.unfinished),
     ):
         if periods:
             console.print(f"  {label}: {_named(periods)}", highlight=False, soft_wrap=True)
     if plan.to_run:
         console.print(f"  queries: {plan.cost}", highlight=False, soft_wrap=True)
     if plan.to_run and plan.ordering_checks:
-        order = "  one at a time, in order, to compare with the previous period:"
+        order = "  one at a time, in order, because these checks compare with the previous period:"
         console.print(order, ", ".join(plan.ordering_checks), highlight=False, soft_wrap=True)
     if plan.to_run and plan.is_paused:
         problem = "  The DAG is paused: its runs wait until you unpause it in Airflow."

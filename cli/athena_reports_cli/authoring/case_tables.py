@@ -43,7 +43,7 @@ def case_tables(folder: Path, inputs: Sequence[Source], aws: Aws) -> Iterator[st
     files = input_files(folder)
     if not files:
         raise CaseError(
-            f"{folder} has no input. Write a CSV file for each table, such as plays.csv."
+            f"{folder} has no input files. Add a CSV file for each table, such as plays.csv."
         )
     keys_of_tables = {source.table: source.columns for source in inputs}
     aws.glue.create_database(DatabaseInput={"Name": database})
@@ -69,12 +69,12 @@ def _load(
     for key in keys:
         if key not in columns:
             raise DataFileError(
-                f"{csv.header_place}: the column {key} is missing, by which the report's input is"
-                f" partitioned. Add it, such as `{key} string`."
+                f"{csv.header_place}: the partition column {key} of the report's input is missing."
+                f" Add it, such as `{key} string`."
             )
     with explained_errors(path, engine):
         values = read_values(
-            rows, columns, required=keys, advice="Correct it, or the type in the header."
+            rows, columns, required=keys, advice="Correct the value, or the type in the header."
         )
         table_files, _ = write_files(values, keys, engine)
     key_types = {key: columns.pop(key) for key in keys}

@@ -97,10 +97,10 @@ def case_folders(root: Path, names: Sequence[str]) -> list[Path]:
         folders[case] = {case.parent.name, f"{case.parent.name}/{case.name}"}
     unknown = sorted(set(names).difference(*folders.values()))
     if not folders:
-        raise CaseError(f"{root} has no case. A case is a folder with a {CASE_FILE}.")
+        raise CaseError(f"{root} has no cases. A case is a folder with a {CASE_FILE}.")
     if unknown:
         known = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in folders)
-        raise CaseError(f"{root} has no case {', '.join(unknown)}. It has: {known}.")
+        raise CaseError(f"{root} has no case {', '.join(unknown)}. Available: {known}.")
     return [folder for folder, known in folders.items() if not names or known.intersection(names)]
 
 
@@ -121,7 +121,7 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
             outcome = "not run"
         if "TABLE_NOT_FOUND" in problem or "COLUMN_NOT_FOUND" in problem:
             files = ", ".join(file.name for file in input_files(folder))
-            problem += f" The case has the tables and columns of its files: {files}."
+            problem += f" The case has only the tables and columns in its files: {files}."
         result = CaseResult(
             report=folder.parent.name, case=folder.name, outcome=outcome, problem=problem
         )
@@ -147,7 +147,7 @@ def _run(folder: Path, reports: Declared, aws: Aws, accept: bool) -> CaseResult:
             if accept:
                 shutil.copyfile(actual_file, expected_file)
     if accept and problem:
-        problem = f"{expected_file} has the rows, but a run would not publish them: {problem}"
+        problem = f"{expected_file} was written, but a run would not publish it: {problem}"
     elif not accept and not expected_file.is_file():
         problem = f"{expected_file} is missing. Add --accept to write it."
     elif not accept:

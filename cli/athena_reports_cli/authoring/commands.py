@@ -40,8 +40,8 @@ _PREVIEWS = "dist/preview"  # below the project, for `preview --deliver`
 
 _EXAMPLES = """\b
 Examples:
-  athena-reports init my-reports                     write a new project
-  athena-reports load plays plays.csv --time at      bring in a table
+  athena-reports init my-reports                     create a project
+  athena-reports load plays plays.csv --time at      load a table
   athena-reports preview best_users_weekly --run     run a query, publish nothing
   athena-reports up                                  start Airflow on this machine
   athena-reports run best_users_weekly 2025-06-02    publish a period there
@@ -55,21 +55,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=_EXAMPLES,
 )
-ReportName = Annotated[
-    str, typer.Argument(metavar="REPORT", help="A report's name, or the id of its DAG.")
-]
+ReportName = Annotated[str, typer.Argument(metavar="REPORT", help="A report name or a DAG id.")]
 AnyReportName = Annotated[
-    str, typer.Argument(metavar="[REPORT]", help="A report, or the id of a DAG; by default all.")
+    str, typer.Argument(metavar="[REPORT]", help="A report name or a DAG id; by default, all.")
 ]
 PeriodId = Annotated[
-    str, typer.Argument(metavar="[PERIOD]", help="A period id; by default the last complete one.")
+    str, typer.Argument(metavar="[PERIOD]", help="A period id; by default, the last complete one.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AirflowAddress = Annotated[
     str,
     typer.Option(
         metavar="URL or mwaa:NAME",
-        help="The Airflow that runs it; by default that of `up`, or of AIRFLOW_URL.",
+        help="The Airflow to use; by default, that of `up` or AIRFLOW_URL.",
     ),
 ]
 
@@ -100,13 +98,13 @@ def _asked(question: str, explanation: str, check: Callable[[str], None], *, met
 
 TableOption = Annotated[
     str,
-    _asked("Table of events", "The table of events, in Glue.", require_table_name, metavar="NAME"),
+    _asked("Events table", "The events table in Glue.", require_table_name, metavar="NAME"),
 ]
 RankedOption = Annotated[
     str,
     _asked(
         "Column to rank",
-        "The column whose values are ranked.",
+        "The column to rank.",
         require_column_name,
         metavar="COLUMN",
     ),
@@ -115,14 +113,14 @@ TimeOption = Annotated[
     str,
     _asked(
         "Event time (a timestamp in UTC)",
-        "The column of the event time.",
+        "The column with the event time.",
         require_column_name,
         metavar="COLUMN",
     ),
 ]
 SinceOption = Annotated[
     str,
-    _asked("First date with data", "The first date that has data.", require_date, metavar="DATE"),
+    _asked("First date with data", "First date with data.", require_date, metavar="DATE"),
 ]
 
 
@@ -130,7 +128,7 @@ def _owner(owner: str) -> str:
     try:
         owner = owner or getpass.getuser()
     except (KeyError, OSError) as error:  # as in a container
-        raise typer.BadParameter("Your user has no name. Add --owner.") from error
+        raise typer.BadParameter("Could not get your user name. Add --owner.") from error
     return _require(require_owner)(owner)
 
 
@@ -148,7 +146,7 @@ UntilOption = Annotated[
     typer.Option(
         formats=["%Y-%m-%d"],
         metavar="DATE",
-        help="Last date with data; without it the report has no end.",
+        help="Last date with data; by default, the report has no end.",
     ),
 ]
 PartitionOption = Annotated[
@@ -163,7 +161,7 @@ TimezoneOption = Annotated[
     str, typer.Option(metavar="ZONE", help="IANA time zone of the weeks and months.")
 ]
 EnvironmentName = Annotated[
-    str, typer.Option("--env", metavar="NAME", help="The environment, as in deploy/environments.")
+    str, typer.Option("--env", metavar="NAME", help="An environment in deploy/environments.")
 ]
 
 
@@ -185,17 +183,17 @@ def options(
         Path | None,
         typer.Option(
             envvar="AIRFLOW__CORE__DAGS_FOLDER",
-            help="The folder of the DAG files; by default that of the project.",
+            help="The folder of DAG files; by default, the project's.",
             file_okay=False,
         ),
     ] = None,
 ) -> None:
     """Write, check, run and deploy reports from Amazon Athena on Apache Airflow.
 
-    The project is the nearest folder, from the working directory upwards, whose pyproject.toml has
-    a table [tool.athena-reports]. The AWS endpoint, account and region are those of the shell. If
-    it sets neither AWS_ENDPOINT_URL nor ATHENA_REPORTS_ENV, the services are those of the `up` that
-    runs in the project, or local ones that are started for the command.
+    The project is the nearest folder, from the working directory upwards, with a
+    [tool.athena-reports] table in pyproject.toml. The AWS endpoint, account and region come from
+    the shell. If it sets neither AWS_ENDPOINT_URL nor ATHENA_REPORTS_ENV, commands use the services
+    of the project's running `up`, or start local ones.
     """
     if dags is not None:
         os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(dags.resolve())
@@ -256,7 +254,7 @@ def init(
         # What is refused is refused before the questions.
         typer.Argument(
             metavar="FOLDER",
-            help="The new folder; the project has its name.",
+            help="The folder to create; also the project's name.",
             callback=_new_folder,
         ),
     ],
@@ -275,9 +273,9 @@ def init(
     partition: PartitionOption = "dt",
     timezone: TimezoneOption = "UTC",
 ) -> None:
-    """Write a new project with its first report.
+    """Create a project with its first report.
 
-    Prompts for the required options that are not given. Overwrites no file.
+    Prompts for required options that are missing. Does not overwrite files.
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
     from athena_reports_cli.local.project import Project
@@ -316,9 +314,9 @@ def new(
     partition: PartitionOption = "dt",
     timezone: TimezoneOption = "UTC",
 ) -> None:
-    """Write a new report: a DAG file, its SQL, a test case and the rendered SQL.
+    """Create a report: a DAG file, its SQL, a test case and the rendered SQL.
 
-    Prompts for the required options that are not given. Overwrites no file.
+    Prompts for required options that are missing. Does not overwrite files.
     """
     from athena_reports_cli.authoring.rules.check import environment_of_rules
     from athena_reports_cli.local.project import find_project
@@ -348,7 +346,7 @@ def new(
     running = find_running(project)
     if running is not None:
         print_note(
-            f"The `up` at {running.airflow} reads the report within a minute. With --schedule, it"
+            f"The `up` at {running.airflow} loads the report within a minute. With --schedule, it"
             " then runs the last complete period."
         )
     for file in [*(file.relative_to(project.root) for file in files), *golden_files]:
@@ -359,14 +357,15 @@ def new(
 def check(
     context: typer.Context,
     reports: Annotated[
-        list[str] | None, typer.Argument(metavar="REPORT", help="Reports or DAGs; by default all.")
+        list[str] | None,
+        typer.Argument(metavar="REPORT", help="Report names or DAG ids; by default, all."),
     ] = None,
     renew: Annotated[
-        bool, typer.Option("--renew", help="Write the rendered SQL of the reports first.")
+        bool, typer.Option("--renew", help="Update the rendered SQL of the reports first.")
     ] = False,
     tables: Annotated[
         bool,
-        typer.Option("--tables", help="Read the columns of tables in Glue, into tables.yaml."),
+        typer.Option("--tables", help="Update the columns in tables.yaml from Glue first."),
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if a report cannot be validated.")
@@ -375,8 +374,8 @@ def check(
 ) -> None:
     """Validate this project's reports without calling AWS.
 
-    Each report runs in a local Athena on empty tables with the columns of tables.yaml, which
-    --tables reads from Glue first.
+    Runs each report in a local Athena on empty tables with the columns in tables.yaml, which
+    --tables updates from Glue first.
     """
     from athena_reports_cli.authoring.rules import check as checks
     from athena_reports_cli.local.project import find_project
@@ -402,19 +401,18 @@ def load(
     context: typer.Context,
     table: Annotated[str, typer.Argument(help="Name of the table.")],
     file: Annotated[
-        Path, typer.Argument(help="A file of CSV, Parquet or JSON lines, by its suffix.")
+        Path,
+        typer.Argument(help="A CSV, Parquet or JSON Lines file; the suffix sets the format."),
     ],
     time: Annotated[
         str,
-        typer.Option(
-            help="The event time, whose date or hour is the partition; by default no partitions."
-        ),
+        typer.Option(help="Event time column to partition by; by default, no partitions."),
     ] = "",
     by: Annotated[
-        Literal["day", "hour"], typer.Option(help="Whether a partition is a day or an hour.")
+        Literal["day", "hour"], typer.Option(help="Partition by day or by hour.")
     ] = "day",
     partition_key: Annotated[
-        str, typer.Option(help="The partition key of --time, a new column.")
+        str, typer.Option(help="Name of the partition key to add for --time.")
     ] = "dt",
     zone: Annotated[
         str, typer.Option(help="IANA time zone of the partitions' dates and hours.")
@@ -424,21 +422,21 @@ def load(
         typer.Option(
             "--type",
             metavar="COLUMN=TYPE",
-            help="A column's type in Glue, such as `price=decimal(10,2)`; several times for more.",
+            help="A column's Glue type, such as `price=decimal(10,2)`; repeat for each column.",
         ),
     ] = None,
     date_format: Annotated[
         str,
         typer.Option(
-            help="How dates and timestamps are written, such as `%d.%m.%Y`; by default ISO 8601."
+            help="Format of dates and timestamps, such as `%d.%m.%Y`; by default, ISO 8601."
         ),
     ] = "",
 ) -> None:
-    """Load a file into a table of the local S3 and Glue, or replace that table.
+    """Load a file into a table in the local S3 and Glue, or replace that table.
 
-    The table is kept in `.lake/` too, where the other commands find it again. To remove it, delete
-    its folder there. Rejects an endpoint that is not local, and a table that `load` did not write.
-    The page "Load a CSV, Parquet or JSON file" of the documentation describes formats and types.
+    Also keeps the table in `.lake/`, where other commands find it. To remove it, delete its folder
+    there. Rejects endpoints that are not local, and tables that `load` did not create. For formats
+    and types, see the page "Load a CSV, Parquet or JSON file" of the documentation.
     """
     project = _set_up(context)
     from athena_reports.settings import settings
@@ -475,21 +473,23 @@ def preview(
     run: Annotated[
         bool,
         typer.Option(
-            "--run", help="Run the query, which costs money, and show its rows and checks."
+            "--run", help="Run the query (Athena charges for it) and show its rows and checks."
         ),
     ] = False,
     deliver: Annotated[
         bool,
-        typer.Option("--deliver", help="With --run: write what the channels would send as files."),
+        typer.Option("--deliver", help="With --run: write what the channels would send to files."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a period would query, which partitions it reads, and what it costs.
+    """Show a period's query, the partitions it reads, and its cost.
 
-    Nothing is published. With --run it fails if the period would not be published.
+    Publishes nothing. With --run, fails if the period would not be published.
     """
     if deliver and not run:
-        raise typer.BadParameter("Add --run, which pays for the query.", param_hint="--deliver")
+        raise typer.BadParameter(
+            "Add --run to run the query; Athena charges for it.", param_hint="--deliver"
+        )
     project = _set_up(context)
     from athena_reports_cli.authoring import preview as previews
     from athena_reports_cli.authoring.dry_run import open_dry_run
@@ -533,10 +533,12 @@ def preview(
 @app.command()
 def plan(
     report: ReportName,
-    last: Annotated[int, typer.Option(min=1, help="How many of the last published periods.")] = 3,
+    last: Annotated[
+        int, typer.Option(min=1, help="How many of the latest published periods to run.")
+    ] = 3,
     row_key: Annotated[
         list[str] | None,
-        typer.Option(help="A column that identifies rows; repeat it for more."),
+        typer.Option(help="A column that identifies rows; repeat for each column."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Run the queries without asking.")] = False,
     as_json: AsJson = False,
@@ -544,8 +546,8 @@ def plan(
     """Show what an edit would change in published periods.
 
     Runs the last published periods with the edited report, and prints the differences as Markdown.
-    Nothing is published. Fails if a period would not be published. Plans the first DAG of a report
-    with several, and names the others. Ends with the command that restates what changes.
+    Publishes nothing. Fails if a period would not be published. For a report with several DAGs,
+    plans the first and lists the others. Ends with the command that restates the changed periods.
     """
     running = _use_published()
     from athena_reports_cli.authoring import plan as plans
@@ -580,7 +582,7 @@ def plan(
     # if nobody is asked for a yes.
     cost = expected_cost(declared, periods, aws)
     if not yes:
-        _ask_to_pay(f"Query {', '.join(map(str, periods))} of {dag_id}: {cost}. Pay?")
+        _ask_to_pay(f"Run the queries of {dag_id} for {', '.join(map(str, periods))} ({cost})?")
 
     change_plan = plans.make_plan(declared, periods, key_columns, aws, show_progress)
     _show(change_plan, plans.show, as_json)
@@ -588,7 +590,7 @@ def plan(
         command = f"athena-reports run {dag_id} {' '.join(change_plan.restatable)}"
         if running is None and not os.environ.get("AIRFLOW_URL"):
             command += " --airflow URL"
-        show_progress(f"To restate what changes, deploy the edit, then: {command}")
+        show_progress(f"To restate the changed periods, deploy the edit, then run: {command}")
     if change_plan.failed:
         raise typer.Exit(1)
 
@@ -606,14 +608,14 @@ def run(
     period_ids: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PERIOD]...", help="Period ids; by default the last complete period."
+            metavar="[PERIOD]...", help="Period ids; by default, the last complete period."
         ),
     ] = None,
     airflow: AirflowAddress = "",
 ) -> None:
-    """Run a period now in Airflow, and follow it to its end.
+    """Run periods in Airflow now, and follow the runs until they end.
 
-    A published period is queried and paid for again. Ctrl-C stops following; the run continues.
+    Athena charges again for a published period. Ctrl-C stops following; the run continues.
     """
     running = _use_published()
     from urllib.parse import quote
@@ -659,8 +661,8 @@ def backfill(
 ) -> None:
     """Backfill the periods that start in a range of local dates.
 
-    Shows the runs of each DAG of the report, and asks. Skips periods with a successful run, and
-    those without data.
+    Shows the runs of each DAG of the report, and asks before it starts them. Skips periods with a
+    successful run, and those without data.
     """
     running = _use_published()
     from athena_reports_cli.authoring import backfill as backfills
@@ -718,7 +720,7 @@ def docs(report: ReportName) -> None:
 def list_reports(as_json: AsJson = False) -> None:
     """List the reports and their last published periods.
 
-    Without an environment or a running `up`, these periods are not shown.
+    The periods are shown only with an environment or a running `up`.
     """
     from athena_reports_cli.local.beside import NoServicesError, use_local_names
 
@@ -742,7 +744,7 @@ def list_reports(as_json: AsJson = False) -> None:
 def status(report: AnyReportName = "", as_json: AsJson = False) -> None:
     """Show which periods are published or need attention.
 
-    Names the periods that were published with different SQL, params or transforms, and partitions
+    Also lists periods that were published with different SQL, params or transforms, and partitions
     that cannot be read.
     """
     _use_published()
@@ -760,12 +762,14 @@ def status(report: AnyReportName = "", as_json: AsJson = False) -> None:
 @app.command()
 def costs(
     report: AnyReportName = "",
-    months: Annotated[int, typer.Option(min=1, help="How many of the last months, in UTC.")] = 12,
+    months: Annotated[
+        int, typer.Option(min=1, help="How many of the latest months to include, in UTC.")
+    ] = 12,
     as_json: AsJson = False,
 ) -> None:
     """Show what queries scanned and cost.
 
-    The totals are by report, by owner and by month, the most expensive first.
+    Prints totals by report, owner and month, the most expensive first.
     """
     _use_published()
     from athena_reports_cli.authoring import costs as cost_totals
@@ -783,18 +787,18 @@ def run_cases(
     context: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="REPORT or REPORT/CASE", help="By default all."),
+        typer.Argument(metavar="REPORT or REPORT/CASE", help="By default, all."),
     ] = None,
     accept: Annotated[
         bool,
         typer.Option(
             "--accept",
-            help="Write the result to expected.csv, for review. It fails if a check fails.",
+            help="Write the result to expected.csv for review. Fails if a check fails.",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the cases of reports on the local Athena, transform and checks included."""
+    """Run the test cases of reports on the local Athena, with transforms and checks."""
     project = _set_up(context)
     from athena_reports_cli.authoring import cases
     from athena_reports_cli.authoring.trial import Aws
@@ -818,13 +822,13 @@ def run_cases(
 @app.command("check-account")
 def account(
     airflow: Annotated[
-        str, typer.Option(metavar="URL or mwaa:NAME", help="Look for the pool in this Airflow.")
+        str, typer.Option(metavar="URL or mwaa:NAME", help="Also check the pool in this Airflow.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check that the account has what the settings name.
+    """Check that the account has the resources in the settings, and that you can write to them.
 
-    Also checks that it can be written to. Nothing is queried or left behind.
+    Runs no query, and leaves nothing behind.
     """
     _use_published()
     from athena_reports.settings import settings
@@ -854,15 +858,15 @@ def up(
     port: Annotated[int, typer.Option(help="Port of Airflow on 127.0.0.1.")] = 8080,
     schedule: Annotated[
         bool,
-        typer.Option("--schedule", help="Also start runs by schedule and after publications."),
+        typer.Option("--schedule", help="Also start runs on schedule and after publications."),
     ] = False,
 ) -> None:
     """Run Airflow with the reports on this machine.
 
-    It runs until it is stopped, with the Reports page, and with local services that have the tables
-    kept by `load`. While it runs, the other commands of the project use both; `run` and `backfill`
-    publish. Connections and variables of Airflow come from `.airflow.env` in the project's folder.
-    What is created in the UI is gone at the next `up`.
+    Runs until you stop it, with the Reports page, and with local services that have the tables from
+    `load`. Meanwhile, the project's other commands use this Airflow and these services; `run` and
+    `backfill` publish there. Airflow connections and variables come from `.airflow.env` in the
+    project folder. Those that you create in the UI are lost at the next `up`.
     """
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.local.services import forget_aws_of_shell
@@ -883,12 +887,12 @@ def bundle(environment: EnvironmentName = "prd") -> None:
 
 @app.command("mwaa-check")
 def mwaa_check(
-    version: Annotated[str, typer.Option(help="The image's version of Airflow, such as 3.3.1.")],
+    version: Annotated[str, typer.Option(help="The image's Airflow version, such as 3.3.1.")],
     environment: EnvironmentName = "prd",
 ) -> None:
     """Build the bundle, and run it in a twin of MWAA's image, without Docker.
 
-    It runs one period of each DAG whose tables are kept in `.lake/`.
+    Runs one period of each DAG that reads only tables in `.lake/`.
     """
     from athena_reports_cli.local.project import find_project
     from athena_reports_cli.local.runs import TimedProgress

@@ -18,10 +18,10 @@ from athena_reports_cli.authoring.tables import rows_table
 from athena_reports_cli.authoring.trial import CALLS_AT_ONCE, Aws
 
 _NOTES = """
-Every published query is counted, also those of earlier versions. Failed and cancelled queries,
-previews and plans are not published, so they are not counted. A query without a price ran on a
-capacity reservation, which bills capacity and not the query, or in a region whose price is unknown.
-Growth is of the bytes per query. Months are in UTC.
+Counts all published queries, including those of earlier versions. Failed and cancelled queries,
+previews and plans publish nothing, so they are not counted. A query has no price if it ran on a
+capacity reservation, which bills capacity instead of queries, or in a region with an unknown price.
+Growth is in bytes per query. Months are in UTC.
 """
 
 
@@ -119,5 +119,5 @@ def _price(total: CostSummary) -> str:
         return "none" if total.queries else f"{0:.5f}"
     price = f"{total.price_usd:.5f}"
     if total.unpriced:
-        price += f" and {total.unpriced} without"
+        price += f" and {total.unpriced} unpriced"
     return price

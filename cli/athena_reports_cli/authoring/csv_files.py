@@ -42,15 +42,15 @@ _WRONG_VALUE = re.compile(r"row \d+, column .*", re.DOTALL)  # of `read_values`
 _NOT_UTF8 = "the text is not UTF-8. Save the file as UTF-8."
 _PROBLEMS = {  # by DuckDB's type of a rejected row
     "MISSING COLUMNS": (
-        "the row has fewer fields than the header. Leave the field of a missing value empty."
+        "the row has fewer fields than the header. For a missing value, leave the field empty."
     ),
     "TOO MANY COLUMNS": (
-        "the row has more fields than the header. Put a value that contains the separator in double"
-        " quotes."
+        "the row has more fields than the header. Enclose a value that contains the separator in"
+        " double quotes."
     ),
     "UNQUOTED VALUE": (
-        "a double quote is not closed, or text follows it. Put the whole value in double quotes,"
-        " and double each quote in it."
+        "a double quote is not closed, or is followed by text. Enclose the whole value in double"
+        " quotes, and double each quote inside it."
     ),
     "INVALID ENCODING": _NOT_UTF8,
 }
@@ -106,9 +106,7 @@ def read_csv(path: Path, engine: Engine) -> CsvFile:
         headers = [_read_header(copy, delimiter) for delimiter in _DELIMITERS]
         header = max(headers, key=lambda header: len(header.fields))
         if not header.fields:
-            raise DataFileError(
-                f"{path} is empty. Write the names of the columns on its first line."
-            )
+            raise DataFileError(f"{path} is empty. Put the column names on its first line.")
         if "\N{REPLACEMENT CHARACTER}" in "".join(header.fields):
             raise DataFileError(f"{path}, line {header.line}: {_NOT_UTF8}")
         columns = [f"'{number}': 'VARCHAR'" for number in range(len(header.fields))]
@@ -165,7 +163,7 @@ def typed_header(file: CsvFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
         about = f"{file.header_place}, column {name}"
         if not written_type:
             raise DataFileError(
-                f"{about}: the header declares no type. Write one after the name, such as"
+                f"{about}: the header declares no type. Add one after the name, such as"
                 f" `{name} bigint`."
             )
         try:
@@ -198,13 +196,13 @@ def name_columns(
         name = column_name(written)
         if not name.strip("_"):
             raise DataFileError(
-                f"{about}, column {number}: {written!r} is not a valid name in Athena. Use letters"
-                " from a to z, digits and _ in the file, or remove the column."
+                f"{about}, column {number}: {written!r} is not a valid column name in Athena. Use"
+                " letters from a to z, digits and _, or remove the column."
             )
         if name in numbers:
             raise DataFileError(
-                f"{about}: columns {numbers[name]} and {number} both have the name {name}. Rename"
-                " one of them."
+                f"{about}: columns {numbers[name]} and {number} are both named {name}. Rename one"
+                " of them."
             )
         numbers[name] = number
         columns.append(f"{quoted(column)} AS {quoted(name)}")
@@ -237,7 +235,7 @@ def _problem(error: Exception, file: Path, engine: Engine) -> str:
     copy = rf"{re.escape(str(engine.folder))}/[0-9a-f]+[.\w]*"
     problem = re.sub(copy, str(file), reason(error))
     if _MIXED_LINE_ENDS in problem:
-        problem = "some lines end with \\n, and others with \\r\\n; use one of them throughout"
+        problem = "the file mixes \\n and \\r\\n as line endings; use one of them throughout"
     return f" cannot be read: {problem}."
 
 

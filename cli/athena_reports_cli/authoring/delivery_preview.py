@@ -33,7 +33,7 @@ from athena_reports_cli.authoring.trial import Aws, Trial
 def require_deliverable(declared: DeclaredReport) -> None:
     """Raise DeliveryError if a report has no channels, before its query is paid."""
     if not declared.dag.channels:
-        raise DeliveryError(f"{declared.dag.dag_id} is not delivered: build_dag has no deliver=.")
+        raise DeliveryError(f"{declared.dag.dag_id} has no channels. Set deliver= in build_dag.")
 
 
 def write_deliveries(

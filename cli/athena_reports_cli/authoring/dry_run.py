@@ -156,12 +156,12 @@ class DryRun:
     def _judge(self, declared: DeclaredReport, period: Period, sql: str) -> Verdict:
         for source in declared.report.inputs:
             if source.catalog is not None:
-                return _not_validated(f"The dry run does not have the catalog {source.catalog}.")
+                return _not_validated(f"The dry run does not support the catalog {source.catalog}.")
             database = source.database or settings().database
             table = self._table(database, source.table)
             if table is None and source.dag_id in self._reports:
                 return _not_validated(
-                    f"The dry run of {source.dag_id} does not give its columns. Declare them:"
+                    f"The dry run cannot determine the columns of {source.dag_id}. Declare them:"
                     " Report(columns=...)."
                 )
             if table is None:
@@ -169,7 +169,7 @@ class DryRun:
                 return _wrong(place, self._unknown_table(database, source.table))
             if not table.columns:
                 name = table_name(database, source.table)
-                return _not_validated(f"Glue does not have the columns of {name}.")
+                return _not_validated(f"Glue has no columns for {name}.")
         query = QueryRequest(
             query=sql,
             context={"Database": settings().database, "Catalog": CATALOG},
@@ -225,7 +225,7 @@ class DryRun:
         known += [table_name(settings().report_database, dag_id) for dag_id in self._reports]
         return (
             f"{TABLES_FILE} has no table {unknown}.{_meant(unknown, known)} Correct the name, or"
-            " run `athena-reports check --tables` to read the columns of tables in Glue."
+            " run `athena-reports check --tables` to read the table's columns from Glue."
         )
 
     def _verdict_of_transform(self, error: TransformError, request: TrialRequest) -> Verdict:
@@ -347,7 +347,7 @@ def _verdict_of_checks(
         return Verdict(outcome="valid", columns=columns)
     report = declared.report
     if report.unload and any("<" in column.type for column in report.columns.values()):
-        problem = "An UNLOAD without rows does not have the types of nested columns."
+        problem = "An UNLOAD without rows does not return the types of nested columns."
         return Verdict(outcome="not validated", problem=problem, columns=columns)
     return Verdict(outcome="wrong", problem="\n".join(problems), columns=columns)
 

@@ -103,7 +103,7 @@ def parse_types(declarations: Sequence[str]) -> dict[str, str]:
         column, equals, kind = declaration.partition("=")
         if not equals:
             raise DataFileError(
-                f'--type "{declaration}" names no type. Write it as --type column=type.'
+                f'--type "{declaration}" has no type. Use the format --type column=type.'
             )
         try:
             types[column] = glue_name(kind)
@@ -119,7 +119,7 @@ def show(source: Source, kept: KeptTable, console: Console) -> None:
     if source.time:
         rows.append((source.key, f"string, the {source.unit} of {source.time} in {source.zone}"))
     console.print(rows_table(["column", "type"], rows))
-    console.print("In the report, write", _declaration(source), highlight=False, soft_wrap=True)
+    console.print("In the report, use", _declaration(source), highlight=False, soft_wrap=True)
 
 
 def _declaration(source: Source) -> str:
@@ -138,7 +138,7 @@ def _write(source: Source, engine: Engine) -> tuple[KeptTable, Path]:
         rows.relation,
         rows.types,
         required=[time] if time else [],
-        advice="Correct it, or describe the column by --type or --date-format.",
+        advice="Correct the value, or describe the column with --type or --date-format.",
         date_format=source.date_format,
     )
     columns = _glue_columns(values, source.file)
@@ -166,11 +166,11 @@ def _read(source: Source, engine: Engine) -> _Rows:
     else:
         raise DataFileError(
             f"{source.file} has an unknown format. Its name must end with .csv, .parquet,"
-            f" {', '.join(_JSON)}, or one of them and .gz."
+            f" {', '.join(_JSON)}, or one of these followed by .gz."
         )
     if source.time and source.key in rows.relation.columns:
         raise DataFileError(
-            f"{source.file} has a column {source.key}, which cannot be the partition key too."
+            f"{source.file} already has a column {source.key}, the name of the partition key."
             " Choose another name with --partition-key."
         )
     for written, glue_type in source.types.items():
@@ -235,8 +235,8 @@ def _require_all_keys(rows: "DuckDBPyRelation", guessed: "DuckDBPyRelation", fil
     for name, kind, is_lost in zip(rows.columns, guessed.types, are_lost, strict=True):
         if is_lost and str(kind) != '"NULL"':
             raise DataFileError(
-                f"{file}, column {name}: two keys differ only in the case of their letters. Rename"
-                " one in the file."
+                f"{file}, column {name}: two keys differ only in upper and lower case. Rename one"
+                " in the file."
             )
 
 
@@ -272,7 +272,7 @@ def _glue_columns(rows: "DuckDBPyRelation", file: Path) -> dict[str, str]:
     for column in columns_of(rows):
         if not column.glue:
             raise DataFileError(
-                f"{file}, column {column.name}: Athena's tables have no type for {column.type}."
+                f"{file}, column {column.name}: Athena has no column type for {column.type}."
                 f" Load it as text: --type {column.name}=string"
             )
         columns[column.name] = column.glue

@@ -50,7 +50,7 @@ def write_report(report: NewReport, project: Project) -> list[Path]:
     """
     if len({report.ranked, report.time, report.partition}) < 3:
         raise NewReportError(
-            "The column to rank, the event time and the partition key must be three columns."
+            "The column to rank, the event time and the partition key must be different columns."
         )
     if report.until is not None and report.until < report.since:
         raise NewReportError(

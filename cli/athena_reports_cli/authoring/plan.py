@@ -66,7 +66,7 @@ def published_before(declared: DeclaredReport, number: int, aws: Aws) -> list[Pe
     if not published:
         raise PlanError(
             f"No period of {declared.dag.dag_id} ({declared.cadence.description}) is published"
-            " in Glue: there is nothing to compare with."
+            " in Glue, so there is nothing to compare with."
         )
     return published[-number:]
 
@@ -91,7 +91,7 @@ def check_comparable(
             if name not in columns:
                 raise PlanError(
                     f'{declared.dag.dag_id}, period {period.id} has no column "{name}". Choose the'
-                    f" row key among {', '.join(columns)}."
+                    f" row key from {', '.join(columns)}."
                 )
 
 

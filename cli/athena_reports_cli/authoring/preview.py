@@ -209,7 +209,7 @@ def _estimate(
     if scan is None and not inputs:
         return None
     if scan is None:
-        basis = "every column of the inputs, although the query reads only the columns it names"
+        basis = "all columns of the inputs; the query reads only the columns that it names"
         if max_scan is not None:
             basis += "; max_scan is not checked before the first publication"
         scan = ScanEstimate(sum(source.bytes or 0 for source in inputs), basis)
@@ -280,10 +280,10 @@ def show(result: Preview, console: Console) -> None:
     if result.trial is not None:
         show_trial(result.trial, console)
     elif result.refused:
-        problem = f"\nNothing was run. A run of this period would be refused.\n{result.refused}"
-        console.print(Text(problem, style="red"))
+        problem = "The query was not run, because a run of this period would be rejected."
+        console.print(Text(f"\n{problem}\n{result.refused}", style="red"))
     else:
-        advice = "\nNothing was run. Add --run to pay for the query and see its first rows."
+        advice = "\nThe query was not run. To run it and see its first rows, add --run."
         console.print(Text(advice, style="dim"))
 
 
@@ -327,16 +327,16 @@ def show_trial(result: TrialPreview, console: Console) -> None:
         outcome, style = ("passed", "green") if check.passed else (check.severity, "red")
         console.print(Text.assemble((f"{outcome:7}", style), f"{check.name}: {check.message}"))
     if result.failed:
-        console.print(Text(f"It would not be published. {result.failed}", style="red"))
+        console.print(Text(f"The period would not be published. {result.failed}", style="red"))
     for path in result.deliveries:
-        console.print(Text(f"written {path}"), soft_wrap=True)
+        console.print(Text(f"wrote {path}"), soft_wrap=True)
     cost = _cost(result.scanned_bytes, result.price_usd)
-    console.print(f"It scanned {cost}. Nothing is published.")
+    console.print(f"Scanned {cost}. Nothing was published.")
 
 
 def _cost(scanned_bytes: int, price_usd: float | None) -> str:
     if price_usd is None:
-        return f"{decimal(scanned_bytes)}, no price by the byte"
+        return f"{decimal(scanned_bytes)}, no per-byte price"
     return f"{decimal(scanned_bytes)}, {price_usd:.5f} USD"
 
 

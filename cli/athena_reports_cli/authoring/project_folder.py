@@ -26,8 +26,8 @@ def require_new_folder(folder: Path) -> None:
         )
     if folder == Path.cwd():
         raise InitError(
-            f"{folder} is the working directory, and would be replaced. Go to the folder above it,"
-            f" and run `athena-reports init {folder.name}`."
+            f"{folder} is the working directory, which cannot be replaced. Run"
+            f" `athena-reports init {folder.name}` in its parent folder."
         )
     try:
         if folder.exists() and any(folder.iterdir()):

@@ -29,8 +29,8 @@ def kept_wheels() -> list[Path]:
     wheel = Path(unquote(url.path))
     if url.scheme != "file" or wheel.suffix != ".whl" or not wheel.is_file():
         raise InitError(
-            f"{COMMAND} was installed from {url.geturl()}, where no wheel is. Install it from a"
-            " wheel, such as one that `make build` builds, or from a package index."
+            f"{COMMAND} was installed from {url.geturl()}, which is not a wheel. Install it from a"
+            " wheel, such as one built by `make build`, or from a package index."
         )
     wheels = [wheel]
     for name in _REQUIRED_PACKAGES:

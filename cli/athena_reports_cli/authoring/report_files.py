@@ -261,11 +261,11 @@ def _no_such_report(name: str, known_names: Iterable[str], broken: Sequence[Brok
     problem = f'There is no report "{name}".'
     if broken:
         files = " or ".join(str(file.path) for file in broken)
-        problem += f" It may be in {files}, which cannot be imported: fix that first."
+        problem += f" It may be in {files}, which cannot be imported; fix that first."
     close_names = get_close_matches(name, sorted(known_names))
     if close_names:
         return f"{problem} Did you mean {', '.join(close_names)}?"
-    return f"{problem} `athena-reports list` shows all reports."
+    return f"{problem} For all reports, run `athena-reports list`."
 
 
 def find_report(name: str, period_id: str, declared: Declared) -> tuple[DeclaredReport, Period]:

@@ -61,7 +61,7 @@ def require_partition_key(name: str) -> None:
 
     require_column_name(name)
     if is_reserved(name):
-        raise NewReportError(f'The partition key "{name}" is a reserved word of SQL.')
+        raise NewReportError(f'The partition key "{name}" is a reserved word in SQL.')
 
 
 def require_date(text: str) -> None:
@@ -69,7 +69,7 @@ def require_date(text: str) -> None:
     try:
         date.fromisoformat(text)
     except ValueError as error:
-        raise NewReportError(f'"{text}" is not a date, such as 2025-06-01.') from error
+        raise NewReportError(f'"{text}" is not a date. Use a date such as 2025-06-01.') from error
 
 
 def require_owner(owner: str) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TABLES_FILE = "tables.yaml"
 _HEADER = (
-    "# The tables that the reports read. Renew them from Glue: athena-reports check --tables\n"
+    "# Tables that the reports read. To update them from Glue, run: athena-reports check --tables\n"
 )
 
 

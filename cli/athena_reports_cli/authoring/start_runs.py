@@ -60,15 +60,16 @@ def deployed_dag(declared: DeclaredReport, airflow: AirflowClient) -> Any:
         if error.status != NOT_FOUND:
             raise
         raise DeploymentError(
-            f"{error} This Airflow has no DAG {dag.dag_id}. Airflow takes a minute to read a new"
-            " file. Then run the command again."
+            f"{error} This Airflow has no DAG {dag.dag_id}. Deploy its file, wait a minute until"
+            " Airflow has read it, then run the command again."
         ) from error
     arguments = details.get("default_args") or {}
     environment = settings().environment
     if arguments.get("environment") != environment:
         raise DeploymentError(
-            f"{dag.dag_id} is of environment {arguments.get('environment')} in this Airflow, and"
-            f" this shell is set to {environment}. Use --airflow to name that of {environment}."
+            f"{dag.dag_id} belongs to environment {arguments.get('environment')} in this Airflow,"
+            f" but this shell is set to {environment}. Use --airflow to select the Airflow of"
+            f" {environment}."
         )
     for fact, deployed, ours in (
         ("logic", arguments.get("logic"), declared.report.logic),
@@ -76,9 +77,9 @@ def deployed_dag(declared: DeclaredReport, airflow: AirflowClient) -> Any:
     ):
         if deployed != ours:
             raise DeploymentError(
-                f"{dag.dag_id} has another {fact} in this Airflow ({deployed}) than in these files"
-                f" ({ours}). Deploy these files. Airflow takes a minute to read an edited file."
-                " Then run the command again."
+                f"{dag.dag_id} has a different {fact} in this Airflow ({deployed}) than in these"
+                f" files ({ours}). Deploy these files, wait a minute until Airflow has read them,"
+                " then run the command again."
             )
     return details
 
@@ -157,7 +158,8 @@ def _start_once(
                 raise
             problem = error
     raise AirflowApiError(
-        f"{problem} {subject} may have started: look for it in Airflow before you repeat this."
+        f"{problem} {subject} may have started: look for it in Airflow before you repeat the"
+        " command."
     ) from problem
 
 

@@ -38,7 +38,7 @@ _EXPECTED = {
     "date": "date, such as 2025-06-15",
     "timestamp": "timestamp, such as 2025-06-15 09:30:00",
 }
-_MISSING = "the value is missing, and the table is partitioned by it. "
+_MISSING = "the value is missing, but the table is partitioned by this column. "
 # Whether a value has a type: a number if it prints as its text; a double, apart from zeros at the
 # end.
 _TESTS = {

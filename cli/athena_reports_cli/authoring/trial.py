@@ -267,5 +267,6 @@ def _stop(query_execution_id: str, aws: Aws) -> None:
         aws.athena.stop_query_execution(QueryExecutionId=query_execution_id)
     except (ClientError, BotoCoreError) as error:
         print_note(
-            f"Query {query_execution_id} may still run: {error} Stop it in the Athena console."
+            f"Query {query_execution_id} may still be running: {error} Stop it in the Athena"
+            " console."
         )

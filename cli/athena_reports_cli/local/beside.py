@@ -58,7 +58,7 @@ def services_beside(project: Project) -> Iterator[None]:
         local_services(Path(folder) / "local-aws.log") as services,
     ):
         print_note(
-            "Using the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others."
+            "Using local services. To use others, set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV."
         )
         fill_services(services, ENVIRONMENT, project.lake, lambda _: None)
         os.environ.update(services.environment)
@@ -74,8 +74,8 @@ def published_services(project: Project) -> Running | None:
     if running is None and not _shell_names_environment():
         raise NoServicesError(
             "No environment is selected: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and"
-            " no `up` runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such"
-            " as prd. On this machine, start `athena-reports up` first."
+            " no `up` is running in this project. Set ATHENA_REPORTS_ENV to the environment's name,"
+            " such as prd. On this machine, start `athena-reports up` first."
         )
     return running
 
@@ -88,7 +88,7 @@ def _use_running(project: Project) -> Running | None:
     if not _shell_names_environment():
         print_note(
             f"Using the `up` at {running.airflow}."
-            " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services."
+            " To use other services, set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV."
         )
     elif os.environ.get("AWS_ENDPOINT_URL") != running.environment["AWS_ENDPOINT_URL"]:
         return None
@@ -106,7 +106,7 @@ def use_local_names() -> None:
         return
     print_note(
         f"Using the names of the local environment {ENVIRONMENT}."
-        " Set ATHENA_REPORTS_ENV for another."
+        " To use another, set ATHENA_REPORTS_ENV."
     )
     os.environ["ATHENA_REPORTS_ENV"] = ENVIRONMENT
     # Only a local endpoint has names by default. No process listens there.

@@ -347,14 +347,14 @@ def connect(address: str) -> AirflowClient:
     if not address.startswith(("http://", "https://")):
         shown = address.rpartition("@")[2]  # before it may be a password
         raise AirflowApiError(
-            f'"{shown}" is not the address of an Airflow. Use https://HOST or mwaa:ENVIRONMENT.'
+            f'"{shown}" is not an Airflow address. Use https://HOST or mwaa:ENVIRONMENT.'
         )
     try:
         url = httpx.URL(address)
     except httpx.InvalidURL:
         raise AirflowApiError(
-            "The address of Airflow is not a valid URL. In a password, write special characters in"
-            " percent encoding, such as %2F for a slash."
+            "The Airflow address is not a valid URL. Percent-encode special characters in the"
+            " password, such as %2F for a slash."
         ) from None  # its message may quote a part of the password
     if url.userinfo:
         plain_url = url.copy_with(userinfo=b"")

@@ -35,9 +35,9 @@ def read_connections(project: Project) -> dict[str, str]:
         assignment = _ASSIGNMENT.fullmatch(line)
         if assignment is None:
             raise ConnectionsError(
-                f"{file}, line {number} is neither a connection nor a variable of Airflow. Write"
-                " AIRFLOW_CONN_<ID>=<URI or JSON>, or AIRFLOW_VAR_<KEY>=<value>: names in capital"
-                " letters, no spaces around the =, no quotes around the value."
+                f"{file}, line {number} is neither an Airflow connection nor a variable. Use"
+                " AIRFLOW_CONN_<ID>=<URI or JSON> or AIRFLOW_VAR_<KEY>=<value>, with an upper-case"
+                " name, no spaces around the = and no quotes around the value."
             )
         connections[assignment[1]] = assignment[2]
     return connections

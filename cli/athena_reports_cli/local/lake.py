@@ -153,7 +153,7 @@ def kept_tables(folder: Path, progress: Callable[[str], None]) -> dict[str, Kept
         try:
             tables[file.parent.name] = KeptTable.model_validate_json(file.read_bytes())
         except ValueError as error:
-            progress(f"{file} is skipped: {error}")
+            progress(f"skipped {file}: {error}")
     return tables
 
 
@@ -192,7 +192,7 @@ def restore(
             try:
                 create_table(table, kept, folder / table / kept.version, lake)
             except LakeError as error:
-                progress(f"{folder / table / _TABLE_FILE} is skipped: {error}")
+                progress(f"skipped {folder / table / _TABLE_FILE}: {error}")
                 continue
             progress(f"table {table}, from {folder.name}/: {kept.amount()}")
 

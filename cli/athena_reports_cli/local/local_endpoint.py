@@ -12,7 +12,7 @@ class RemoteEndpointError(AthenaReportsError):
 
 
 def remote_endpoint(client: Any) -> str:
-    """Return where a client calls its service, as `The glue of this shell is https://...`.
+    """Return where a client calls its service, as `The glue endpoint of this shell is https://...`.
 
     It is empty if that is this machine, or a container beside this one. The client has the endpoint
     from whatever names it: a variable or a profile.
@@ -21,7 +21,7 @@ def remote_endpoint(client: Any) -> str:
     if _is_local(urlsplit(url).hostname or ""):
         return ""
     service = client.meta.service_model.service_name
-    return f"The {service} of this shell is {url}"
+    return f"The {service} endpoint of this shell is {url}"
 
 
 def require_local(*clients: Any) -> None:
@@ -30,9 +30,9 @@ def require_local(*clients: Any) -> None:
         endpoint = remote_endpoint(client)
         if endpoint:
             raise RemoteEndpointError(
-                f"{endpoint}, which is not a local endpoint. This command writes to local services"
-                " only: unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to have some started, or set"
-                " AWS_ENDPOINT_URL to yours."
+                f"{endpoint}, which is not local. This command writes only to local services: unset"
+                " AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to start some, or set AWS_ENDPOINT_URL to"
+                " running ones."
             )
 
 

@@ -92,8 +92,8 @@ def find_project(start: Path | None = None) -> Project:
         if _has_table(root / _FILE):
             return Project(root)
     raise ProjectError(
-        f"{folder} is in no project of reports. Go into the folder of one; its {_FILE} has a table"
-        f" [tool.{_TABLE}]."
+        f"{folder} is not in a reports project. Change to a folder of a project; its {_FILE} has a"
+        f" [tool.{_TABLE}] table."
     )
 
 

@@ -62,7 +62,7 @@ def follow_run(
             return run
         if time.monotonic() > deadline:
             raise AirflowRuntimeError(
-                f"Run {run_id} of {dag_id} is {run.state} after {timeout_seconds:.0f} s."
+                f"Run {run_id} of {dag_id} is still {run.state} after {timeout_seconds:.0f} s."
             )
         time.sleep(_POLL_SECONDS)
 

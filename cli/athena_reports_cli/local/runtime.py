@@ -186,7 +186,7 @@ class AirflowRuntime:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise AirflowRuntimeError(
-                f"another runtime is using {home}: stop it, or choose another home"
+                f"another Airflow is using {home}: stop it, or choose another home"
             ) from error
         self._held.enter_context(signals_as_interrupts())
         self._held.callback(end_recorded, home / "processes")

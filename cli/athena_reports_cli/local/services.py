@@ -133,7 +133,7 @@ def starting_services(log_path: Path, *, workers: int = 4) -> Iterator[Callable[
             address = re.search(r"http://\S+", process.stdout.readline())
             if address is None:
                 printed = log_path.read_text()[-2000:]
-                raise ServicesError(f"The local services have ended. Log: {log_path}\n{printed}")
+                raise ServicesError(f"The local services stopped. Log: {log_path}\n{printed}")
             return address[0]
 
         try:

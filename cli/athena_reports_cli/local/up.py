@@ -47,8 +47,8 @@ def require_not_running(project: Project) -> None:
     running = find_running(project)
     if running is not None:
         raise AirflowRuntimeError(
-            f"`up` already runs in this project, at {running.airflow}. Use it, or stop it with"
-            " Ctrl-C where it was started."
+            f"`up` is already running in this project, at {running.airflow}. Use it, or stop it"
+            " with Ctrl-C in its terminal."
         )
 
 
@@ -58,7 +58,7 @@ def require_free(port: int) -> None:
         free_port(port)
     except OSError as error:
         raise AirflowRuntimeError(
-            f"Cannot use port {port} of 127.0.0.1: {error.strerror}. Use --port to name another."
+            f"Cannot use port {port} on 127.0.0.1: {error.strerror}. Choose another with --port."
         ) from error
 
 

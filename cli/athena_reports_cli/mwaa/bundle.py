@@ -82,7 +82,7 @@ def _variables(project: Project, environment: str) -> dict[str, str]:
         setting = _SETTING.fullmatch(line)
         if setting is None:
             raise BundleError(
-                f'{path}, line {number}: "{line}" is not a setting. Write'
+                f'{path}, line {number}: "{line}" is not a setting. Use'
                 " ATHENA_REPORTS_<NAME>=<value>, without spaces around the =."
             )
         variables[setting[1]] = setting[2]

@@ -58,7 +58,7 @@ def _check(twin: Twin, project: Project, progress: Progress) -> None:
     twin.import_plugins()
     exported, protected = twin.startup_variables()
     if protected:
-        progress(f"MWAA ignores what startup.sh exports as {', '.join(protected)}")
+        progress(f"MWAA ignores these exports of startup.sh: {', '.join(protected)}")
     variables = {
         name: value for name, value in exported.items() if not _NAMES_IN_AWS.fullmatch(name)
     }
@@ -99,7 +99,7 @@ def check_plugin(airflow: AirflowRuntime) -> None:
     airflow.client.request("GET", path)
     status = httpx.get(f"{airflow.url}{path}", trust_env=False).status_code
     if status != httpx.codes.UNAUTHORIZED:
-        raise BundleError(f"Without a login, {path} answers {status} instead of 401.")
+        raise BundleError(f"Without a login, {path} returns {status} instead of 401.")
 
 
 def _run_periods(
@@ -111,17 +111,17 @@ def _run_periods(
 ) -> None:
     """Run a period of each DAG, and require that it publishes rows."""
     if not periods:
-        progress("no report was run: .lake/ has none of their tables")
+        progress("no report was run: .lake/ contains none of the tables they read")
     client = airflow.client
     for dag_id, chosen in periods.items():
         client.unpause(dag_id)
         started = client.trigger(dag_id, conf={"period": chosen.period})
-        progress(f"{dag_id} runs {chosen.period}")
+        progress(f"{dag_id}: running {chosen.period}")
         run = follow_run(client, dag_id, started.run_id, progress, _RUN_TIMEOUT_SECONDS)
         require_success(client, run)
         key = f"{chosen.report}/{chosen.cadence}/{chosen.period}/manifest.json"
         response = services.s3.get_object(Bucket=f"athena-report-{environment}", Key=key)
         rows: int = json.loads(response["Body"].read())["rows"]
         if not rows:
-            raise BundleError(f"{dag_id} published {chosen.period} without rows.")
-        progress(f"{dag_id} published {rows} rows of {chosen.period}")
+            raise BundleError(f"{dag_id} published no rows for {chosen.period}.")
+        progress(f"{dag_id}: published {rows} rows for {chosen.period}")

@@ -31,9 +31,9 @@ def bundled_requirements(text: str) -> list[str]:
             lines.append(line)
         elif "lineage" in requirement.extras:
             raise BundleError(
-                f"requirements.txt: {line.strip()} asks for an extra that MWAA would not install,"
-                " because the bundle has the library in plugins.zip. Add a line"
-                " apache-airflow-providers-openlineage==<version>, and remove the extra."
+                f"requirements.txt: {line.strip()} has an extra that MWAA would not install,"
+                " because the bundle includes the library in plugins.zip. Remove the extra, and add"
+                " the line apache-airflow-providers-openlineage==<version>."
             )
     return lines
 

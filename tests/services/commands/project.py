@@ -471,7 +471,7 @@ def load_sales(shop: Project) -> int:
     shop.write("sales.csv", "\n".join([*lines, ""]))
     done = shop.run("load", "sales", "sales.csv", "--time", "sold_at", **NO_AWS)
     assert done.code == 0, done.err
-    assert done.err.startswith("Using the local services.")
+    assert done.err.startswith("Using local services.")
     return amount
 
 

@@ -153,7 +153,7 @@ def test_a_database_of_reports_that_is_not_there(command: str, shop: Project) ->
     done = shop.run(command, "items", ATHENA_REPORTS_REPORT_DATABASE="absent")
     # As before the first publication: nothing is published there.
     assert (done.code, "Traceback" in done.err) == (0, False)
-    assert "published" not in done.out.partition("Every published query")[0]
+    assert "published" not in done.out.partition("Counts all published queries")[0]
 
 
 def test_what_glue_throttles_is_asked_again(shop: Project, strike: object) -> None:
@@ -179,7 +179,7 @@ def test_docs_describe_every_dag_of_a_report_without_aws(shop: Project) -> None:
     assert done.lines[:3] == [
         "# items",
         "",
-        "Owner: a\\|b and c. Formats: parquet, csv. Key of the rows: item. Events may land 36 h"
+        "Owner: a\\|b and c. Formats: parquet, csv. Row key: item. Events may land 36 h"
         " late; until then a period is provisional.",
     ]
     row = "| items_{0} | {1}, Asia/Tokyo, +5 min | 2025-06-02 | 2025-06-29 | report_shop.items_{0}"
@@ -324,7 +324,7 @@ def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop:
     assert done.code == 0
     reports, _, months = grids(done)
     assert reports[1:] == [
-        ["items_weekly", "3", "10.0 kB", "0.50000 and 2 without", "+350%"],
+        ["items_weekly", "3", "10.0 kB", "0.50000 and 2 unpriced", "+350%"],
         ["items_monthly", "0", "0 bytes", "0.00000", ""],
     ]
     assert months[1:] == [
@@ -332,7 +332,7 @@ def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop:
         ["2025-11", "2", "9.0 kB", "none", ""],
     ]
     assert (growing["queries"], growing["price_usd"], growing["growth"]) == (6, 0.875, 3.5)
-    assert grids(with_august)[2][1] == ["2025-08", "2", "2.0 kB", "0.12500 and 1 without", ""]
+    assert grids(with_august)[2][1] == ["2025-08", "2", "2.0 kB", "0.12500 and 1 unpriced", ""]
 
 
 # --- check-account

@@ -33,7 +33,7 @@ def test_what_is_not_given_is_asked_for_in_order(shop: Project) -> None:
     done = shop.run("new", "best", answers="".join(f"{answer}\n" for answer in ASKED))
     assert (done.code, done.err) == (0, "")
     questions = (
-        "Table of events: Column to rank: Event time (a timestamp in UTC): First date with data: "
+        "Events table: Column to rank: Event time (a timestamp in UTC): First date with data: "
     )
     assert done.out == questions + "".join(f"{path}\n" for path in WRITTEN)
     new = {name: content.decode() for name, content in shop.files().items() if name not in before}
@@ -105,6 +105,6 @@ def test_an_up_that_reads_the_new_report_is_named(shop: Project) -> None:
     done = shop.run("new", "best", *new_options())
     assert done.code == 0
     assert done.err == (
-        "The `up` at http://127.0.0.1:8080 reads the report within a minute. With --schedule, it"
+        "The `up` at http://127.0.0.1:8080 loads the report within a minute. With --schedule, it"
         " then runs the last complete period.\n"
     )

@@ -62,8 +62,8 @@ def test_it_asks_what_it_pays_and_a_yes_pays_the_last_three_periods(shop: Projec
     others, question, *progress = done.err.splitlines()
     assert others == "Planning items_weekly only. To plan another DAG, name it: items_monthly"
     assert question == (
-        f"Query {', '.join(WEEKS)} of items_weekly: about {3 * most / 1000:.1f} kB, 0.00015 USD."
-        f" Pay? [y/N]: items_weekly {WEEKS[0]}"
+        f"Run the queries of items_weekly for {', '.join(WEEKS)} (about {3 * most / 1000:.1f} kB,"
+        f" 0.00015 USD)? [y/N]: items_weekly {WEEKS[0]}"
     )
     assert progress == [f"items_weekly {week}" for week in WEEKS[1:]]
     assert done.lines[0] == "### items_weekly: 0 of 3 periods would change"
@@ -83,7 +83,7 @@ def test_without_a_yes_nothing_is_paid(answers: str, shop: Project) -> None:
     done = shop.run("plan", "items", answers=answers)
     assert (done.code, done.out) == (1, "")
     assert done.err.endswith("Aborted!\n")
-    assert done.err.count("Pay?") == 1 + answers.startswith("what")
+    assert done.err.count("[y/N]") == 1 + answers.startswith("what")
     assert done.changed_nothing
 
 
@@ -112,7 +112,7 @@ def test_with_yes_nothing_is_asked_and_last_and_json_are_heeded(shop: Project) -
     shop.edit(SQL, *EDIT)
     done = shop.run("plan", "items_weekly", "--yes", "--last", "2", "--json")
     assert done.code == 0
-    assert "Pay?" not in done.err
+    assert "[y/N]" not in done.err
     assert len(done.queries) == 2
     plan = done.json
     assert plan["dag_id"] == "items_weekly"
@@ -158,8 +158,8 @@ def test_a_period_that_would_not_be_published_is_said_and_is_the_exit_code(
     [
         (["itms"], 1, 'There is no report "itms". Did you mean items'),
         (["items_monthly"], 1, "No period of items_monthly (Monthly, Asia/Tokyo) is published"),
-        (["stores"], 1, "No period of stores_daily (Daily, UTC) is published in Glue: there"),
-        (["items", "--row-key", "colour"], 1, 'no column "colour". Choose the row key among item'),
+        (["stores"], 1, "No period of stores_daily (Daily, UTC) is published in Glue, so there"),
+        (["items", "--row-key", "colour"], 1, 'no column "colour". Choose the row key from item'),
         (["items", "--last", "0"], 2, "Invalid value for '--last'"),
         (["items", "--last", "two"], 2, "Invalid value for '--last'"),
         (["items", WEEKS[0]], 2, "Got unexpected extra argument"),
@@ -171,7 +171,7 @@ def test_what_cannot_be_planned_is_one_message_before_any_question(
     done = shop.run("plan", *arguments, answers="y\ny\n", COLUMNS="200")
     assert (done.code, done.out) == (code, "")
     assert problem in done.err
-    assert "Pay?" not in done.err
+    assert "[y/N]" not in done.err
     assert done.changed_nothing
 
 

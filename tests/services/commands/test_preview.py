@@ -92,9 +92,7 @@ def test_what_a_run_would_read_and_cost_is_shown_and_nothing_is_paid(shop: Proje
     assert basis == f"(median of {', '.join(WEEKS)})"
     assert "FROM sales" in done.lines
     assert any("TIMESTAMP '2025-06-08 15:00:00.000'" in line for line in done.lines)
-    assert (
-        done.lines[-1] == "Nothing was run. Add --run to pay for the query and see its first rows."
-    )
+    assert done.lines[-1] == "The query was not run. To run it and see its first rows, add --run."
 
 
 def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena(
@@ -119,7 +117,7 @@ def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena
         "passed columns: The columns are as declared.",
         "passed rows(at_least=1): 3 rows; expected at_least=1.",
         "passed unique(item): 0 of 3 rows repeat the item of an earlier row.",
-        f"It scanned {kilobytes(query.scanned_bytes)}, 0.00005 USD. Nothing is published.",
+        f"Scanned {kilobytes(query.scanned_bytes)}, 0.00005 USD. Nothing was published.",
     ]
 
 
@@ -167,7 +165,7 @@ def test_of_a_report_that_goes_on_the_last_complete_period_is_the_default(shop: 
     [
         (["itms"], 1, 'There is no report "itms".'),
         (["items_daily"], 1, 'There is no report "items_daily".'),
-        (["zzzzzzzz"], 1, "`athena-reports list` shows all reports."),
+        (["zzzzzzzz"], 1, "For all reports, run `athena-reports list`."),
         (["items", "2025-06-10"], 1, "items: '2025-06-10' is not the id of a week"),
         (["items", "2025-6"], 1, "'2025-6' is not the id of a week"),
         (["items", "2025-6"], 1, "'2025-6' is not the id of a month"),
@@ -216,12 +214,12 @@ def test_a_period_whose_run_would_fail_for_want_of_a_partition_is_refused_and_no
     )
     looked = shop.run("preview", "stores", day, **WIDE)
     assert (looked.code, looked.err) == (0, "")
-    assert "Nothing was run. A run of this period would be refused." in looked.lines
+    assert "The query was not run, because a run of this period would be rejected." in looked.lines
     assert unwrapped(looked).endswith(problem)
 
     paid = shop.run("preview", "stores", day, "--run", **WIDE)
     assert paid.code == 1
-    assert unwrapped(paid).endswith(f"A run of this period would be refused. {problem}")
+    assert unwrapped(paid).endswith(f"a run of this period would be rejected. {problem}")
     assert paid.err == ""
     assert not paid.queries
     assert paid.changed_nothing
@@ -261,7 +259,7 @@ def test_a_scan_at_the_limit_is_paid_and_one_above_it_is_not(shop: Project) -> N
     done = shop.run("preview", "items", WEEK, "--run", **WIDE)
     assert (done.code, done.queries) == (1, ())
     assert facts(done)["max_scan"] == kilobytes(scanned - 1)
-    assert "Nothing was run. A run of this period would be refused." in done.lines
+    assert "The query was not run, because a run of this period would be rejected." in done.lines
     unpaid = shop.run("preview", "items", WEEK, "--json")
     assert (unpaid.code, unpaid.err) == (0, "")
     refused = unpaid.json["refused"]
@@ -286,11 +284,13 @@ ORDER BY sold_at
     assert rows[0][1] == "90"
     assert any("10 of 21 rows" in line for line in done.lines)
     assert "fail   unique(item): 18 of 21 rows repeat the item of an earlier row." in done.lines
-    (failed,) = [line for line in done.lines if line.startswith("It would not be published. ")]
+    (failed,) = [
+        line for line in done.lines if line.startswith("The period would not be published. ")
+    ]
     assert failed.startswith(
-        "It would not be published. Check unique(item) failed: 18 of 21 rows repeat"
+        "The period would not be published. Check unique(item) failed: 18 of 21 rows repeat"
     )
-    assert "Nothing is published." in done.lines[-1]
+    assert "Nothing was published." in done.lines[-1]
     assert len(done.queries) == 1
 
 
@@ -304,7 +304,7 @@ def test_a_check_of_the_change_compares_with_what_is_published_and_a_case_does_n
     shop.edit(SQL, "ORDER BY item", f"{more} ORDER BY item")
     done = shop.run("preview", "items", WEEK, "--run", **WIDE)
     assert done.code == 1
-    assert "It would not be published. Check change(rows" in done.out  # 5 rows after 3
+    assert "The period would not be published. Check change(rows" in done.out  # 5 rows after 3
     shop.write("tests/reports/items/bounds/expected.csv", "")
     assert shop.run("test", "items/bounds", "--accept").code == 0
     assert shop.run("test", "items/bounds").lines[-1] == "1 passed"  # beside no earlier period
@@ -314,7 +314,7 @@ def test_no_rows_would_not_be_published(shop: Project) -> None:
     shop.edit("include/sql/stores.sql", "GROUP BY", "AND amount < 0 GROUP BY")
     done = shop.run("preview", "stores", "2025-06-04", "--run", **WIDE)
     assert (done.code, done.err) == (1, "")
-    assert "It would not be published. The query returned no rows" in done.out
+    assert "The period would not be published. The query returned no rows" in done.out
     shop.edit(DAGS, 'outputs=["csv"],', 'outputs=["csv"], empty="publish",')
     done = shop.run("preview", "stores", "2025-06-04", "--run", **WIDE)
     assert (done.code, done.err) == (0, "")

@@ -167,7 +167,7 @@ def test_services_of_its_own_have_the_tables_that_the_project_keeps(
 ) -> None:
     done = shop.run("preview", "items", SOLD_WEEK, "--run", "--json", **NO_AWS)
     assert done.code == 0, done.err
-    assert done.err.startswith("Using the local services.")
+    assert done.err.startswith("Using local services.")
     assert str(amount) in json.dumps(done.json)
 
 

@@ -178,7 +178,7 @@ def test_ctrl_c_at_a_question_in_a_terminal_pays_nothing(shop: Project) -> None:
     with shop.start(
         "plan", "items", shell='"$@" <"$TERMINAL"', session=True, TERMINAL=name
     ) as plan:
-        read_until(plan.stderr, "Pay? [y/N]: ")
+        read_until(plan.stderr, "USD)? [y/N]: ")
         _press_ctrl_c(terminal, plan)
         done = shop.ended(plan)
     os.close(terminal)
@@ -191,7 +191,7 @@ def test_ctrl_c_at_a_question_of_new_in_a_terminal_writes_nothing(shop: Project)
     before = shop.files()
     terminal, name = _open_terminal()
     with shop.start("new", "best", shell='"$@" <"$TERMINAL"', session=True, TERMINAL=name) as new:
-        read_until(new.stdout, "Table of events: ")
+        read_until(new.stdout, "Events table: ")
         os.write(terminal, b"sales\n")
         read_until(new.stdout, "Column to rank: ")
         _press_ctrl_c(terminal, new)
@@ -354,7 +354,7 @@ def test_outside_of_any_project_a_command_says_so_and_does_nothing(
     elsewhere.mkdir()
     done = shop.run(*command.split(), folder="../elsewhere")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(f"{elsewhere} is in no project of reports.")
+    assert done.err.startswith(f"{elsewhere} is not in a reports project.")
 
 
 def test_a_module_that_no_extra_brings_is_an_error_of_its_own(shop: Project) -> None:

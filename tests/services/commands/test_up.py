@@ -37,7 +37,7 @@ def test_a_port_that_is_taken_is_one_message_and_nothing_is_started(shop: Projec
         port = server.getsockname()[1]
         done = shop.run("up", "--port", str(port), **NO_AWS)
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(f"Cannot use port {port} of 127.0.0.1: ")
+    assert done.err.startswith(f"Cannot use port {port} on 127.0.0.1: ")
     assert not (shop.root / ".airflow").exists()
 
 
@@ -75,7 +75,7 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
         second = shop.run("up", "--port", port, **NO_AWS)
         assert (second.code, second.out) == (1, "")
         assert second.err.startswith(
-            f"`up` already runs in this project, at http://127.0.0.1:{port}."
+            f"`up` is already running in this project, at http://127.0.0.1:{port}."
         )
 
         # Airflow has the shell's environment, not one that suits the output of a command, and the

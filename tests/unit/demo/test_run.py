@@ -131,7 +131,7 @@ def test_a_job_backfills_what_its_report_has_data_for_and_triggers_single_period
         "/api/v2/dags/plays_weekly/dagRuns",
         {"conf": {"period": "2025-03-09"}, "logical_date": None},
     )
-    assert WEEKLY.summary == ("backfill from 2025-06-01 to 2025-06-22, and 2025-03-09 by its param")
+    assert WEEKLY.summary == ("backfill from 2025-06-01 to 2025-06-22, and a run for 2025-03-09")
     assert MONTHLY.summary == "backfill from 2025-04-01 to 2025-06-01"
 
 
@@ -168,7 +168,7 @@ def test_the_demo_restates_the_week_of_a_play_that_lands_late(
     assert told_lines == [
         *[f"{job.dag_id}: {job.summary}" for job in JOBS],
         *ended,
-        f"user_ranking_weekly: a play of {LATE_WEEK} landed late, so that week is run again",
+        f"user_ranking_weekly: a play of {LATE_WEEK} arrived late, so that week runs again",
         ended[0],
     ]
     assert airflow.requests[-1] == (
@@ -233,13 +233,13 @@ def test_without_the_samples_there_is_nothing_to_show(airflow: DemoAirflow, tmp_
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
-        (ServicesError("no port"), 1, "It failed: no port\nLogs: "),
-        (AirflowRuntimeError("it ended"), 1, "It failed: it ended\nLogs: "),
-        (DemoError("[none]"), 1, "It failed: [none]\nLogs: "),
-        (OSError("no space"), 1, "It failed: no space\nLogs: "),
-        (EndpointConnectionError(endpoint_url="x"), 1, "It failed: Could not connect"),
-        (api_error("AccessDenied"), 1, "It failed: An error occurred (AccessDenied)"),
-        (KeyboardInterrupt(), 130, "Interrupted; all that was started has been stopped."),
+        (ServicesError("no port"), 1, "Failed: no port\nLogs: "),
+        (AirflowRuntimeError("it ended"), 1, "Failed: it ended\nLogs: "),
+        (DemoError("[none]"), 1, "Failed: [none]\nLogs: "),
+        (OSError("no space"), 1, "Failed: no space\nLogs: "),
+        (EndpointConnectionError(endpoint_url="x"), 1, "Failed: Could not connect"),
+        (api_error("AccessDenied"), 1, "Failed: An error occurred (AccessDenied)"),
+        (KeyboardInterrupt(), 130, "Interrupted; everything that was started has been stopped."),
     ],
 )
 def test_an_error_is_one_message_and_the_exit_code(

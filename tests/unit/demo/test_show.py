@@ -81,7 +81,7 @@ def test_the_latest_ranking_is_shown_with_its_first_rows_and_all_that_is_publish
     assert lines[below:] == [
         f"  csv      s3://{bucket}/{csv[1]}",
         f"  parquet  s3://{bucket}/{parquet[1]}",
-        "  scanned  20,000,000 bytes, 0.00010 USD (10 MB at least)",
+        "  scanned  20,000,000 bytes, 0.00010 USD (10 MB minimum)",
         f"  version  {version.version}",
         "  check    passed  unique(a): 0 of 12 rows.",
         "  check    warn  [b]: [1] of 12 rows.",
@@ -117,7 +117,7 @@ def test_a_version_is_shown_with_those_before_it_and_with_what_it_lacks(place: P
 def test_a_period_whose_events_may_still_land_says_so(place: Place) -> None:
     place.publish(version := place.upload("a"), facts(provisional=True))
     (line,) = [line for line in ranking_of(place) if line.startswith("  version")]
-    assert line == f"  version  {version.version} (provisional: more may land)"
+    assert line == f"  version  {version.version} (provisional: more events may arrive)"
 
 
 def test_a_query_is_shown_with_its_rows_and_null(services: Services) -> None:

@@ -107,7 +107,7 @@ def show(checked: Checked, console: Console) -> None:
         lines += ["", f"{rule.rule}: {rule.reason}"]
         lines += ["    " + finding.replace("\n", "\n    ") for finding in rule.findings]
     lines += [f"not validated: {problem}" for problem in checked.not_validated]
-    result = "No finding"
+    result = "No findings"
     if checked.findings:
         lines.append("")
         result = counted(checked.findings, "finding")

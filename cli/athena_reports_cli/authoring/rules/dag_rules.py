@@ -127,7 +127,7 @@ def _parse(file: Path, moment: datetime) -> ParsedFile:
 
 
 def every_file_can_be_imported(repository: Repository) -> list[str]:
-    """Airflow shows no DAG of a file that fails, and runs none."""
+    """Airflow neither shows nor runs the DAGs of a file that it cannot import."""
     return [
         broken.problem
         for broken in repository.declared.broken_files
@@ -136,7 +136,7 @@ def every_file_can_be_imported(repository: Repository) -> list[str]:
 
 
 def every_report_is_found(repository: Repository) -> list[str]:
-    """Airflow skips a file without the word "airflow"."""
+    """Airflow skips files that do not contain the word "airflow"."""
     if repository.names:
         return []
     findings = []
@@ -145,17 +145,19 @@ def every_report_is_found(repository: Repository) -> list[str]:
             continue
         parsed = repository.parsed.get(file)
         if parsed is None:
-            findings.append(f"{file.name}: Airflow skips it. Name Airflow in its docstring.")
+            findings.append(
+                f"{file.name}: Airflow skips this file. Mention Airflow in its docstring."
+            )
         elif not parsed.imported.reports and parsed.imported.broken is None:
             findings.append(
-                f"{file.name}: it has no report. If other files import it, name it in"
+                f"{file.name}: this file has no report. If other files import it, add it to"
                 " dags/.airflowignore."
             )
     return findings
 
 
 def dag_ids_are_unique(repository: Repository) -> list[str]:
-    """Of two DAGs with one id Airflow takes either, in turn."""
+    """If several DAGs have the same id, Airflow alternates between them."""
     dags = [dag.dag_id for parsed in repository.parsed.values() for dag in parsed.imported.dags]
     return [
         f"{dag_id}: {number} DAGs have this id. Rename one."
@@ -165,16 +167,16 @@ def dag_ids_are_unique(repository: Repository) -> list[str]:
 
 
 def every_report_has_an_owner(repository: Repository) -> list[str]:
-    """Airflow's default names nobody, and somebody is asked about the numbers."""
+    """Readers need a contact for the numbers; Airflow's default owner is a placeholder."""
     return [
-        f"{dag_id}: set owner= of the report."
+        f"{dag_id}: the report has no owner. Set owner=."
         for dag_id, declared in repository.reports.items()
         if declared.report.owner == "airflow"
     ]
 
 
 def every_logic_is_known(repository: Repository) -> list[str]:
-    """Of a transform that cannot be read, an edit makes no published period outdated."""
+    """If a transform cannot be read, editing it does not mark published periods as outdated."""
     findings = []
     for declared in repository.reports.values():
         report = declared.report
@@ -182,16 +184,16 @@ def every_logic_is_known(repository: Repository) -> list[str]:
             transforms_digest(report.transforms, report.logic_version)
         except UnreadableError as error:
             findings.append(
-                f'{report.name}: {error}. Write Report(logic_version="1"), and raise the number'
-                " whenever a transform changes the rows."
+                f'{report.name}: {error}. Set Report(logic_version="1"), and increase it whenever'
+                " a transform changes the rows."
             )
     return list(dict.fromkeys(findings))  # the DAGs of a report share its transforms
 
 
 def parsing_asks_for_nothing(repository: Repository) -> list[str]:
-    """Airflow parses each file every minute, and it must mean the same.
+    """Airflow parses each file every minute, and must get the same DAGs each time.
 
-    It asks no service, Variable, connection or clock.
+    Do not use services, Variables, connections or the clock while a file is parsed.
     """
     findings = []
     for file in repository.files:
@@ -205,7 +207,7 @@ def parsing_asks_for_nothing(repository: Repository) -> list[str]:
 
 
 def reports_that_are_read_are_published(repository: Repository) -> list[str]:
-    """A run would fail for parts that nobody publishes."""
+    """A run would fail if it reads what no report publishes."""
     findings = []
     for dag_id, declared in repository.reports.items():
         for source in declared.report.inputs:
@@ -214,13 +216,14 @@ def reports_that_are_read_are_published(repository: Repository) -> list[str]:
                 continue
             if read.cadence != source.cadence:
                 findings.append(
-                    f"{dag_id}: {source.table} is published {read.cadence.description}, and its"
-                    f" input says {source.cadence.description}. Use the cadence of its build_dag."
+                    f"{dag_id}: {source.table} is published {read.cadence.description}, but the"
+                    f" input declares {source.cadence.description}. Use the cadence of its"
+                    " build_dag."
                 )
             if not read.report.has_table:
                 findings.append(
-                    f"{dag_id}: {source.table} has no table to read. Let that report publish"
-                    " Parquet too (outputs=)."
+                    f"{dag_id}: {source.table} publishes no table to read. Add Parquet to the"
+                    " outputs= of that report."
                 )
     return findings
 

@@ -158,11 +158,11 @@ def _golden_sql(query: Snapshot, repository: Repository) -> str | None:
 
 
 def sql_is_the_golden_one(repository: Repository) -> list[str]:
-    """A reviewer sees what a change does to the SQL.
+    """The rendered SQL shows reviewers the effect of a change.
 
-    Look at the difference; if it is meant, run `athena-reports check --renew`.
+    Review the difference; if it is intended, run `athena-reports check --renew`.
     """
-    findings = [f"{file}: no report has this SQL." for file in _left_over(repository)]
+    findings = [f"{file}: no report uses this file." for file in _left_over(repository)]
     for query in snapshots(repository):
         golden = _golden_sql(query, repository)
         if golden is None:
@@ -190,9 +190,9 @@ def _different(repository: Repository) -> list[Snapshot]:
 
 
 def reports_pass_a_dry_run(repository: Repository) -> list[str]:
-    """Athena would refuse the query, or the run would refuse its rows.
+    """Athena would reject the query, or the run would reject its rows.
 
-    A local Athena has run the report on empty tables with the columns of tables.yaml.
+    The check runs a report in a local Athena, on empty tables with the columns in tables.yaml.
     """
 
     def judge(query: Snapshot) -> Verdict:
@@ -209,9 +209,9 @@ def reports_pass_a_dry_run(repository: Repository) -> list[str]:
 
 
 def sql_orders_its_rows(repository: Repository) -> list[str]:
-    """Without an outer ORDER BY equal rows come in another order.
+    """Without an outer ORDER BY, a rerun can return the same rows in a different order.
 
-    Then a rerun publishes another version.
+    It then publishes a new version.
     """
     return [
         f"{query.file}: the outer query has no ORDER BY."
@@ -231,9 +231,9 @@ def _is_ordered(query: exp.Query) -> bool:
 
 
 def sql_asks_no_clock(repository: Repository) -> list[str]:
-    """A rerun reports its own period, whenever it runs.
+    """A rerun must report its own period, whenever it runs.
 
-    With a clock it reports another one, or other rows.
+    A query that uses the clock reports another period or other rows.
     """
     findings = []
     for query in _different(repository):
@@ -249,7 +249,7 @@ def sql_asks_no_clock(repository: Repository) -> list[str]:
 
 
 def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str]:
-    """Without the filter Athena reads, and bills, every partition of a table, for the same rows."""
+    """Without the filter, Athena reads and bills all partitions of the table for the same rows."""
     findings = []
     for query in _rendered(repository):
         report = query.declared.report
@@ -263,14 +263,14 @@ def sql_filters_the_partitions_of_its_inputs(repository: Repository) -> list[str
                 keys = ", ".join(f'"{key}"' for key in source.columns)
                 findings.append(
                     f"{report.sql}: the template does not filter the partitions of {source.table}."
-                    f" Write {{{{ inputs.{source.table}.partitions }}}} or"
+                    f" Add {{{{ inputs.{source.table}.partitions }}}} or"
                     f" {{{{ period.partitions({keys}) }}}}."
                 )
     return list(dict.fromkeys(findings))  # the queries of a report share its template
 
 
 def inputs_have_the_periods_that_the_sql_reads(repository: Repository) -> list[str]:
-    """The filter of an input leaves out the events of other periods, without an error."""
+    """The partition filter of an input excludes the events of other periods without an error."""
     findings = []
     for query in _rendered(repository):
         place = place_of(r"\bInput\(", Path(query.declared.dag.fileloc))
@@ -295,7 +295,7 @@ def _rendered(repository: Repository) -> list[Snapshot]:
 
 
 def params_of_all_branches_are_declared(repository: Repository) -> list[str]:
-    """The first run that takes the branch would fail."""
+    """The first run that reaches this branch of the template would fail."""
     findings = []
     # The DAGs of a report share its template.
     by_report = {declared.report.name: declared for declared in repository.reports.values()}
@@ -303,7 +303,7 @@ def params_of_all_branches_are_declared(repository: Repository) -> list[str]:
         params = declared.report.params
         for file, template in _templates(declared).items():
             findings += [
-                f"{file}, line {line}: no param {name!r}."
+                f"{file}, line {line}: the report has no param {name!r}."
                 for name, line in _params_read(template)
                 if name not in params
             ]

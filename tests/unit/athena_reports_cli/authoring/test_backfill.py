@@ -128,9 +128,9 @@ def test_each_period_of_a_range_is_told_once_with_what_becomes_of_it(width: int)
     assert lines == [
         "plays_daily: 7 of 15 periods to run",
         "  to run: 2025-01-01 to 2025-01-07 (7)",
-        "  already published, but without a run in Airflow: 2025-01-03, 2025-01-04",
-        "  skipped, because Airflow has a run: 2025-01-08 to 2025-01-15 (8)",
-        "  not over yet, skipped: 2025-01-16, 2025-01-17",
+        "  already published, but Airflow has no run: 2025-01-03, 2025-01-04",
+        "  skipped: Airflow already has a run: 2025-01-08 to 2025-01-15 (8)",
+        "  skipped: not over yet: 2025-01-16, 2025-01-17",
         "  queries: about 1 kB",
         "  The DAG is paused: its runs wait until you unpause it in Airflow.",
     ]
@@ -193,6 +193,6 @@ def test_a_rejection_is_told_and_one_that_is_a_conflict_with_the_way_out() -> No
     with pytest.raises(BackfillError) as active:
         begin(plan_of(days(2, 2)), OneStart(conflict))
     assert str(active.value) == (
-        "plays/daily already has a backfill that is active, and Airflow runs one per DAG at a time."
-        " Repeat the command once its runs are done; Airflow notices within 30 seconds."
+        "plays/daily already has an active backfill, and Airflow runs one backfill per DAG at a"
+        " time. Repeat the command when its runs have ended; Airflow notices within 30 seconds."
     )

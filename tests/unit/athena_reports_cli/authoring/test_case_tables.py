@@ -21,22 +21,22 @@ HEADER = PLAYS.partition("\n")[0]
     [
         (
             "user_id string,score bigint,at timestamp\na,1,2025-06-16\n",
-            "line 1: the column dt is missing, by which the report's input is partitioned. Add it,"
-            " such as `dt string`.",
+            "line 1: the partition column dt of the report's input is missing. Add it, such as"
+            " `dt string`.",
         ),
         (
             HEADER.replace("score", "User_id") + "\n",
-            "line 1: columns 1 and 2 both have the name user_id. Rename one of them.",
+            "line 1: columns 1 and 2 are both named user_id. Rename one of them.",
         ),
         (
             PLAYS.replace("b,,", '"b\nb",,') + "c,one,2025-06-16,2025-06-16\n",
-            'row 5, column score: expected bigint; found "one". Correct it, or the type in the'
-            " header.",
+            'row 5, column score: expected bigint; found "one". Correct the value, or the type'
+            " in the header.",
         ),
         (
             PLAYS + "c,1,2025-06-16,\n",
-            "row 5, column dt: the value is missing, and the table is partitioned by it. Correct"
-            " it, or the type in the header.",
+            "row 5, column dt: the value is missing, but the table is partitioned by this column."
+            " Correct the value, or the type in the header.",
         ),
     ],
 )
@@ -120,5 +120,5 @@ def test_a_case_without_input_is_told(case: Path) -> None:
     ):
         pass
     assert str(refused.value) == (
-        f"{case} has no input. Write a CSV file for each table, such as plays.csv."
+        f"{case} has no input files. Add a CSV file for each table, such as plays.csv."
     )

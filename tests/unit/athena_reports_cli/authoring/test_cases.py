@@ -169,7 +169,9 @@ def test_a_service_that_is_not_a_local_one_is_never_written_to(
     service: str, case: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service.upper()}", f"https://{service}.aws.invalid")
-    with pytest.raises(RemoteEndpointError, match=f"The {service} of this shell is https://"):
+    with pytest.raises(
+        RemoteEndpointError, match=f"The {service} endpoint of this shell is https://"
+    ):
         run(case)
 
 
@@ -179,12 +181,12 @@ def test_a_case_that_is_not_there_is_named_beside_those_that_are(case: Path) -> 
     for name in ("scores/bound", "bounds"):  # a case is named with its report
         with pytest.raises(CaseError) as unknown:
             case_folders(root, [name])
-        assert str(unknown.value) == (f"{root} has no case {name}. It has: scores/bounds.")
+        assert str(unknown.value) == (f"{root} has no case {name}. Available: scores/bounds.")
     (root / "case.yaml").touch()
     (case / "older").mkdir()
     (case / "older" / "case.yaml").touch()
     assert case_folders(root, []) == [case]
-    with pytest.raises(CaseError, match=r"has no case\. A case is a folder with a case\.yaml\."):
+    with pytest.raises(CaseError, match=r"has no cases\. A case is a folder with a case\.yaml\."):
         case_folders(case / "older", [])
 
 

@@ -25,7 +25,7 @@ def test_a_command_names_the_extra_that_it_requires(
 def test_help_shows_what_is_in_brackets(shell: Shell) -> None:
     code, printed = shell("-h")
     assert code == 0
-    assert "has a table [tool.athena-reports]." in " ".join(printed.split())
+    assert "with a [tool.athena-reports] table in pyproject.toml." in " ".join(printed.split())
     _, printed = shell("init", "--help")
     assert "[required]" not in printed.partition("Options:")[2]  # it asks
 

@@ -175,7 +175,7 @@ def test_costs_are_three_tables_and_what_they_count() -> None:
     assert grids == [
         ["report", *columns],
         ["[a]_weekly", "1,234", "2.5 MB", "0.50000", "+10%"],
-        ["b_weekly", "3", "20 bytes", "0.00001 and 2 without", "-50%"],
+        ["b_weekly", "3", "20 bytes", "0.00001 and 2 unpriced", "-50%"],
         ["c_weekly", "2", "20 bytes", "none", "+0%"],
         ["d_weekly", "0", "0 bytes", "0.00000", ""],
         ["e_weekly", "1", "0 bytes", "none", ""],
@@ -185,8 +185,8 @@ def test_costs_are_three_tables_and_what_they_count() -> None:
         ["2025-06", "1", "1.0 kB", "0.00000", ""],
     ]
     notes = " ".join(output.getvalue().rpartition("┘")[2].split())
-    assert notes.startswith("Every published query is counted, also those of earlier versions.")
-    assert notes.endswith("Growth is of the bytes per query. Months are in UTC.")
+    assert notes.startswith("Counts all published queries, including those of earlier versions.")
+    assert notes.endswith("Growth is in bytes per query. Months are in UTC.")
 
 
 def test_the_most_expensive_comes_first_and_each_query_is_counted_once(

@@ -164,14 +164,14 @@ def test_a_column_has_a_name_of_athena(written: str, name: str) -> None:
     assert column_name(written) == name
 
 
-FEWER = "the row has fewer fields than the header. Leave the field of a missing value empty."
+FEWER = "the row has fewer fields than the header. For a missing value, leave the field empty."
 MORE = (
-    "the row has more fields than the header. Put a value that contains the separator in double"
-    " quotes."
+    "the row has more fields than the header. Enclose a value that contains the separator in"
+    " double quotes."
 )
 QUOTE = (
-    "a double quote is not closed, or text follows it. Put the whole value in double quotes, and"
-    " double each quote in it."
+    "a double quote is not closed, or is followed by text. Enclose the whole value in double"
+    " quotes, and double each quote inside it."
 )
 NOT_UTF8 = "the text is not UTF-8. Save the file as UTF-8."
 
@@ -179,17 +179,17 @@ NOT_UTF8 = "the text is not UTF-8. Save the file as UTF-8."
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("", " is empty. Write the names of the columns on its first line."),
+        ("", " is empty. Put the column names on its first line."),
         ("\n\n", " is empty."),
         # The header.
         ("ä,b\n1,2\n".encode("latin-1"), f", line 1: {NOT_UTF8}"),
         ("a,b\n1,2\n".encode("utf-16"), f", line 1: {NOT_UTF8}"),
-        ('\n"a\nb",a_b\n1,1\n', ", line 2: columns 1 and 2 both have the name a_b. Rename one"),
+        ('\n"a\nb",a_b\n1,1\n', ", line 2: columns 1 and 2 are both named a_b. Rename one"),
         (
             "a,日付\n1,2\n",
-            ", line 1, column 2: '日付' is not a valid name in Athena. Use letters fr",
+            ", line 1, column 2: '日付' is not a valid column name in Athena. Use lett",
         ),
-        (",a\n0,1\n", ", line 1, column 1: '' is not a valid name in Athena."),
+        (",a\n0,1\n", ", line 1, column 1: '' is not a valid column name in Athena."),
         # The rows.
         ("a,b\n1,2\n3\n6,7\n", f", line 3: {FEWER} Header: 'a,b'; row: '3'."),
         ("a;b\n1;2;3\n3;4;5\n", f", line 2: {MORE} Header: 'a;b'; row: '1;2;3'."),
@@ -246,7 +246,7 @@ def test_a_file_that_does_not_exist_is_reported(tmp_path: Path, engine: Engine) 
 @pytest.mark.parametrize(
     ("header", "problem"),
     [
-        ("a int,score", "column score: the header declares no type. Write one after the name, suc"),
+        ("a int,score", "column score: the header declares no type. Add one after the name, suc"),
         ("a bigit,b int", "column a: bigit is not a supported type. Use one of boolean, tinyint,"),
         ("a array<strng>", "column a: strng is not a supported type."),
         ("a decimal(99,2)", "column a: decimal(99,2) is not a supported type."),

@@ -69,8 +69,8 @@ def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Des
     assert text.splitlines() == [
         "# plays",
         "",
-        "Owner: airflow. Formats: parquet, csv. Key of the rows: user\\|id. Events may land"
-        " 36.5 h late; until then a period is provisional.",
+        "Owner: airflow. Formats: parquet, csv. Row key: user\\|id. Events can arrive up"
+        " to 36.5 h late; until then, a period is provisional.",
         "",
         "## Published",
         "",
@@ -83,7 +83,7 @@ def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Des
         "",
         "## Inputs",
         "",
-        "| table | partitioned by | dated in | if one is missing |",
+        "| table | partitioned by | time zone | if a partition is missing |",
         "| --- | --- | --- | --- |",
         "| events | year, month, day | America/Lima | fail |",
         "",
@@ -142,7 +142,7 @@ def test_markdown_tells_inputs_without_partitions_and_other_reports_apart(
     lines = text.splitlines()
     assert "| users | none |  |  |" in lines
     assert "| best_daily | period | UTC | partial |" in lines
-    assert "Owner: ops \\| &lt;b&gt;. Formats: parquet, csv. Key of the rows: user\\|id." in lines
+    assert "Owner: ops \\| &lt;b&gt;. Formats: parquet, csv. Row key: user\\|id." in lines
     assert (
         "| plays_monthly | Monthly, Asia/Tokyo, +5 min | 2025-01-01 | 2025-03-31 |"
         " report_dev.plays_monthly | s3://athena-report-dev/plays/monthly/ |"

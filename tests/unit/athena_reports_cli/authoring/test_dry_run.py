@@ -151,7 +151,7 @@ NOT_READ = "An UNLOAD without rows"
             RIGHT,
             {"inputs": [Input("delta", database="raw")]},
             "not validated",
-            "Glue does not have the columns of raw.delta.",
+            "Glue has no columns for raw.delta.",
         ),
         (
             "SELECT tags FROM plays",

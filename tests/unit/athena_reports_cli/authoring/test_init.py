@@ -179,7 +179,7 @@ def test_what_is_not_given_is_asked_for_and_an_empty_folder_is_filled(
     refused, _, questions = done.stdout.partition("\n")
     assert refused.startswith('Name of the first report: Error: "Best-Users" is not a valid')
     assert questions.startswith(
-        "Name of the first report: Table of events: Column to rank: Event time (a timestamp in"
+        "Name of the first report: Events table: Column to rank: Event time (a timestamp in"
         " UTC): First date with data: "
     )
     assert [path.name for path in work.iterdir()] == ["reports"]
@@ -229,7 +229,7 @@ def test_answers_that_end_early_write_nothing(work: Path, packages: Packages, sh
         ("full", "is not empty. Choose another folder, such as full-2"),
         ("hidden", "is not empty."),
         ("file", "Cannot write "),
-        (".", "is the working directory, and would be replaced. Go to the folder"),
+        (".", "is the working directory, which cannot be replaced. Run"),
         ("none/reports", "No such file or directory. Choose another folder."),
         ("r" * 300, ": File name too long. Choose another folder."),
     ],
@@ -257,7 +257,7 @@ def test_a_place_that_is_none_is_refused(
     [
         ({"report": "class-1"}, 2, "class-1"),
         ({"table": "a b"}, 2, "a b"),
-        ({"ranked": "played_at"}, 1, "must be three columns"),
+        ({"ranked": "played_at"}, 1, "must be different columns"),
         ({"timezone": "Tokyo"}, 1, "Tokyo"),
         ({"owner": " "}, 2, "'--owner'"),
     ],
@@ -291,7 +291,7 @@ def test_a_wheel_that_cannot_be_kept_makes_no_project(
     packages.add("athena-reports-cli", __version__, url)
     code, printed = shell("init", "reports", *options())
     assert code == 1
-    assert f"athena-reports-cli was installed from {url}, where no wheel is." in printed
+    assert f"athena-reports-cli was installed from {url}, which is not a wheel." in printed
     assert list(work.iterdir()) == []
 
 

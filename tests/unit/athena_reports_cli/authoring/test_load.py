@@ -84,7 +84,7 @@ def test_the_table_has_the_values_of_the_file_and_says_how_to_declare_it(
     lines = printed(source, kept)
     assert lines[0] == "people: 1 row, no partitions"
     assert cells(lines) == [list(column) for column in kept.columns.items()]
-    assert lines[-1] == 'In the report, write Input("people", columns=())'
+    assert lines[-1] == 'In the report, use Input("people", columns=())'
 
 
 def test_a_header_or_an_option_declares_types(tmp_path: Path, lake: Lake) -> None:
@@ -104,7 +104,7 @@ def test_a_header_or_an_option_declares_types(tmp_path: Path, lake: Lake) -> Non
 @pytest.mark.parametrize(
     ("declaration", "problem"),
     [
-        ("price", '--type "price" names no type. Write it as --type column=type.'),
+        ("price", '--type "price" has no type. Use the format --type column=type.'),
         ("price=money", "--type price=money: money is not a supported type. Use one of boolean,"),
     ],
 )
@@ -120,12 +120,16 @@ def test_an_option_that_declares_no_type_is_rejected(declaration: str, problem: 
         ("a,b\n", {}, " has no rows."),
         ("a,b\n1,2\n", {"time": "when"}, ' has no column "when". It has a, b.'),
         ("a,b\n1,2\n", {"types": {"c": "int"}}, ' has no column "c". It has a, b.'),
-        ("at,DT\n2026-03-01,1\n", {"time": "at"}, " has a column dt, which cannot be the partitio"),
+        (
+            "at,DT\n2026-03-01,1\n",
+            {"time": "at"},
+            " already has a column dt, the name of the parti",
+        ),
         (
             "a,b\nx,2\n",
             {"types": {"a": "int"}},
-            ', row 1, column a: expected int; found "x". Correct it, or describe the column by'
-            " --type or --date-format.",
+            ', row 1, column a: expected int; found "x". Correct the value, or describe the'
+            " column with --type or --date-format.",
         ),
         # A time is one, whatever the column is otherwise.
         (
@@ -158,7 +162,7 @@ def test_a_file_of_an_unknown_format_is_rejected(tmp_path: Path, lake: Lake) -> 
     file = write(tmp_path / "rows.xlsx", "n\n1\n")
     assert refusal(Source("sheet", file), lake, tmp_path) == (
         f"{file} has an unknown format. Its name must end with .csv, .parquet, .jsonl, .ndjson,"
-        " .json, or one of them and .gz."
+        " .json, or one of these followed by .gz."
     )
 
 
@@ -323,13 +327,13 @@ def test_the_type_of_a_column_of_json_is_that_of_all_its_values(tmp_path: Path, 
             ' cannot be read: Invalid Input Error: JSON transform error in file "{file}", in line'
             ' 1: Object {{"a":1,"a":2}} has duplicate key "a".',
         ),
-        ("f.jsonl", '{"a b": 1, "a_b": 3}\n', ": columns 1 and 2 both have the name a_b."),
-        ("f.jsonl", '{"id": 1, "ID": 2}', ", column id_1: two keys differ only in the case of th"),
+        ("f.jsonl", '{"a b": 1, "a_b": 3}\n', ": columns 1 and 2 are both named a_b."),
+        ("f.jsonl", '{"id": 1, "ID": 2}', ", column id_1: two keys differ only in upper and low"),
         ("f.jsonl", "", " has no rows."),
         (
             "f.jsonl",
             '{"person": {"first name": "Ada"}}',
-            ', column person: Athena\'s tables have no type for STRUCT("first name" VARCHAR). Load'
+            ', column person: Athena has no column type for STRUCT("first name" VARCHAR). Load'
             " it as text: --type person=string",
         ),
     ],
@@ -400,6 +404,6 @@ def test_the_declaration_that_is_printed_is_an_input(
     file = write(tmp_path / "rows.csv", "at,n\n2026-03-01,1\n")
     source = Source("seen", file, time="at", **options)
     kept = load(source, lake, tmp_path / ".lake")
-    declaration = printed(source, kept, width=20)[-1].partition("write ")[2]
+    declaration = printed(source, kept, width=20)[-1].partition("use ")[2]
     assert declaration == f'Input("seen", {declared})'
     assert eval(declaration, {"Input": Input}).layout.keys[0].name == source.key

@@ -246,11 +246,11 @@ def test_the_sql_names_what_it_was_given_whatever_sql_reserves(root: Path) -> No
     [
         (
             {"ranked": "played_at"},
-            "The column to rank, the event time and the partition key must be three columns.",
+            "The column to rank, the event time and the partition key must be different columns.",
         ),
         (
             {"partition": "user_id"},
-            "The column to rank, the event time and the partition key must be three columns.",
+            "The column to rank, the event time and the partition key must be different columns.",
         ),
         (
             {"until": date(2024, 12, 31)},
@@ -285,8 +285,8 @@ LETTERS = "use lower-case letters, digits and _"
             f'"_plays" is not a valid table name: {LETTERS}, and begin with a letter.',
         ),
         (require_column_name, "2nd", f'"2nd" is not a valid column name: {LETTERS}.'),
-        (require_partition_key, "order", 'The partition key "order" is a reserved word of SQL.'),
-        (require_date, "June 1st", '"June 1st" is not a date, such as 2025-06-01.'),
+        (require_partition_key, "order", 'The partition key "order" is a reserved word in SQL.'),
+        (require_date, "June 1st", '"June 1st" is not a date. Use a date such as 2025-06-01.'),
         *(
             (require_owner, owner, "The owner must be one line of text.")
             for owner in ("", " ", "a\nb", "a\r", "a\u2028b", "a\u2029b", "a\x85b")

@@ -127,7 +127,7 @@ def test_before_the_first_publication_the_bytes_of_all_partitions_are_counted(
     assert "plays: 1 of 7 required partitions missing in Glue: dt=2025-06-18\n" in text
     assert re.search("max_scan +5 bytes", text)
     assert "max_scan is not checked before the first publication" in " ".join(text.split())
-    assert "Add --run to pay for the query" in text
+    assert "To run it and see its first rows, add --run." in text
     assert "max_scan" not in printed(preview(declare(make_report), NEXT, aws, VALID))
 
 
@@ -232,7 +232,7 @@ def test_published_periods_measure_the_next_one_and_refuse_it_as_its_run_does(
     )
     assert result.refused.startswith("plays_weekly, period 2025-06-15")
     assert re.search("max_scan +1.0 MB", printed(result))
-    assert "A run of this period would be refused." in printed(result)
+    assert "a run of this period would be rejected." in printed(result)
 
     within = preview(declare(make_report, max_scan="20 MB"), NEXT, aws, VALID)
     assert within.refused == ""
@@ -259,7 +259,7 @@ def test_a_report_whose_folder_has_another_calendar_is_refused_as_its_run_is(
         require_calendar(declared.location, declared.calendar, aws.s3)
     assert result.refused == (f"plays_weekly, period 2025-06-15, environment dev: {refused.value}")
     text = " ".join(printed(result).split())
-    assert f"A run of this period would be refused. {result.refused}" in text
+    assert f"a run of this period would be rejected. {result.refused}" in text
 
 
 def test_a_report_bucket_that_cannot_be_read_only_gives_a_warning(
@@ -298,7 +298,7 @@ def test_the_cost_of_several_periods_is_the_sum_and_unknown_if_one_is_unknown(
     elsewhere: Any = SimpleNamespace(meta=SimpleNamespace(region_name="mars-north-1"))
     assert (
         expected_cost(declared, [NEXT], replace(aws, athena=elsewhere))
-        == "about 20.0 MB, no price by the byte"
+        == "about 20.0 MB, no per-byte price"
     )
     with pytest.raises(
         ScanLimitError, match=r"period 2025-06-15.*max_scan is 1,000\. No query was started"
@@ -386,7 +386,7 @@ def test_all_that_is_known_before_a_run_is_shown() -> None:
         " --tables`.",
         "not validated: the catalog raw is not known.",
         "",
-        "Nothing was run. Add --run to pay for the query and see its first rows.",
+        "The query was not run. To run it and see its first rows, add --run.",
     ]
 
 
@@ -435,8 +435,8 @@ def test_a_paid_preview_ends_with_its_rows_and_what_was_delivered() -> None:
         "  2 of 3,000 rows",
         "passed rows: 3 rows.",
         "warn   [a]: 1 NULL.",
-        "It would not be published. Check a failed.",
-        "written dist/a.html",
-        f"written dist/{'a' * 100}/[b].txt",
-        "It scanned 1.2 kB, 0.00005 USD. Nothing is published.",
+        "The period would not be published. Check a failed.",
+        "wrote dist/a.html",
+        f"wrote dist/{'a' * 100}/[b].txt",
+        "Scanned 1.2 kB, 0.00005 USD. Nothing was published.",
     ]

@@ -214,7 +214,7 @@ def test_files_are_read_in_the_order_of_their_names_and_ignored_ones_are_not(
     [
         ("plaus", "Did you mean plays?"),
         ("playsweekly", "Did you mean plays_weekly, plays?"),
-        ("zzz", "`athena-reports list` shows all reports."),
+        ("zzz", "For all reports, run `athena-reports list`."),
     ],
 )
 def test_an_unknown_name_is_told_with_those_that_are_close(
@@ -235,7 +235,7 @@ def test_a_file_that_is_broken_may_have_an_unknown_report() -> None:
         find_report("plays", "", Declared([], broken_files))
     assert str(unknown.value).startswith(
         'There is no report "plays". It may be in dags/plays.py or dags/x.py, which cannot be'
-        " imported: fix that first."
+        " imported; fix that first."
     )
 
 

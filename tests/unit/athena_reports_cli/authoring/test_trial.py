@@ -299,7 +299,9 @@ def test_a_query_that_cannot_be_stopped_is_told(
     ):
         raise AssertionError("it has rows")
     (told,) = capsys.readouterr().err.splitlines()
-    assert told.startswith("Query q-1 may still run: An error occurred (AccessDeniedException)")
+    assert told.startswith(
+        "Query q-1 may still be running: An error occurred (AccessDeniedException)"
+    )
     assert told.endswith(" Stop it in the Athena console.")
 
 

@@ -159,7 +159,7 @@ def test_a_command_has_the_services_that_its_shell_names_or_those_of_the_up(
     else:
         assert told.err == (
             "Using the `up` at http://127.0.0.1:8080."
-            " Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for other services.\n"
+            " To use other services, set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV.\n"
         )
 
 
@@ -176,7 +176,7 @@ def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
     assert variables == {ENDPOINT: url, "AWS_ACCESS_KEY_ID": "local"}
     assert started == ["services", (url, "dev", project.lake), "end"]
     assert capsys.readouterr().err == (
-        "Using the local services. Set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV for others.\n"
+        "Using local services. To use others, set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV.\n"
     )
 
 
@@ -192,8 +192,8 @@ def test_what_reads_publications_is_refused_where_there_are_none(
         published_services(Project(tmp_path))
     assert str(refused.value) == (
         "No environment is selected: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no"
-        " `up` runs in this project. Set ATHENA_REPORTS_ENV to the environment's name, such as prd."
-        " On this machine, start `athena-reports up` first."
+        " `up` is running in this project. Set ATHENA_REPORTS_ENV to the environment's name, such"
+        " as prd. On this machine, start `athena-reports up` first."
     )
     assert started == []
 
@@ -228,7 +228,8 @@ def test_the_names_of_an_environment_need_no_services(
         assert told == ""
     else:
         assert told == (
-            "Using the names of the local environment dev. Set ATHENA_REPORTS_ENV for another.\n"
+            "Using the names of the local environment dev."
+            " To use another, set ATHENA_REPORTS_ENV.\n"
         )
 
 

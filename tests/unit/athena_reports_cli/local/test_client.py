@@ -275,8 +275,8 @@ def test_an_error_of_the_server_may_have_done_what_was_asked(
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
-        ("reports", '"reports" is not the address of an Airflow. Use https://HOST or mwaa:'),
-        ("ftp://x", '"ftp://x" is not the address of an Airflow.'),
+        ("reports", '"reports" is not an Airflow address. Use https://HOST or mwaa:'),
+        ("ftp://x", '"ftp://x" is not an Airflow address.'),
         ("https://x", "AIRFLOW_TOKEN is not set. Set it to a token from https://x/auth/token,"),
     ],
 )

@@ -84,9 +84,9 @@ def test_a_wrong_line_is_told_by_its_number_and_never_by_its_text(
     with pytest.raises(ConnectionsError) as wrong:
         read_connections(project)
     assert str(wrong.value) == (
-        f"{project.root / '.airflow.env'}, line 3 is neither a connection nor a variable of"
-        " Airflow. Write AIRFLOW_CONN_<ID>=<URI or JSON>, or AIRFLOW_VAR_<KEY>=<value>: names in"
-        " capital letters, no spaces around the =, no quotes around the value."
+        f"{project.root / '.airflow.env'}, line 3 is neither an Airflow connection nor a"
+        " variable. Use AIRFLOW_CONN_<ID>=<URI or JSON> or AIRFLOW_VAR_<KEY>=<value>, with an"
+        " upper-case name, no spaces around the = and no quotes around the value."
     )
     assert SECRET not in repr(wrong.value.__context__)
 

@@ -152,12 +152,12 @@ def test_what_is_kept_is_brought_into_services_and_what_cannot_be_is_reported(
         lines.clear()
         restore(folder, lake, lines.append, leave_out=["b"])
     broken, *others = lines
-    assert broken.startswith(f"{folder / 'broken' / 'table.json'} is skipped: ")
+    assert broken.startswith(f"skipped {folder / 'broken' / 'table.json'}: ")
     assert others == [
         f"table {table}, from .lake/: 2 rows, 2 partitions, {DAYS[0]} to {DAYS[1]}"
         for table in ("a", "c")
     ] + [
-        f"{folder / 'theirs' / 'table.json'} is skipped: {lake.database} has a table theirs that"
+        f"skipped {folder / 'theirs' / 'table.json'}: {lake.database} has a table theirs that"
         " was not loaded by this command. Choose another name."
     ]
     assert objects(lake) == {
@@ -226,7 +226,7 @@ def test_the_lake_of_a_shell_is_a_local_one_of_its_environment(
     with pytest.raises(RemoteEndpointError) as refused:
         Lake.of_shell()
     assert str(refused.value) == (
-        f"The {service.lower()} of this shell is {url}, which is not a local endpoint. This command"
-        " writes to local services only: unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to have some"
-        " started, or set AWS_ENDPOINT_URL to yours."
+        f"The {service.lower()} endpoint of this shell is {url}, which is not local. This command"
+        " writes only to local services: unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to start"
+        " some, or set AWS_ENDPOINT_URL to running ones."
     )

@@ -41,7 +41,7 @@ def test_services_of_this_machine_and_of_containers_beside_it_are_local(host: st
 )
 def test_all_other_services_are_not_and_are_named(host: str) -> None:
     url = f"https://{host}"
-    assert remote_endpoint(_glue(url)) == f"The glue of this shell is {url}"
+    assert remote_endpoint(_glue(url)) == f"The glue endpoint of this shell is {url}"
 
 
 def _glue(url: str) -> object:

@@ -45,8 +45,8 @@ def test_outside_of_a_project_it_says_what_makes_one(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as raised:
         find_project(tmp_path)
     assert str(raised.value) == (
-        f"{tmp_path} is in no project of reports. Go into the folder of one; its pyproject.toml has"
-        " a table [tool.athena-reports]."
+        f"{tmp_path} is not in a reports project. Change to a folder of a project; its"
+        " pyproject.toml has a [tool.athena-reports] table."
     )
 
 

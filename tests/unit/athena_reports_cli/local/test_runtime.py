@@ -333,7 +333,7 @@ def test_a_home_in_use_is_refused_and_a_stop_leaves_no_process(config: AirflowCo
     with AirflowRuntime(config) as airflow:
         # In a thread, since one that waits for the home would wait for ever here.
         Thread(target=start_another, daemon=True).start()
-        problem = f"another runtime is using {config.home}: stop it, or choose another home"
+        problem = f"another Airflow is using {config.home}: stop it, or choose another home"
         assert said.get(timeout=60) == problem
         airflow.check_alive()
         assert len(processes_of(config)) == 4  # with a task of the scheduler

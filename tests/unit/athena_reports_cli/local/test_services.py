@@ -90,5 +90,5 @@ def test_services_that_end_are_told_with_their_log(
     log = tmp_path / "log"
     with pytest.raises(ServicesError) as ended, local_services(log):
         raise AssertionError("they have started")
-    problem = re.escape(f"The local services have ended. Log: {log}\n")
+    problem = re.escape(f"The local services stopped. Log: {log}\n")
     assert re.fullmatch(problem + says, str(ended.value))

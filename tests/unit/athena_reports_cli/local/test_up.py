@@ -76,8 +76,8 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         problem = (
-            f"^Cannot use port {port} of 127.0.0.1: Address already in use.*\\. Use --port to name"
-            " another."
+            f"^Cannot use port {port} on 127.0.0.1: Address already in use.*\\. Choose another with"
+            " --port."
         )
         with pytest.raises(AirflowRuntimeError, match=problem):
             require_free(port)
@@ -92,7 +92,9 @@ def test_a_second_one_is_told_where_the_first_one_runs(tmp_path: Path) -> None:
     project.airflow.mkdir()
     with (
         announced(Running("http://127.0.0.1:9", "admin", "secret", {}), project),
-        pytest.raises(AirflowRuntimeError, match=r"already runs .*, at http://127\.0\.0\.1:9\. "),
+        pytest.raises(
+            AirflowRuntimeError, match=r"already running .*, at http://127\.0\.0\.1:9\. "
+        ),
     ):
         up.up(project, free_port(), Console(file=StringIO()))
 

@@ -223,7 +223,7 @@ def test_variables_are_those_of_a_script_and_of_the_environment_which_wins(
     [
         (
             "# ours\nBUCKET=acme",
-            'line 2: "BUCKET=acme" is not a setting. Write ATHENA_REPORTS_<NAME>=<value>, without'
+            'line 2: "BUCKET=acme" is not a setting. Use ATHENA_REPORTS_<NAME>=<value>, without'
             " spaces around the =.",
         ),
         ("ATHENA_REPORTS_BUCKET = acme", "is not a setting"),

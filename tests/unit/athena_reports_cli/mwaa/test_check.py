@@ -38,7 +38,7 @@ def test_a_page_that_does_not_ask_for_a_login_fails_the_check(
     if passes:
         module.check_plugin(airflow())
         return
-    says = f"Without a login, {PAGE} answers {status} instead of 401."
+    says = f"Without a login, {PAGE} returns {status} instead of 401."
     with pytest.raises(BundleError, match=says):
         module.check_plugin(airflow())
 
@@ -182,11 +182,11 @@ def test_each_report_with_data_runs_its_period_and_its_rows_are_told(
     assert checked.told == [
         "requirements.txt adds duckdb, six",
         "requirements.txt needs no package index",
-        "MWAA ignores what startup.sh exports as AIRFLOW_HOME, PYTHONPATH",
-        "plays_weekly runs 2025-06-01",
-        "plays_weekly published 3 rows of 2025-06-01",
-        "games_monthly runs 2025-05",
-        "games_monthly published 3 rows of 2025-05",
+        "MWAA ignores these exports of startup.sh: AIRFLOW_HOME, PYTHONPATH",
+        "plays_weekly: running 2025-06-01",
+        "plays_weekly: published 3 rows for 2025-06-01",
+        "games_monthly: running 2025-05",
+        "games_monthly: published 3 rows for 2025-05",
         "the bundle works in the twin of MWAA's image for Airflow 3.3.1",
     ]
 
@@ -201,13 +201,13 @@ def test_what_needs_an_index_and_that_no_report_runs_is_told(
         "requirements.txt adds nothing",
         "requirements.txt needs a package index; without one, pip installs nothing",
     ]
-    assert "no report was run: .lake/ has none of their tables" in checked.told
+    assert "no report was run: .lake/ contains none of the tables they read" in checked.told
 
 
 def test_a_report_without_a_row_fails_the_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twin: BuiltTwin
 ) -> None:
-    with pytest.raises(BundleError, match="plays_weekly published 2025-06-01 without rows"):
+    with pytest.raises(BundleError, match="plays_weekly published no rows for 2025-06-01"):
         Checked(tmp_path, monkeypatch, rows=0).run()
 
 

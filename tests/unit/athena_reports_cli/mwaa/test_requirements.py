@@ -50,7 +50,7 @@ def test_the_extra_that_would_be_lost_is_refused_with_what_to_write() -> None:
     with pytest.raises(BundleError) as refused:
         bundled_requirements(f"{THEIRS}\nathena-reports[lineage]==0.2.0\n")
     assert str(refused.value) == (
-        "requirements.txt: athena-reports[lineage]==0.2.0 asks for an extra that MWAA would not"
-        " install, because the bundle has the library in plugins.zip. Add a line"
-        " apache-airflow-providers-openlineage==<version>, and remove the extra."
+        "requirements.txt: athena-reports[lineage]==0.2.0 has an extra that MWAA would not"
+        " install, because the bundle includes the library in plugins.zip. Remove the extra, and"
+        " add the line apache-airflow-providers-openlineage==<version>."
     )

@@ -107,7 +107,7 @@ def test_golden_files_are_written_only_with_renew_and_a_finding_gives_exit_code_
     lines = printed.splitlines()
     assert lines[0].endswith(GOLDEN)
     assert len(lines) == 2
-    assert re.fullmatch(r"No finding in 1 DAG file, 1 report DAG; \d+ s", lines[1])
+    assert re.fullmatch(r"No findings in 1 DAG file, 1 report DAG; \d+ s", lines[1])
     assert (project / GOLDEN).read_text().startswith("-- Where players are.\n")
 
     assert shell("check")[0] == 0
@@ -115,7 +115,7 @@ def test_golden_files_are_written_only_with_renew_and_a_finding_gives_exit_code_
     (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_OWNER)
     code, printed = shell("check", "--renew")
     assert (code, shell.errors) == (1, "")
-    assert "set owner= of the report" in printed
+    assert "the report has no owner. Set owner=" in printed
 
 
 def test_findings_of_all_rules_are_counted_and_each_rule_says_why(
@@ -150,7 +150,7 @@ def test_what_cannot_be_validated_is_counted_and_fails_with_strict_alone(
     reason, last = printed.splitlines()
     assert reason.startswith("not validated: plays: ")
     assert reason.endswith("Catalog 'raw' does not exist.")
-    assert re.fullmatch(r"No finding in 1 DAG file, 1 report DAG, 1 not validated; \d+ s", last)
+    assert re.fullmatch(r"No findings in 1 DAG file, 1 report DAG, 1 not validated; \d+ s", last)
     assert shell("check", "--strict")[0] == 1
 
 
@@ -270,7 +270,7 @@ def test_the_reports_here_have_no_finding_whatever_the_shell_names(environment: 
         COMMAND, cwd=ROOT, env=shell_of(environment), capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert done.stdout.startswith("No finding in ")
+    assert done.stdout.startswith("No findings in ")
 
 
 @pytest.mark.ci

@@ -66,12 +66,12 @@ def test_a_report_that_reads_another_one_breaks_no_rule(reports: Reports) -> Non
     [
         (
             'Published("days", daily("UTC"), parts="overlapping")',
-            "days_daily is published Daily, Asia/Tokyo, and its input says Daily, UTC."
+            "days_daily is published Daily, Asia/Tokyo, but the input declares Daily, UTC."
             " Use the cadence of its build_dag.",
         ),
         (
             'Published("texts", daily("Asia/Tokyo"))',
-            "texts_daily has no table to read. Let that report publish Parquet too (outputs=).",
+            "texts_daily publishes no table to read. Add Parquet to the outputs= of that report.",
         ),
     ],
 )

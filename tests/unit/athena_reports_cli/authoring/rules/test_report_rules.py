@@ -183,7 +183,7 @@ def test_a_param_of_a_branch_that_no_period_takes_has_to_be_declared(
     (sql_folder / "read.sql").write_text('\n{% set a = params.lost %}{% include "read.sql" %}')
     sql = f"SELECT 1 AS a\n{{% if period.id > '2030' %}}, {branch} AS b{{% endif %}}"
     found = sql_rules.params_of_all_branches_are_declared(make(sql=sql))
-    assert found == [f"{file}, line 2: no param 'lost'."]
+    assert found == [f"{file}, line 2: the report has no param 'lost'."]
 
 
 INPUTS = """inputs=[Input("plays", ["dt"]), Input("scores", ["year", "month", "day"])], """
@@ -239,7 +239,7 @@ def test_the_partitions_of_each_input_are_filtered(
     )
     keys = {"plays": '"dt"', "scores": '"year", "month", "day"'}
     assert found == [
-        f"plays.sql: the template does not filter the partitions of {name}. Write"
+        f"plays.sql: the template does not filter the partitions of {name}. Add"
         f" {{{{ inputs.{name}.partitions }}}} or {{{{ period.partitions({keys[name]}) }}}}."
         for name in unfiltered
     ]
@@ -280,19 +280,20 @@ def broken(rule: Rule, finding: str, old: str = "", new: str = "") -> object:
         ),
         broken(
             dag_rules.every_report_is_found,
-            "plays.py: Airflow skips it. Name Airflow in its docstring.",
+            "plays.py: Airflow skips this file. Mention Airflow in its docstring.",
             "by an Airflow DAG",
             "",
         ),
         broken(
             dag_rules.every_report_is_found,
-            "plays.py: it has no report. If other files import it, name it in dags/.airflowignore.",
+            "plays.py: this file has no report. If other files import it, add it to"
+            " dags/.airflowignore.",
             "plays_weekly = ",
             "later = lambda: ",
         ),
         broken(
             dag_rules.every_report_has_an_owner,
-            "plays_weekly: set owner=",
+            "plays_weekly: the report has no owner. Set owner=.",
             '    owner="analytics",\n',
         ),
         broken(sql_rules.sql_orders_its_rows, "no ORDER BY", "ORDER BY position DESC, country\n"),
@@ -397,7 +398,7 @@ def test_golden_files_of_a_file_that_cannot_be_imported_stay_beside_those_that_a
     (root / "dags" / "matches.py").write_text(other_file)
     repository = Repository(Project(root))
     (finding,) = sql_rules.sql_is_the_golden_one(repository)
-    assert finding == f"{left_over}: no report has this SQL."
+    assert finding == f"{left_over}: no report uses this file."
     assert sql_rules.renew(repository) == [left_over]
     assert not (root / left_over).exists()
     assert (root / golden_of_matches).is_file()
@@ -448,8 +449,7 @@ def test_a_transform_that_cannot_be_read_is_told_with_what_to_write(make: Make) 
     (finding,) = dag_rules.every_logic_is_known(repository)
     assert finding.startswith("plays: transform 1 of 1 (<lambda>): ")
     assert finding.endswith(
-        ' Write Report(logic_version="1"), and raise the number whenever a transform changes the'
-        " rows."
+        ' Set Report(logic_version="1"), and increase it whenever a transform changes the rows.'
     )
     corrected = source.replace("doc=__doc__", 'logic_version="1", doc=__doc__')
     (repository.root / "dags" / "plays.py").write_text(corrected)
