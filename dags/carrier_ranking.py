@@ -1,7 +1,7 @@
 """
 # Carrier ranking
 
-Which airline flew most out of New York City in a week or a month of America/New_York.
+Which airline flew the most out of New York City in a week or month in America/New_York.
 
 | column | meaning |
 | --- | --- |
@@ -12,11 +12,11 @@ Which airline flew most out of New York City in a week or a month of America/New
 | `mean_arrival_delay_minutes` | mean delay of the flights that arrived, rounded to 0.01 |
 
 **Schedule.** The weekly Airflow DAG covers Monday to Sunday, the monthly one a calendar month, in
-America/New_York. The data end in 2013, so nothing runs by schedule. Backfill the periods, or
+America/New_York. The data ends in 2013, so nothing runs on schedule. Backfill the periods, or
 trigger one with the param `period`.
 
 **Input.** `flights`, partitioned by the UTC date of the scheduled departure (`dt`). The lake has
-the year 2013. The periods at its ends are marked as partial.
+data for 2013. The periods at either end are marked as partial.
 
 **Rerun.** Any run may be cleared at any time: it reports the same period again.
 

@@ -1,8 +1,8 @@
 """
 # User ranking
 
-Who scored most in a week or a month of Asia/Tokyo, and how far each user moved since the one
-before.
+Who scored the most in a week or month in Asia/Tokyo, and how far each user moved since the previous
+one.
 
 **Schedule.** The weekly Airflow DAG runs on Sundays, the monthly one on the 1st, at 00:05 in
 Asia/Tokyo.
@@ -11,9 +11,9 @@ Asia/Tokyo.
 most a day late. A period that is published earlier is provisional. A period with missing partitions
 is marked as partial.
 
-**Rerun.** Any run may be cleared at any time: it reports the same period again. For one period
-trigger the DAG with the param `period`. For many start a backfill. Runs do not depend on each
-other.
+**Rerun.** Any run may be cleared at any time: it reports the same period again. For one
+period, trigger the DAG with the param `period`. For several, start a backfill. Runs do not depend
+on each other.
 
 **Permissions.** Athena; read `plays` in Glue and S3; read and write the query results and the
 report bucket.

@@ -18,9 +18,9 @@ def _refuse_an_installed_library() -> None:
     installed = list(distributions(name="athena-reports"))
     if installed:
         raise ImportError(
-            f"athena-reports {installed[0].version} is installed by pip, and the plugins folder"
-            f" {Path(__file__).parent} has the library too. Airflow uses the installed one. Remove"
-            " athena-reports from requirements.txt, or the library from the plugins folder."
+            f"athena-reports {installed[0].version} is installed with pip, but the plugins folder"
+            f" {Path(__file__).parent} also contains the library. Airflow uses the installed one."
+            " Remove athena-reports from requirements.txt, or the library from the plugins folder."
         )
 
 

@@ -25,7 +25,7 @@ _EXPECTED = {
     "callable_type": "a function",
     "date_type": "a date",
     "dict_type": "a dictionary",
-    "finite_number": "a number that is finite",
+    "finite_number": "a finite number",
     "float_type": "a number",
     "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
@@ -35,7 +35,7 @@ _EXPECTED = {
     "literal_error": "{expected}",
     "sequence_str": "a list",
     "string_pattern_mismatch": "text that matches {pattern}",
-    "string_too_short": "text that is not empty",
+    "string_too_short": "non-empty text",
     "string_type": "text",
     "time_delta_type": "a timedelta, such as timedelta(hours=6)",
     "too_short": "at least one item",
@@ -143,7 +143,7 @@ def _expected(details: ErrorDetails) -> str:
     context = details.get("ctx", {})
     if context.get("class") == "Sequence":
         return "a list"
-    return _EXPECTED.get(details["type"], "another value").format(**context)
+    return _EXPECTED.get(details["type"], "a different value").format(**context)
 
 
 def _first_field(declared: type) -> str:

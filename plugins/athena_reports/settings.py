@@ -119,11 +119,11 @@ class Settings(
 
     Say `managed` for a workgroup with managed query results.
     """
-    report_bucket: Annotated[str, _text(_BUCKET, "a bucket's name, such as my-company-reports-prd")]
+    report_bucket: Annotated[str, _text(_BUCKET, "a bucket name, such as my-company-reports-prd")]
     """The bucket that reports are published to."""
     report_database: _Identifier
     """The Glue database of the published tables. It must exist."""
-    bucket_owner: Annotated[str, _text("[0-9]{12}", "an account id of 12 digits")] = ""
+    bucket_owner: Annotated[str, _text("[0-9]{12}", "a 12-digit account id")] = ""
     """The account that must own every bucket.
 
     A bucket of another account is neither read nor written.
@@ -151,16 +151,16 @@ class Settings(
     recipients: Annotated[
         frozenset[str],
         BeforeValidator(_split_recipients),
-        Field(title="domains of mail and Slack channels, such as example.com,#sales"),
+        Field(title="mail domains and Slack channels, such as example.com,#sales"),
     ] = frozenset()
-    """Whom deliveries may go to: domains of mail and Slack channels, with commas between.
+    """Whom deliveries may go to: mail domains and Slack channels, separated by commas.
 
     A report with another recipient is an import error. Without it, `prd` takes no recipients.
     """
     aws_conn_id: Annotated[str, _text(r"\S+", "an Airflow connection id")] = "aws_default"
     """The Airflow connection of every AWS call."""
     sql_folder: Annotated[
-        DirectoryPath | None, Field(title="a folder that exists, with the SQL files")
+        DirectoryPath | None, Field(title="an existing folder that contains the SQL files")
     ] = None
     """The folder of the SQL files.
 

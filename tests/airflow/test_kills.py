@@ -427,8 +427,8 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
     late, failed = until(inbox.take, "the late period and the failed check are told")
     subject, message = late
     assert subject == "dev: told_weekly 2025-06-22 is late"
-    assert "it was due at 2025-06-29 03:00 Asia/Tokyo and is not published" in message
-    assert "it was never started" in message
+    assert "it was due at 2025-06-29 03:00 Asia/Tokyo and has not been published" in message
+    assert "its run was never started" in message
     subject, message = failed
     assert subject == "dev: told_weekly_alerts 2025-06-22 failed"
     assert "tell_when_due: Notifier SnsNotifier 1 failed" in message

@@ -391,7 +391,7 @@ def test_a_wait_that_changes_hands_leaves_its_query_alone(
     )
 
     assert "invoking on_kill" in run.log("wait_for_query")
-    assert f"Query {query.id} continues: another trigger waits" in run.log("wait_for_query")
+    assert f"Query {query.id} continues: another trigger is waiting" in run.log("wait_for_query")
     assert run.states == ["RUNNING"]
     faults.clear(holds[run.run_id])
     run.wait_until_success()

@@ -207,7 +207,7 @@ def test_a_week_waits_for_its_days_and_is_stale_or_provisional_when_they_are(
     )
     run_dag(days, period=DAYS[2])
     (stale,) = restatements(lake, weeks.dag_id)
-    assert stale.reason == "restated since it read them: daily_scores_daily 2025-02-04"
+    assert stale.reason == "periods that it read were restated: daily_scores_daily 2025-02-04"
 
     def states() -> list[str]:
         (of_week,) = [

@@ -134,7 +134,7 @@ def test_a_result_without_rows_has_its_columns(lake: Lake) -> None:
         assert lake.read(execution, published=columns) == Table(columns, [])
         if way.endswith("UNLOAD"):
             with pytest.raises(
-                ResultError, match=f"Query {execution.id} .*Publish one period with rows"
+                ResultError, match=f"Query {execution.id} .*First publish a period with rows"
             ):
                 lake.read(execution)
 

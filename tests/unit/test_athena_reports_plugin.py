@@ -77,8 +77,9 @@ def test_a_library_that_pip_has_installed_too_is_an_import_error_that_says_what_
     ((file, message),) = errors.items()
     assert "athena_reports_plugin.py" in file
     assert message == (
-        f"athena-reports 9.9 is installed by pip, and the plugins folder {PLUGINS} has the library"
-        " too. Airflow uses the installed one. Remove athena-reports from requirements.txt, or the"
+        f"athena-reports 9.9 is installed with pip, but the plugins folder {PLUGINS} also contains"
+        " the library. Airflow uses the installed one. Remove athena-reports from"
+        " requirements.txt, or the"
         " library from the plugins folder."
     )
     assert message in log

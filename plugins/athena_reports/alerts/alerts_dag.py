@@ -61,21 +61,21 @@ _MEANING_OF_AIRFLOW_REASON = {
     "all_tasks_deadlocked": "no task could run",
 }
 _STEP_AFTER_FAILED_DELIVERY = (
-    "Fix the cause, then clear only this task. A clear of the run would send to the other channels"
+    "Fix the cause, then clear only this task. Clearing the run would send to the other channels"
     " again."
 )
 _DOC_OF_ALERTS = """\
 Sends the alerts of `{dag_id}`.
 
-**Schedule.** Once for each period of the report, {due} after its end. It reports a failed run,
-warnings and a late period, and later that the period is published.
+**Schedule.** Once for each period of the report, {due} after its end. It reports failed
+runs, check warnings and late periods, and follows up when a late period is published.
 
-**Input.** The manifest of the period, its run, and the records of alerts.
+**Input.** The period's manifest and run, and the records of sent alerts.
 
-**Rerun.** At any time: alerts that were sent are not repeated, except that of a period that is
-still late. A backfill is refused.
+**Rerun.** At any time: alerts that were already sent are not repeated, except the alert for a
+period that is still late. Backfills are rejected.
 
-**Permissions.** Read the report bucket, write below `_alerts/`; what the notifiers need.
+**Permissions.** Read the report bucket and write below `_alerts/`, plus what the notifiers need.
 """
 
 _log = logging.getLogger(__name__)
@@ -209,7 +209,9 @@ def _on_published(
     param = _param_of_run(context.get("dag_run"))
     period = _period_of(context, partial(period_of_run, cadence, param=param))
     if period is None:
-        _log.warning("Airflow did not pass the run to the callback. The alerts DAG will check it.")
+        _log.warning(
+            "Airflow did not pass the run to the callback; the alerts DAG will check for warnings."
+        )
         return
     manifest = call_within(_MANIFEST_LIMIT, partial(published_manifest, report, period))
     if manifest is None or not warnings_of(manifest):

@@ -44,7 +44,7 @@ def failure_alert(
 
 def late_alert(dag_id: str, period: Period, late_from: datetime, cause: Cause) -> Alert:
     """Return the alert that a period is not published in time; `late_from` was its deadline."""
-    reason = f"it was due at {_local(late_from, period.cadence)} and is not published"
+    reason = f"it was due at {_local(late_from, period.cadence)} and has not been published"
     if cause.reason:
         reason += f"; {cause.reason}"
     return _alert(
@@ -66,7 +66,7 @@ def all_clear_alert(dag_id: str, period: Period, manifest: Manifest | None) -> A
         manifest: Its manifest; None if its run found no rows, so that it is not published.
     """
     if manifest is None:
-        reason = 'its run found no rows, so it is skipped (empty="skip")'
+        reason = 'its run found no rows, so the period was skipped (empty="skip")'
     else:
         published_at = datetime.fromisoformat(manifest.published_at)
         reason = f"it was published at {_local(published_at, period.cadence)}"

@@ -34,4 +34,4 @@ def error_text(error: BaseException, *, has_private_columns: bool) -> str:
 
 def _kind(error: BaseException) -> str:
     kind = type(error).__name__
-    return f"{kind}, whose text may quote a private column; see the task log"
+    return f"{kind} (its text may quote a private column; see the task log)"

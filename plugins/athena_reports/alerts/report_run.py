@@ -87,7 +87,7 @@ def failure_of(run: ReportRun, ti: Any) -> str:
     """Return why a run has failed, by the errors that its tasks have left."""
     task_id = _first_task_in(run, "failed")
     if task_id is None:
-        return "no task failed: it took longer than its run_timeout, or was marked as failed"
+        return "no task failed: the run took longer than its run_timeout or was marked as failed"
     reason = kept_reason(ti, task_id, **run.xcoms) or "it failed"
     return f"{task_id}: {reason}"
 
@@ -97,7 +97,7 @@ def kept_reason(ti: Any, task_id: str, **which: Any) -> str:
     try:
         reason = ti.xcom_pull(task_ids=task_id, key=REASON_XCOM, **which)
     except Exception:  # an alert without the reason is better than none
-        _log.exception("Could not find out why %s failed.", task_id)
+        _log.exception("Could not determine why %s failed.", task_id)
         return ""
     return str(reason or "")
 
@@ -119,20 +119,20 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
         return Cause("the DAG is paused", "Unpause the DAG.")
     if run is None:
         return Cause(
-            "it was never started",
-            "Check that the scheduler is running and that max_active_runs is not reached,"
+            "its run was never started",
+            "Check that the scheduler is running and that max_active_runs has not been reached,"
             " or trigger a run.",
         )
     if run.state == "queued":
         return Cause(
             "its run is queued",
-            "Check that the scheduler is running and that max_active_runs is not reached.",
+            "Check that the scheduler is running and that max_active_runs has not been reached.",
         )
     retried_task = _first_task_in(run, "up_for_retry")
     if retried_task is not None:
         reason = kept_reason(ti, retried_task, **run.xcoms) or "its last attempt failed"
         return Cause(
-            f"{retried_task} waits for its retry ({reason})",
+            f"{retried_task} is waiting for its retry ({reason})",
             "Wait for the retry. If it fails again, fix the cause and clear the task.",
         )
     if run.task_states.get(_WAIT_TASK) in _WAITING_STATES:
@@ -143,8 +143,8 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
     for state in _ACTIVE_STATES:
         task_id = _first_task_in(run, state)
         if task_id is not None:
-            return Cause(f"{task_id} is {state}", "Check the log of the task.")
-    return Cause("its run is waiting", "Check the tasks of the run.")
+            return Cause(f"{task_id} is {state}", "Check the task log.")
+    return Cause("its run is waiting", "Check the run's tasks.")
 
 
 def _first_task_in(run: ReportRun, state: str) -> str | None:
@@ -161,6 +161,6 @@ def _state_of_query(run: ReportRun, ti: Any) -> str:
     execution = get_query_execution(athena, query_execution_id)
     query = f"its query {query_execution_id}"
     if not execution.is_running:
-        return f"{query} is {execution.state}, but {_WAIT_TASK} has not continued"
+        return f"{query} is {execution.state}, but {_WAIT_TASK} has not resumed"
     submitted_at = datetime.fromisoformat(execution.submitted_at)
     return f"{query} has been running since {submitted_at:%Y-%m-%d %H:%M} UTC"

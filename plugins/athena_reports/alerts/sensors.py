@@ -46,8 +46,8 @@ _LOOK_EVERY = timedelta(minutes=10)
 _ENDED = ("success", "failed", "skipped", "upstream_failed")
 _UNKNOWN_CAUSE = Cause(
     "",
-    "Check whether the DAG is paused or its run is waiting or failed."
-    " Clear that run, or trigger one.",
+    "Check whether the DAG is paused, or whether its run is waiting or has failed."
+    " Clear that run, or trigger a new one.",
 )
 _log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class WhenDueSensor(_PeriodSensor):
         with report_errors():
             period = period_of_run(self.cadence, context["dag_run"])
             if not is_scheduled(period, self.dag):
-                _log.info("Period %s is outside since and until of the report.", period)
+                _log.info("Period %s is outside the report's since and until dates.", period)
                 return PokeReturnValue(True, xcom_value=False)
             manifest = published_manifest(self.report, period)
         late_from = self._late_from(period, context)
@@ -141,7 +141,7 @@ class WhenDueSensor(_PeriodSensor):
         try:
             cause = cause_of_lateness(run, context["ti"], self.report_dag_id)
         except Exception:  # an alert without the cause is better than none
-            _log.exception("Could not find out why the period is late.")
+            _log.exception("Could not determine why the period is late.")
             cause = _UNKNOWN_CAUSE
         alert = late_alert(self.report_dag_id, period, late_from, cause)
         record = late_record(self.dag_id, context["run_id"], _clear_number(context))

@@ -78,7 +78,7 @@ class ErrorKind(Enum):
     REFUSED = (
         "the request is not valid",
         False,
-        "Fix what the error names.",
+        "Fix the problem that the error describes.",
         ("InvalidRequestException", "InvalidInputException", "ValidationException"),
     )
     DENIED = (
@@ -105,13 +105,13 @@ class ErrorKind(Enum):
     NO_BUCKET = (
         "no such bucket",
         False,
-        "Create the bucket, or correct its name in the settings or in done= of the input.",
+        "Create the bucket, or correct its name in the settings or in the input's done=.",
         ("NoSuchBucket",),
     )
     WRONG_REGION = (
-        "the bucket is in another region",
+        "the bucket is in a different region",
         False,
-        "Set the region of the Airflow connection to that of the bucket.",
+        "Set the Airflow connection's region to the bucket's region.",
         ("PermanentRedirect",),
     )
     NO_OBJECT = ("no such object", False, "", ("NoSuchKey", "404"))
@@ -141,12 +141,12 @@ class ErrorKind(Enum):
     TIMED_OUT = (
         "query timed out",
         False,
-        "Make the query smaller, or request a higher DML timeout quota.",
+        "Scan fewer partitions or columns, or request a higher DML timeout quota.",
     )
     NOT_WRITTEN = (
         "the result could not be written",
         False,
-        "Check that the role may write to the query result bucket.",
+        "Check that the role can write to the query result bucket.",
     )
     FOLDER_IN_USE = ("the output folder is not empty", False, "")
     SCAN_LIMIT = (
@@ -156,7 +156,7 @@ class ErrorKind(Enum):
     )
     CANCELLED = ("the query was cancelled", False, "")
     TRANSIENT = ("transient failure", True, "")
-    FAILED = ("not retryable", False, "Fix what the reason names.")
+    FAILED = ("not retryable", False, "Fix the problem that the reason describes.")
 
 
 _CREDENTIAL_ERRORS = (NoCredentialsError, CredentialRetrievalError, MetadataRetrievalError)

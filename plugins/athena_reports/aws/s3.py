@@ -103,7 +103,7 @@ class S3:
         without s3:ListBucket it does not tell a missing object from a denied one.
         """
         bucket, key = split_uri(uri)
-        with _explained("look for", uri):
+        with _explained("check for", uri):
             response = self.client.list_objects_v2(
                 Bucket=bucket, Prefix=key, MaxKeys=1, **self._owner
             )

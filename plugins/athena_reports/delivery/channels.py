@@ -24,20 +24,22 @@ _MOST_ROWS_IN_SLACK = 50
 
 def _require_name(name: str) -> str:
     if not re.fullmatch(_NAME_PATTERN, name):
-        raise ValueError("use up to 40 lower-case letters, digits, _ and -, with a letter first")
+        raise ValueError("use up to 40 lower-case letters, digits, _ and -, starting with a letter")
     return name
 
 
 def _require_slack_channel(channel: str) -> str:
     if not re.fullmatch(_SLACK_CHANNEL, channel):
-        raise ValueError("expected a channel such as '#sales', or its id")
+        raise ValueError("expected a channel name, such as '#sales', or a channel id")
     return channel
 
 
 def _require_addresses(addresses: Sequence[str]) -> tuple[str, ...]:
     for address in addresses:
         if not re.fullmatch(_ADDRESS, address):
-            raise ValueError(f"{address!r} is not a mail address, such as sales@example.com")
+            raise ValueError(
+                f"{address!r} is not an email address. Use one such as sales@example.com"
+            )
     return tuple(dict.fromkeys(addresses))  # each once
 
 
@@ -85,7 +87,7 @@ class MailChannel(_AnyChannel):
         names = {name.lower() for name in self.columns}
         if self.bar and names and self.bar.lower() not in names:
             self.refuse(
-                "bar", f"columns does not include {self.bar!r}. Add it there, or remove bar=."
+                "bar", f"columns does not include {self.bar!r}. Add it to columns, or remove bar=."
             )
         return self
 

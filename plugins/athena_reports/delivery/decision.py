@@ -99,7 +99,7 @@ def decide(
             resumed = own[-1]
         elif own or not attempt.clears:
             since = f"{last.sent_at:%F %T} UTC"
-            return Skip(f"{channel_name} has version {manifest.version} since {since}")
+            return Skip(f"{channel_name} has had version {manifest.version} since {since}")
         corrected = [receipt for receipt in receipts if receipt.version == last.corrects]
         corrects = corrected[-1] if corrected else None
     elif not attempt.clears:
@@ -144,15 +144,15 @@ def _reason_to_skip(
     """Return why a version is not sent unless the task is cleared; empty if it is sent."""
     planned = manifest.delivery
     if planned is None or channel_name not in planned.channels:
-        return f"version {manifest.version} is older than the channel {channel_name}"
+        return f"version {manifest.version} predates channel {channel_name}"
     is_correction = last is not None
     if not planned.is_in_time(manifest.published_at, is_correction=is_correction):
         option = "correct_within" if is_correction else "deliver_within"
-        return f"it was published after {option}"
+        return f"it was published later than {option} allows"
     if policy.when == "final" and manifest.provisional:
         return f"it is provisional until {manifest.settles_at}"
     if policy.when == "final" and manifest.partial:
-        return "partitions of its input are missing"
+        return "input partitions are missing"
     return ""
 
 
@@ -161,6 +161,6 @@ def _require_no_warning(manifest: Manifest) -> None:
     warned = [check.name for check in manifest.checks if not check.passed]
     if warned:
         raise DeliveryError(
-            f"not sent: checks of version {manifest.version} warn: {', '.join(warned)}. Check the"
-            " rows on the Reports page. If they are right, clear this task to send them."
+            f"not sent: version {manifest.version} has check warnings: {', '.join(warned)}. Review"
+            " the rows on the Reports page. If they are correct, clear this task to send them."
         )

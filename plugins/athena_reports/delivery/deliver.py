@@ -85,7 +85,7 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
             attempt = self._attempt(location, s3, context)  # before anything can end this try
             manifest, _ = read_manifest(location, s3)
             if manifest is None:
-                raise AirflowSkipException(f"{about}it is not published.")
+                raise AirflowSkipException(f"{about}the period is not published.")
             published = _Published(period, location, s3, manifest)
             history = history_of(location, s3, self.channel.name)
             decision = decide(self.channel.name, manifest, history, self.delivery_policy, attempt)
@@ -197,7 +197,8 @@ def _write(receipt: Receipt, published: _Published) -> None:
         _write_if_served(receipt, published)
     except S3Error as error:
         raise DeliveryError(
-            f"sent, but could not write the receipt: {error} The channel may get the version again."
+            f"sent, but could not write the receipt: {error} The channel may receive the version"
+            " again."
         ) from error
 
 

@@ -26,14 +26,14 @@ _DOC = """\
 Delivers each version of `{dag_id}` to each channel: {channels}.
 
 **Schedule.** On each publication within `deliver_within`, or within `correct_within` if the period
-was delivered before. The partition key of a run is the id of the period.
+was delivered before. A run's partition key is the id of the period.
 
 **Input.** The version that is published when the task runs, and its receipts.
 
-**Rerun.** A task that is cleared sends again. A retry sends what is not delivered yet.
+**Rerun.** Clearing a task sends again. A retry sends only what has not been delivered yet.
 
-**Permissions.** Read the report bucket, write below `receipts/` and `tries/` of its
-periods, and delete below `receipts/`; the Airflow connections of the channels.
+**Permissions.** Read the report bucket, write below `receipts/` and `tries/` of its periods, and
+delete below `receipts/`. Access the Airflow connections of the channels.
 """
 
 
@@ -62,8 +62,8 @@ def build_delivery_dag(
         type=["null", "string"],
         title="Period",
         description_md=(
-            "Id of the period to deliver, for a run that is triggered by hand. A run that an event"
-            " of a publication starts has its partition key."
+            "Id of the period to deliver, for a run that is triggered manually. A run that is"
+            " started by a publication uses its partition key."
         ),
     )
     with DAG(

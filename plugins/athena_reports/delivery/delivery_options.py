@@ -34,7 +34,9 @@ def require_deliveries(
         expected = "expected a list of channels, such as [mail('sales', to=['sales@example.com'])]."
         report.refuse("deliver", f"{channels!r} is not valid: {expected}")
     if not HAS_KEYED_EVENTS:
-        report.refuse("deliver", "requires Airflow 3.3 or later. Upgrade, or leave it out.")
+        report.refuse(
+            "deliver", "requires Airflow 3.3 or later. Upgrade Airflow, or remove deliver=."
+        )
     if not report.has_table:
         report.refuse("deliver", "requires Parquet. Add 'parquet' to outputs.")
     if report.columns and all(column.private for column in report.columns.values()):
@@ -48,8 +50,10 @@ def require_deliveries(
     if policy.when == "final":
         earliest = max(earliest, report.late_by)
     if policy.within <= earliest:
-        problem = f"{policy.within} is not longer than {earliest}, when the first version can exist"
-        report.refuse("deliver_within", f"{problem}. Increase it.")
+        problem = (
+            f"{policy.within} is not longer than {earliest}, the earliest that a version can be"
+        )
+        report.refuse("deliver_within", f"{problem} published. Increase it.")
     for channel in channels:
         _require_channel(report, channel)
     return tuple(channels)
@@ -58,8 +62,8 @@ def require_deliveries(
 def _require_channel(report: Report, channel: Channel) -> None:
     """Raise ReportError if a channel does not fit the report or the deployment."""
     if isinstance(channel, NotifierChannel) and not isinstance(channel.notifier, BaseNotifier):
-        problem = f"channel {channel.name!r}: {channel.notifier!r} is not a notifier of Airflow."
-        report.refuse("deliver", f"{problem} Give one, such as SnsNotifier(...).")
+        problem = f"channel {channel.name!r}: {channel.notifier!r} is not an Airflow notifier."
+        report.refuse("deliver", f"{problem} Pass one, such as SnsNotifier(...).")
     public = [name for name, column in report.columns.items() if not column.private]
     numbers = [name for name in public if is_number(duckdb_type(report.columns[name].type))]
     if channel.bar:
@@ -70,7 +74,7 @@ def _require_channel(report: Report, channel: Channel) -> None:
     refused = refused_recipients(channel, settings())
     if refused:
         problem = f"ATHENA_REPORTS_RECIPIENTS does not include {', '.join(refused)}."
-        advice = "Correct the recipient, or add it there."
+        advice = "Correct the recipient, or add it to that variable."
         report.refuse("deliver", f"channel {channel.name!r}: {problem} {advice}")
 
 

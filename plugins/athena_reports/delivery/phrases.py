@@ -25,18 +25,18 @@ PHRASES: dict[Language, dict[str, str]] = {
         "removed.one": "1 row removed",
         "changed": "{count} rows changed",
         "changed.one": "1 row changed",
-        "no_difference": "no differences in the rows",
+        "no_difference": "the rows are unchanged",
         "list_separator": ", ",
         "provisional": (
-            "Provisional: events of this period can arrive until {when}, and the numbers can still"
+            "Provisional: events for this period may arrive until {when}, so the numbers may still"
             " change."
         ),
         "partial": (
-            "Partial: {count} partitions of the source data were missing, so the numbers can be"
+            "Partial: {count} partitions of the source data were missing, so the numbers may be"
             " incomplete."
         ),
         "partial.one": (
-            "Partial: 1 partition of the source data was missing, so the numbers can be incomplete."
+            "Partial: 1 partition of the source data was missing, so the numbers may be incomplete."
         ),
         "empty": "The report has no rows for this period.",
         "warned": "{count} checks have warnings: {names}.",
@@ -56,7 +56,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "month": "previous month",
         "quarter": "previous quarter",
         "year": "previous year",
-        "no_comparison": "The {noun} is not published, so there is no comparison.",
+        "no_comparison": "No report is published for the {noun}, so there is no comparison.",
         "total": "Total of {column}: {number}{compared}.",
         "rows": "{count} rows{compared}.",
         "rows.one": "1 row{compared}.",

@@ -194,8 +194,8 @@ def _read(uri: str, s3: S3) -> Receipt:
         return Receipt.model_validate_json(body)
     except ValidationError as error:
         raise DeliveryError(
-            f"{uri} is not a receipt of this release: {error.errors()[0]['msg']}. Move it"
-            " elsewhere, or install the newer release."
+            f"{uri} is not a receipt that this release can read: {error.errors()[0]['msg']}. Move"
+            " it elsewhere, or install the newer release."
         ) from error
 
 

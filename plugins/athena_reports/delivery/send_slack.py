@@ -31,11 +31,11 @@ _PASSING = frozenset(
 )
 _TIMEOUT_SECONDS = 30
 _ADVICE = {
-    "channel_not_found": "Correct the name, or invite the app into the channel.",
-    "not_in_channel": "Invite the app into the channel.",
-    "is_archived": "Unarchive the channel, or name another one.",
+    "channel_not_found": "Correct the name, or invite the app to the channel.",
+    "not_in_channel": "Invite the app to the channel.",
+    "is_archived": "Unarchive the channel, or use a different one.",
     "invalid_auth": "Correct the token in the connection.",
-    "missing_scope": "Give the app the scope chat:write.",
+    "missing_scope": "Give the app the chat:write scope.",
 }
 
 

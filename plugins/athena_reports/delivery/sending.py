@@ -81,8 +81,8 @@ def _final_errors(manifest: Manifest, reader: VersionReader) -> Iterator[None]:
         raise
     except Exception as error:
         unknown = DeliveryError(
-            f"could not build the message of version {manifest.version}: unexpected"
-            f" {type(error).__name__}. The task log has its traceback. Fix the cause, then clear"
+            f"could not build the message for version {manifest.version}: unexpected"
+            f" {type(error).__name__}. See the traceback in the task log, fix the cause, then clear"
             " this task."
         )
         raise reader.engine.explain(error) or unknown from error

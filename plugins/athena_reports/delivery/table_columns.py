@@ -35,7 +35,7 @@ class TableColumns(NamedTuple):
         for name in channel.columns:
             if name.lower() not in spelt:
                 raise DeliveryError(
-                    f"columns: the rows have no column {name!r}. Choose among"
+                    f"columns: the rows have no column {name!r}. Use one of"
                     f" {', '.join(spelt.values())}."
                 )
         shown = [spelt[name.lower()] for name in channel.columns]

@@ -130,7 +130,7 @@ class VersionReader:
         columns = shown_columns(version.columns, self.report.columns)
         if not columns:
             raise DeliveryError(
-                f"Version {version.version} has no column that may be delivered: each is private or"
+                f"Version {version.version} has no column that can be delivered: all are private or"
                 " not in columns=. Correct columns= in the report's file, or restate the period."
             )
         return columns
@@ -139,8 +139,8 @@ class VersionReader:
         """Return the Parquet of a version of this or another period in the engine's folder."""
         if not version.parquet_key:
             raise DeliveryError(
-                f"Version {version.version} has no Parquet. Add 'parquet' to outputs of the report,"
-                " and restate the period."
+                f"Version {version.version} has no Parquet file. Add 'parquet' to the report's"
+                " outputs, then restate the period."
             )
         path = self.engine.folder / f"{version.version}.parquet"
         if not path.exists():
@@ -215,7 +215,7 @@ def _column_of_bars(columns: Sequence[ContentColumn], channel: Channel) -> str:
         return ""
     if channel.bar.lower() not in numbers:
         raise DeliveryError(
-            f"bar: {channel.bar!r} is not a column of numbers that may be delivered. Choose among"
+            f"bar: {channel.bar!r} is not a numeric column that can be delivered. Use one of"
             f" {', '.join(numbers.values())}."
         )
     return numbers[channel.bar.lower()]

@@ -61,8 +61,8 @@ def write_workbook(
 
     if content.total_rows > _MOST_ROWS:
         raise DeliveryError(
-            f"{about}: {content.total_rows:,} rows exceed the {_MOST_ROWS:,} of a workbook. Attach"
-            " a CSV, or publish fewer rows."
+            f"{about}: {content.total_rows:,} rows exceed a workbook's limit of {_MOST_ROWS:,}."
+            " Attach a CSV, or publish fewer rows."
         )
     options = {
         "constant_memory": True,
@@ -87,9 +87,9 @@ def write_workbook(
                 if problem:
                     column = content.columns[place].name
                     raise DeliveryError(
-                        f"{about}: column {column!r}, row {row_number:,}: the text exceeds the"
-                        f" {_LONGEST_TEXT:,} characters of a cell in a workbook. Attach a CSV, or"
-                        " publish less of the text."
+                        f"{about}: column {column!r}, row {row_number:,}: the text exceeds a"
+                        f" workbook cell's limit of {_LONGEST_TEXT:,} characters. Attach a CSV, or"
+                        " shorten the text."
                     )
 
 

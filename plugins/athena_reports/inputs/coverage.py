@@ -54,9 +54,9 @@ class InputCoverage(BaseModel, frozen=True):
     def remedy(self) -> str:
         """How the missing partitions come to exist, as a clause without its end."""
         if self.dag_id:
-            return f"Wait for them, or run {self.dag_id} for them"
+            return f"Wait for them, or run {self.dag_id} to publish them"
         if len(self.absent) > 1 and not self.present:
-            return "Wait for them, register them, or correct format= if Glue writes them otherwise"
+            return "Wait for them, register them, or correct format= if Glue uses another format"
         return "Wait for them, or register them"
 
     @property
@@ -96,11 +96,11 @@ class InputPartitions(NamedTuple):
 def why_empty(inputs: Sequence[InputCoverage]) -> str:
     """Return sentences that say why a query may have given no rows."""
     if not inputs:
-        return "The report declares no inputs, so its partitions were not checked."
+        return "The report declares no inputs, so no partitions were checked."
     with_gaps = [str(coverage) for coverage in inputs if coverage.gaps]
     if with_gaps:
-        return f"The cause may be {'; '.join(with_gaps)}."
-    return f"{'; '.join(map(str, inputs))}. No row matched."
+        return f"Possible cause: {'; '.join(with_gaps)}."
+    return f"{'; '.join(map(str, inputs))}. No rows matched."
 
 
 def _shown(partitions: Sequence[str]) -> str:

@@ -120,7 +120,7 @@ class Input(Declaration):
     @model_validator(mode="after")
     def _require_layout(self) -> Self:
         if self.catalog is not None and (self.is_partitioned or self.database is None):
-            self.refuse("catalog", "a table of another catalog needs database= and columns=().")
+            self.refuse("catalog", "a table in another catalog requires database= and columns=().")
         if not self.is_partitioned:
             for option in fields(self):
                 is_given = getattr(self, option.name) not in (option.default, {})
@@ -133,13 +133,15 @@ class Input(Declaration):
             return self
         for key in self.only:
             if key in self.columns:
-                self.refuse("only", f"{key!r} is one of columns= already. Remove it here.")
+                self.refuse("only", f"{key!r} is already in columns=. Remove it from only=.")
         try:
             _ = self.layout
         except ValueError as error:
             self.refuse("columns" if self.format is None else "format", f"{error}.")
         if self.done is not None and self.wait is None:
-            self.refuse("done", "only a run that waits reads it. Add wait=timedelta(hours=6).")
+            self.refuse(
+                "done", "has no effect without wait=. Add it, such as wait=timedelta(hours=6)."
+            )
         return self
 
     @property

@@ -128,7 +128,7 @@ def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> li
     if lower_names == list(_FORMATS_OF_PARTS)[: len(names)]:
         return list(_FORMATS_OF_PARTS.values())[: len(names)]
     raise ValueError(
-        f"no default format for {', '.join(names)}. Write the format of each key, such as"
+        f"no default format for {', '.join(names)}. Set the format of each key, such as"
         f' format="{date_format}" or format=("%Y-%m-%d", "%H"), and omit keys that are not dates'
         " or times"
     )
@@ -138,16 +138,20 @@ def _require_format(key: PartitionKey) -> None:
     for directive in key.directives or [key.format]:
         if directive not in _SUPPORTED:
             raise ValueError(
-                f"{directive!r} of the key {key.name} is not supported. Write %Y, %m, %d and %H, or"
-                " %-m, %-d and %-H without leading zeros. To read a table by weeks, leave the Input"
-                " out and filter by period.contains alone"
+                f"{directive!r} in the format of key {key.name} is not supported. Use %Y, %m, %d"
+                " and %H, or %-m, %-d and %-H without leading zeros. To read a table by weeks, omit"
+                " the Input and filter only by period.contains"
             )
     ambiguous = _AMBIGUOUS.search(key.format)
     if ambiguous is not None:
         directive = ambiguous[1]
-        raise ValueError(f"%-{directive} of the key {key.name} is ambiguous. Write %{directive}")
+        raise ValueError(
+            f"%-{directive} in the format of key {key.name} is ambiguous. Use %{directive}"
+        )
     digits = _DIRECTIVE.sub("", key.format)
     if key.kind == "integer" and digits and not digits.isdecimal():
-        raise ValueError(f"the key {key.name} is an integer. Write digits alone, such as %Y%m%d")
+        raise ValueError(
+            f"the key {key.name} is an integer. Use a format of digits only, such as %Y%m%d"
+        )
     if key.kind == "date" and key.format != "%Y-%m-%d":
-        raise ValueError(f"the key {key.name} is a date. Write %Y-%m-%d")
+        raise ValueError(f"the key {key.name} is a date. Use %Y-%m-%d")

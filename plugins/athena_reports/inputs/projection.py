@@ -42,7 +42,7 @@ _DIRECTIVES = {
     "H": "%-H",
 }
 _EXAMPLE = datetime(2025, 1, 2, 3)  # noqa: DTZ001  # what a clock shows
-_WAY_OUT = "Leave the Input out, and filter by period.contains alone."
+_WAY_OUT = "Omit the Input, and filter only by period.contains."
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,9 @@ class Published(Declaration):
         has_same_weeks = self.cadence.first_day in (None, cadence.first_day)
         if not (has_same_zone and has_whole_units and has_same_weeks):
             raise InputError(
-                f"a {cadence.noun} ({cadence.description}) is not made of whole periods of"
-                f" {self.table} ({self.cadence.description}). Read a report whose periods fit,"
-                ' or write parts="overlapping" to read all that overlap.'
+                f"a {cadence.noun} ({cadence.description}) does not consist of whole periods of"
+                f" {self.table} ({self.cadence.description}). Read a report with matching periods,"
+                ' or set parts="overlapping" to read every period that overlaps.'
             )
 
     def required_partitions(

@@ -66,7 +66,7 @@ def _get_batch(
         if len(left_over) >= len(unprocessed):
             raise InputError(
                 f"{database}.{table}: Glue returned {len(left_over)} partitions as unprocessed. Try"
-                " again later, or see the AWS health dashboard.",
+                " again later, or check the AWS Health Dashboard.",
                 retryable=True,
             )
         unprocessed = left_over

@@ -107,7 +107,7 @@ class SourceTable:
         if self.source.wait is not None and self.source.done is None:
             raise InputError(
                 f"The input {self.name} has wait=, but its partitions are projected and not in"
-                " Glue. Name a success marker, such as"
+                " Glue. Set a success marker, such as"
                 " done='s3://lake/plays/dt={date}/_SUCCESS', or remove wait=."
             )
 
@@ -119,12 +119,11 @@ class SourceTable:
         if has_declared_keys and bool(declared) == bool(stored):
             return
         raise InputError(
-            f"{self.name} is partitioned by {_listed(stored)}, and the input declares"
+            f"{self.name} is partitioned by {_listed(stored)}, but the input declares"
             f" {_listed(declared)}. Declare the keys of type string, integer or date that hold the"
-            " date or the hour, with their kind= and format=; columns=() for a table without"
-            " partition keys in Glue, such as an Iceberg table; of= for a view of a table with"
-            " partitions. For other tables leave the Input out, and filter by period.contains"
-            " alone."
+            " date or hour, with their kind= and format=. Use columns=() for a table without"
+            " partition keys in Glue, such as an Iceberg table, and of= for a view of a partitioned"
+            " table. For other tables, omit the Input and filter only by period.contains."
         )
 
     def _require_only(self) -> None:

@@ -257,8 +257,8 @@ def _require_own(manifest: Manifest | None, environment: str, location: PeriodLo
     raise CalendarError(
         f"{location.manifest_uri} belongs to environment {manifest.environment}; its folder belongs"
         f" to {environment}. Publish from {manifest.environment} to another bucket or under another"
-        f" report name. Then move {location.folder_uri} elsewhere, and clear run_query of the "
-        "period with its downstream tasks."
+        f" report name. Then move {location.folder_uri} elsewhere, and clear the period's run_query"
+        " and its downstream tasks."
     )
 
 
@@ -290,7 +290,7 @@ def _require_whole(
         if partition is not None:
             raise PublishError(
                 f"{location.manifest_uri} is missing, but Glue lists the period. Restore the "
-                "manifest, or clear run_query of the period with its downstream tasks. Until then "
+                "manifest, or clear the period's run_query and its downstream tasks. Until then "
                 "its versions are kept."
             )
         return
@@ -298,9 +298,7 @@ def _require_whole(
         # The version may be younger than the listing, so its objects are listed once more.
         problem = damage(manifest, location, s3.list(location.version_uri(manifest.version)))
         if problem:
-            raise PublishError(
-                f"{problem}. Clear run_query of the period with its downstream tasks."
-            )
+            raise PublishError(f"{problem}. Clear the period's run_query and its downstream tasks.")
 
 
 def plan(
@@ -353,7 +351,7 @@ def _reason(
         age = now - datetime.fromisoformat(earlier.replaced_at)
         if later_ones < policy.keep_versions or age <= timedelta(days=policy.keep_days):
             return ""
-        return f"was replaced at {earlier.replaced_at}, and {later_ones} later ones were too"
+        return f"was replaced at {earlier.replaced_at} (later replaced versions: {later_ones})"
     if now - uploaded_at <= timedelta(days=policy.abandoned_after_days):
         return ""
     return f"was uploaded at {uploaded_at.isoformat(timespec='seconds')} and never published"

@@ -80,11 +80,11 @@ def build_restatement(every: timedelta = timedelta(minutes=30), doc: str | None 
     """
     with _maintenance_dag(
         "restatement",
-        "Reports periods again when late events have landed",
+        "Restates periods once their late events have arrived",
         every,
         doc,
         kind=DAG,
-        params={STALE_PARAM: Param(False, type="boolean", title="Stale periods too")},
+        params={STALE_PARAM: Param(False, type="boolean", title="Include stale periods")},
     ) as dag:
         deployment = settings()
         find = AthenaRestatementsOperator(task_id="find", database=deployment.report_database)

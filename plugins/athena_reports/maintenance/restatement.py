@@ -107,7 +107,7 @@ def _stale_reasons(
     """Return why a report's stale periods are stale, by period id."""
     reasons = {}
     for period_id, parts in changed_parts(partitions, published_of).items():
-        reasons[period_id] = f"restated since it read them: {', '.join(parts)}"
+        reasons[period_id] = f"periods that it read were restated: {', '.join(parts)}"
     for period_id in stale_periods(partitions):
         reasons[period_id] = "the previous period was restated"
     return reasons
@@ -207,17 +207,19 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
         for place, restatement in enumerate(restatements):
             if len(triggers) == max_triggers:
                 self.log.warning(
-                    "Airflow maps %d at once; %d later periods wait for the next run.",
+                    "Airflow maps at most %d tasks; %d later periods wait for the next run.",
                     max_triggers,
                     len(restatements) - place,
                 )
                 break
             message = f"{restatement.dag_id}, period {restatement.period_id}: {restatement.reason}"
             if restatement.open_parts:
-                message += f", but its parts come first: {', '.join(restatement.open_parts)}"
+                message += (
+                    f", but these parts are not final yet: {', '.join(restatement.open_parts)}"
+                )
             elif _has_active_run(restatement, context):
                 # A paused DAG would collect runs, and pay for all of them once it is unpaused.
-                message += ", but its run has not ended. Check whether the DAG is paused."
+                message += ", but its run is still active. Check whether the DAG is paused."
             else:
                 triggers.append(restatement.to_trigger())
             self.log.info(message)

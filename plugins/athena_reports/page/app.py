@@ -82,8 +82,8 @@ _SECURITY_HEADERS = {
 }
 _downloads = CapacityLimiter(AT_ONCE)
 _FOREIGN = (
-    "The published periods are of another environment or time zone. Run athena-reports status for "
-    "the reason."
+    "The published periods belong to another environment or time zone. For details, run "
+    "athena-reports status."
 )
 
 
@@ -99,7 +99,7 @@ def _readable_dag(
     dags = report_dags([dag_id], session)
     session.rollback()
     if not dags:
-        raise HTTPException(404, f"{dag_id!r} is not the DAG of a report.")
+        raise HTTPException(404, f"{dag_id!r} is not a report's DAG.")
     return dags[0]
 
 
@@ -280,7 +280,7 @@ def download(dag: Dag, period_id: str, format: str) -> Response:
     objects: Mapping[str, PublishedObject] = {item.format: item for item in manifest.objects}
     published = objects.get(format)
     if published is None:
-        raise HTTPException(404, f"The version {manifest.version} is not published as {format}.")
+        raise HTTPException(404, f"Version {manifest.version} is not published as {format}.")
     name = f"{dag.dag_id}-{period_id}-{manifest.version}.{format}"
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"',

@@ -148,12 +148,11 @@ def _cells_between(first_id: str, last_id: str, cells: Sequence[Cell]) -> Sequen
     for period_id in sorted({first_id, last_id}):
         if period_id not in places:
             raise PeriodError(
-                f"{period_id!r} is not a period of this report that has ended. Choose one that is "
-                "shown."
+                f"{period_id!r} is not a completed period of this report. Choose one from the list."
             )
     if places[last_id] < places[first_id]:
         raise PeriodError(
-            f"The range is inverted: {last_id} is before {first_id}. Swap the two periods."
+            f"The range is reversed: {last_id} is before {first_id}. Swap the two periods."
         )
     return cells[places[first_id] : places[last_id] + 1]
 

@@ -25,7 +25,7 @@ HISTORY_ENTRIES = 5
 _THREADS = ThreadPoolExecutor(2, "athena-reports-history")
 _NO_KEY = (
     "No history: the report has no key. Declare the columns that identify a row, such as "
-    'Report(key=["user_id"]). Periods published from then on have a history.'
+    'Report(key=["user_id"]). Periods published after that will have a history.'
 )
 
 

@@ -249,9 +249,9 @@ class PublishedReports:
             return _Partitions({}, "", _KEY_BYTES)
         except (ClientError, BotoCoreError) as error:
             problem = (
-                f"Could not read Glue table {self.database}.{table}: {error}. Allow "
-                "glue:GetPartitions for the role of the Airflow connection, or check whether Glue "
-                "responds."
+                f"Could not read Glue table {self.database}.{table}: {error}. Grant "
+                "glue:GetPartitions to the Airflow connection's role, or check whether Glue is "
+                "responding."
             )
             return _Partitions({}, problem, _KEY_BYTES)
         return _Partitions(published, "", text_bytes)
@@ -333,10 +333,12 @@ class PublishedReports:
             try:
                 sizes = engine.connection.execute(_UNFOLDED_BYTES, {"file": file})
                 ((unfolded_bytes,),) = sizes.fetchall()
-                _require_at_most(SHOWN_UNFOLDED, unfolded_bytes, "bytes uncompressed", uri)
+                _require_at_most(SHOWN_UNFOLDED, unfolded_bytes, "uncompressed bytes", uri)
                 return engine.connection.execute(sql, parameters).fetchall()
             except duckdb.OutOfMemoryException as error:
-                problem = f"{uri} needs more memory than this page's limit of {MEMORY_LIMIT}."
+                problem = (
+                    f"Reading {uri} needs more memory than this page's limit of {MEMORY_LIMIT}."
+                )
                 raise UnreadableReportError(f"{problem} {_READ_ELSEWHERE}") from error
             except duckdb.Error as error:
                 problem = f"Could not read {uri} as Parquet: {reason(error)}."

@@ -58,8 +58,8 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
     if param and is_backfill:
         raise RunPeriodError(
             f"A backfill does not accept the param {PERIOD_PARAM!r} ({param!r}): each run reports"
-            " its own period. Start the backfill again without the param. If it has none, delete"
-            " the run that it took over first."
+            " its own period. Start the backfill again without the param. If you set none, first"
+            " delete the run that the backfill took over."
         )
     if param:
         try:
@@ -74,7 +74,7 @@ def period_of_run(cadence: Cadence, run: DagRunDates, *, param: str = "") -> Per
     if is_backfill and run.logical_date not in (None, start):
         raise RunPeriodError(
             f"The backfill took over a run that was triggered with the logical date"
-            f" {run.logical_date} and reports the previous period, from {start} on."
+            f" {run.logical_date}, which reports the previous period, starting at {start}."
             " Delete the run, then start the backfill again."
         )
     period = cadence.containing(start)

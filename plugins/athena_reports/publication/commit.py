@@ -87,7 +87,7 @@ def follow(
     # partition may have been overwritten here, so follow that manifest.
     present, etag = read_manifest(location, s3)
     if present is None:
-        raise PublishError(f"{location.manifest_uri} was deleted. Clear publish.")
+        raise PublishError(f"{location.manifest_uri} was deleted. Clear the publish task.")
     if present != manifest:
         follow(present, etag, location=location, s3=s3, table=table)
 

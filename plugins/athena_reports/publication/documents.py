@@ -22,7 +22,7 @@ def _give_up(state: RetryCallState) -> NoReturn:
     outcome: Any = state.outcome
     error = outcome.exception()
     raise PublishError(
-        f"{error} That happened at each attempt. Stop that process, then clear the failed task."
+        f"{error} This happened on every attempt. Stop that process, then clear the failed task."
     ) from error
 
 

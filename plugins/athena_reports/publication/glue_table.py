@@ -183,8 +183,8 @@ class Table:
         folder = table.get("StorageDescriptor", {}).get("Location", "")
         if not _is_ours(table) or folder != self.location.folder_uri:
             raise TableError(
-                f"{self._about} is not the table of {self.location.folder_uri}: its location is "
-                f"{folder!r}, or another program wrote it. Move it elsewhere, or set "
+                f"{self._about} is not the table for {self.location.folder_uri}: its location is "
+                f"{folder!r}, or another program created it. Move it elsewhere, or set "
                 "ATHENA_REPORTS_REPORT_DATABASE to another database.",
                 retryable=False,
             )

@@ -89,7 +89,7 @@ def _name(part: Period) -> str:
 def _require_rows_of(part: Period, facts: PartitionFacts, published: Published) -> None:
     about = f"Input {published.database}.{published.table}, period {part.id}"
     if facts.broken:
-        raise InputError(f"{about} is broken: {facts.broken}. Clear the run of its period.")
+        raise InputError(f"{about} is broken: {facts.broken}. Clear that period's run.")
     # The days of two time zones have the same ids.
     if facts.period.timezone != published.cadence.timezone:
         raise InputError(

@@ -168,7 +168,7 @@ def _with_rows_lost(facts: PublicationFacts, current: Manifest) -> PublicationFa
     """
     if current.rows > 0:
         message = (
-            f"0 rows, after {current.rows:,} in version {current.version}. If the period has no"
+            f"0 rows, but version {current.version} had {current.rows:,}. If the period has no"
             " rows, clear publish; otherwise restore the source and clear run_query."
         )
         lost = CheckResult(name=ROWS_LOST, severity="warn", passed=False, message=message, value=0)

@@ -36,7 +36,7 @@ class Column(Declaration):
     def _require_comment(self) -> Self:
         if not self.description.strip() or not _fits_glue(self.comment):
             self.refuse(
-                "description", "describe it in one line of at most 255 bytes, its unit included."
+                "description", "describe it in one line of at most 255 bytes, including its unit."
             )
         return self
 
@@ -57,8 +57,8 @@ def validate_names(columns: Mapping[str, Column]) -> Mapping[str, Column]:
     for name in columns:
         if name.lower() in ("", "period") or not _fits_glue(name):
             raise ValueError(
-                f"{name!r} cannot be a column:"
-                " `period` is the partition key, a name is one short line."
+                f"{name!r} is not a valid column name. Use one short line, and not `period`, which"
+                " is the partition key."
             )
     return MappingProxyType(columns)
 

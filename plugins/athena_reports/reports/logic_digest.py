@@ -86,7 +86,7 @@ def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: s
             texts.append(canonical(transform))
         except (UnreadableError, RecursionError) as error:
             is_endless = isinstance(error, RecursionError)
-            problem = "its values contain themselves" if is_endless else error
+            problem = "its values contain circular references" if is_endless else error
             raise UnreadableError(f"{transform_label(transforms, number)}: {problem}") from error
     return _digest(_PART_KIND, {"transforms": texts})
 

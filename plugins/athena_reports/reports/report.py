@@ -48,7 +48,7 @@ def _require_date(day: str | date) -> date:
         except ValueError:
             raise ValueError("expected a date, such as 2025-01-31") from None
     if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        raise ValueError(f"expected a date of the years {FIRST_YEAR} to {LAST_YEAR}")
+        raise ValueError(f"expected a date in the years {FIRST_YEAR} to {LAST_YEAR}")
     return day
 
 
@@ -57,7 +57,7 @@ def _require_transform(function: Callable[..., Any]) -> Callable[..., Any]:
         signature(function).bind(None, None)  # rows and period
     except TypeError:
         raise ValueError(
-            "expected a function of (rows, period), or a call such as movement()"
+            "expected a function that takes (rows, period), or a call such as movement()"
         ) from None
     return function
 
@@ -75,7 +75,7 @@ def _require_literal(value: ParamValue) -> ParamValue:
 
 def _require_each_once(items: Sequence[_T]) -> tuple[_T, ...]:
     if len(set(items)) < len(items):
-        raise ValueError("list each item once")
+        raise ValueError("list each item only once")
     return tuple(items)
 
 
@@ -189,15 +189,15 @@ class Report(Declaration):
                 " data.",
             )
         if self.max_scan is not None and not self.inputs:
-            self.refuse("max_scan", "max_scan needs the report's inputs. Declare them.")
+            self.refuse("max_scan", "requires the report's inputs. Declare them.")
         if self.may_lose_rows and self.empty != "publish":
-            self.refuse("may_lose_rows", 'requires empty="publish". Set both, or leave it out.')
+            self.refuse("may_lose_rows", 'requires empty="publish". Set both, or remove it.')
         for name in self.key:
             if self.columns and name not in self.columns:
                 self.refuse(
                     "key",
                     f"{name!r} is not a column of the report."
-                    f" Choose among {', '.join(self.columns)}.",
+                    f" Use one of {', '.join(self.columns)}.",
                 )
         _ = self.sql_text  # which has to exist
         return self

@@ -24,7 +24,7 @@ class TextParam:
     """
 
     refusal = (
-        "a text param can only be inserted or compared. Change it in SQL, such as"
+        "a text param can only be inserted or compared. Transform it in SQL, such as"
         " upper({{ params.zone }}); loop over a list instead of joining it"
     )
 
@@ -58,7 +58,7 @@ class CapturedSql(TextParam):
 
     refusal = (
         "the output of a macro or block that contains a quoted value can only be inserted with"
-        " {{ }}. Apply the filter inside it, or trim it by {%- and -%}"
+        " {{ }}. Apply the filter inside it, or trim it with {%- and -%}"
     )
 
 

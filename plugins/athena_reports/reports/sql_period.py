@@ -103,7 +103,7 @@ class SqlPeriod:
             ValueError: There are no columns.
         """
         if not columns:
-            raise ValueError("partitions(): name the partition keys, such as 'dt'.")
+            raise ValueError("partitions(): pass the partition keys, such as 'dt'.")
         names = [column.rpartition(".")[2].strip('"') for column in columns]  # of `p."dt"`
         layout = Input("period.partitions()", names, zone=zone, format=format, kind=kind).layout
         partitions = layout.partitions(self.start_utc, self.end_utc + self.late_by)

@@ -55,7 +55,7 @@ def template_errors(params: Mapping[str, ParamValue], inputs: Sequence[Source]) 
         known_params = ", ".join(params) or "none"
         known_inputs = ", ".join(source.table for source in inputs) or "none"
         raise SqlTemplateError(
-            f"{_place()}{problem}. A report's SQL sees period, params ({known_params}) and"
+            f"{_place()}{problem}. A report's SQL can use period, params ({known_params}) and"
             f" inputs ({known_inputs})."
         ) from error
 
@@ -78,7 +78,9 @@ class TemplateNames(SimpleNamespace):
     """
 
     def __str__(self) -> str:
-        raise TypeError("params and inputs are not values. Write one of them: {{ params.top }}")
+        raise TypeError(
+            "params and inputs are not values. Use one of their fields: {{ params.top }}"
+        )
 
 
 @dataclass(frozen=True)
@@ -111,12 +113,14 @@ class SqlInput:
     def partitions_of(self, alias: str) -> str:
         """Return the same predicate on the keys of one alias of the table, such as `p.dt`."""
         if not (alias.isascii() and alias.isidentifier()):
-            raise ValueError(f"{alias!r} is not a name. Give the alias of the table, such as p")
+            raise ValueError(f"{alias!r} is not a valid alias. Pass the table's alias, such as p")
         return self.predicate(sql_name(alias))
 
     def __str__(self) -> str:
         table = self.source.table
-        raise TypeError(f"write its filter, {{{{ inputs.{table}.partitions }}}}")
+        raise TypeError(
+            f"an input is not a value. Use its filter: {{{{ inputs.{table}.partitions }}}}"
+        )
 
     def predicate(self, alias: str | None = None) -> str:
         """Return the predicate on the partition keys; `alias` is the query's name of the table."""

@@ -30,7 +30,7 @@ class Conversion(NamedTuple):
     problem: str = ""  # what is wrong with a rejected value
 
 
-_YEARS = "is not in the years 0001 to 9999"
+_YEARS = "is outside the years 0001 to 9999"
 _CONVERSIONS = {
     "DATE": Conversion(
         read_as="DATE",
@@ -41,7 +41,7 @@ _CONVERSIONS = {
         read_as="TIMESTAMP",
         value="{c}::TIMESTAMP_MS",
         rejected="epoch_us({c}) % 1000 <> 0 OR {c} < '0001-01-01' OR {c} >= '10000-01-01'",
-        problem=f"is finer than timestamp(3), or {_YEARS}",
+        problem=f"has more than millisecond precision, or {_YEARS}",
     ),
     "TIMESTAMP WITH TIME ZONE": Conversion(
         read_as="VARCHAR",
@@ -49,7 +49,7 @@ _CONVERSIONS = {
         rejected="athena_refuses({c}, athena_instant({c}), athena_wall({c}))",
         problem=(
             f"is not a timestamp(3) with a time zone, or {_YEARS}, "
-            "or its zone has this time twice or never: use AT TIME ZONE 'UTC'"
+            "or is ambiguous or nonexistent in its time zone: use AT TIME ZONE 'UTC'"
         ),
     ),
     "BLOB": Conversion(

@@ -86,7 +86,7 @@ def read_result(
     except (ClientError, BotoCoreError) as error:  # of Athena: those of S3 are S3Errors
         raise _athena_error(query, engine, error) from error
     except (MissingObjectError, ConditionError) as error:
-        problem = f"its result is missing or expired, or was replaced: {error}"
+        problem = f"its result is missing, has expired or was replaced: {error}"
         advice = f"{engine.run_again.capitalize()}."
         raise ResultError(f"Query {query.id}: {problem} {advice}") from error
 
@@ -98,7 +98,7 @@ def _athena_error(
     # Athena has no code of its own for an expired result.
     if error_code(error) == "InvalidRequestException":
         advice = f"{engine.run_again.capitalize()}."
-        return ResultError(f"{problem}. Athena keeps a managed result for 24 hours. {advice}")
+        return ResultError(f"{problem}. Athena keeps managed results for 24 hours. {advice}")
     kind = error_kind(error)
     advice = f"{kind.advice} {engine.read_again.capitalize()}."
     return ResultError(f"{problem}. {advice}", retryable=kind.retryable)
@@ -183,7 +183,7 @@ def _conversion(kind: DuckDBPyType) -> Conversion:
         read_as=stored_type,
         value=value,
         rejected=f"({value})::{kind} IS DISTINCT FROM {{c}}",
-        problem="is finer than timestamp(3)",
+        problem="has more than millisecond precision",
     )
 
 
@@ -196,8 +196,8 @@ def _no_rows(
 ) -> DuckDBPyRelation:
     if columns is None:
         raise ResultError(
-            f"Query {query.id} unloaded no rows and so no columns, and the report has no table yet."
-            " Publish one period with rows first, or declare unload=False."
+            f"Query {query.id} unloaded no rows, so its columns are unknown, and the report has no"
+            " table yet. First publish a period with rows, or set unload=False."
         )
     values = [f"NULL::{table_type(column.glue)} AS {quoted(column.name)}" for column in columns]
     return engine.connection.sql(f"SELECT {', '.join(values)} WHERE false")

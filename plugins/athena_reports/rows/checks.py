@@ -112,7 +112,7 @@ def run_checks(
             # Only these are raised before a value is read.
             may_quote = not isinstance(error, _DeclarationError | duckdb.BinderException)
             if table.private_columns and may_quote:
-                problem = f"{type(error).__name__}, whose text may quote a private column"
+                problem = f"{type(error).__name__} (its text may quote a private column)"
             finding = Finding(passed=False, message=f"Cannot run this check: {problem}.")
         result = CheckResult(name=check.name, severity=check.severity, **dict(finding))
         results.append(result)
@@ -131,7 +131,7 @@ def failures(results: Sequence[CheckResult]) -> str:
         message = f"Check {result.name} failed: {result.message}"
         if result.rows:
             examples = "; ".join(_example(row) for row in result.rows)
-            message += f" For example {examples}."
+            message += f" Examples: {examples}."
         messages.append(message)
     return " ".join(messages)
 
@@ -280,7 +280,7 @@ def change(
         comparison = f"{_shown(previous, is_private)} in the {baseline_name}"
         if previous != 0:
             comparison += f" ({float(difference / _exact(previous)):+.1%})"
-        message = f"{figure}, after {comparison}; expected within {within:.1%}."
+        message = f"{figure}, compared with {comparison}; expected a change within {within:.1%}."
         return Finding(passed=abs(difference) <= allowed_difference, message=message, value=current)
 
     name = f"change({what}, within={within}, against={against})"
@@ -293,7 +293,7 @@ def _total(column: str, table: LocalTable, engine: Engine) -> int | float:
     sql = _TOTAL.format(column=quoted(column), source=table.source)
     total = engine.connection.execute(sql).fetchall()[0][0]
     if not math.isfinite(total):
-        raise _DeclarationError(f"{column} has no total: it is {total}")
+        raise _DeclarationError(f"cannot compare {column}: its total is {total}")
     return int(total) if total == int(total) else float(total)
 
 
@@ -344,11 +344,11 @@ def _columns_check(
         if has_order and not problems and list(written) != list(declared):
             problems.append(f"the order is {', '.join(written)}, declared as {', '.join(declared)}")
         if not problems:
-            return Finding(passed=True, message="The columns are as declared.")
+            return Finding(passed=True, message="The columns match the declaration.")
         return Finding(
             passed=False,
-            message=f"The columns are not as declared: {'; '.join(problems)}. CAST or name them in"
-            " the SQL (AS) or in the transform, or correct the declaration.",
+            message=f"The columns do not match the declaration: {'; '.join(problems)}. CAST or"
+            " rename them in the SQL (AS) or in the transform, or correct the declaration.",
         )
 
     return Check(name, severity, find)

@@ -219,7 +219,7 @@ def refuse_duplicates(names: Iterable[str]) -> None:
     repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
         raise ValueError(
-            f"the column {', '.join(repeated)} occurs twice. Name each column differently (AS)."
+            f"duplicate column {', '.join(repeated)}. Give each column a unique name (AS)."
         )
 
 

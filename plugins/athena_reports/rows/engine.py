@@ -63,7 +63,7 @@ class Engine:
         if cannot_spill or is_full:
             return DiskFullError(
                 f"{self.about}: no space left on the worker's disk: {reason(error)}. "
-                f"Free space in {gettempdir()}, or set TMPDIR to a larger disk, "
+                f"Free up space in {gettempdir()}, or set TMPDIR to a larger disk, "
                 f"then {self.read_again}."
             )
         if type(error).__name__ == "OutOfMemoryException":
@@ -74,9 +74,9 @@ class Engine:
         problem = _problem_of_result(text)
         if problem:
             return ResultError(
-                f"{self.about}: cannot read the result of the query:"
-                f" {problem:.{_SHOWN_CHARACTERS}}. Correct the value in the SQL, with CAST for"
-                f" example, then {self.run_again}."
+                f"{self.about}: could not read the query result:"
+                f" {problem:.{_SHOWN_CHARACTERS}}. Correct the value in the SQL, for example with"
+                f" CAST, then {self.run_again}."
             )
         return None
 
@@ -107,8 +107,8 @@ def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Itera
         import duckdb
     except ImportError as error:
         raise MissingPackageError(
-            f"{about}: DuckDB cannot be imported: {error}. Check that pip installed"
-            " requirements.txt; on Amazon MWAA, see the log stream requirements_install. Fix the"
+            f"{about}: could not import DuckDB: {error}. Check that pip installed"
+            " requirements.txt; on Amazon MWAA, see the requirements_install log stream. Fix the"
             " cause, update the environment, then try again."
         ) from error
 

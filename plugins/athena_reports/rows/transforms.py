@@ -260,7 +260,7 @@ def _each_row(
     unknown = sorted(drops.difference(rows.columns))
     if unknown:
         raise TransformError(
-            f"it drops {', '.join(unknown)}; the rows have {', '.join(rows.columns)}."
+            f"it drops {', '.join(unknown)}, but the rows have {', '.join(rows.columns)}."
         )
     engine = current_engine.get()
     types = _types_after(rows, adds, drops, engine)
@@ -348,9 +348,9 @@ def _require_exact_values(
             place = int(error.errors()[0]["loc"][0])
             number = list(rows)[place]
             raise TransformError(
-                f"row {number:,}, column {name!r}: {values[place]!r:.80} is not a value of"
+                f"row {number:,}, column {name!r}: {values[place]!r:.80} is not a valid"
                 f" {types[name]}."
-                " Convert it, or change the type of the column in `adds`."
+                " Convert it, or change the column's type in `adds`."
             ) from error
 
 

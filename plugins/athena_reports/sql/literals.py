@@ -42,9 +42,9 @@ def literal(value: ParamValue) -> str:
             items = ", ".join(map(literal, value))
             return f"({items})"
     raise ValueError(
-        f"{value!r} has no SQL literal. Use a str without NUL, a bigint, a finite float, a Decimal"
-        " of up to 38 digits, a bool, a date, a datetime in whole milliseconds, None, or a list of"
-        " these that is not empty."
+        f"{value!r} cannot be written as an SQL literal. Use a str without NUL, a bigint, a finite"
+        " float, a Decimal of up to 38 digits, a bool, a date, a datetime in whole milliseconds,"
+        " None, or a non-empty list of these."
     )
 
 

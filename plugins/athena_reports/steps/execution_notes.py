@@ -51,7 +51,7 @@ class ExecutionNotes:
         try:
             self._store.set(_KEY, self._ids_by_chain)
         except Exception as error:  # a deployment can have a backend with errors of its own
-            _logger.warning("Could not note query %s: %r", query_execution_id, error)
+            _logger.warning("Could not record query %s: %r", query_execution_id, error)
 
     def ids_of_chain(self) -> list[str]:
         """Return the ids of the noted executions of this chain."""
@@ -70,7 +70,7 @@ class ExecutionNotes:
         try:
             return _NOTES.validate_python(self._store.get(_KEY, {}))
         except Exception as error:  # of the backend, or somebody has edited the notes
-            _logger.warning("Could not read the notes of queries: %r", error)
+            _logger.warning("Could not read the recorded queries: %r", error)
             return {}
 
 

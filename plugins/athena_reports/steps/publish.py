@@ -197,8 +197,8 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         return (
             f"Report {self.report!r}: publish received no period or no prepared version. "
             f"If {task_id} was marked as success, clear {task_id} and its downstream tasks. "
-            "In a DAG of your own, give run_query its cadence, and publish "
-            "prepared=transform.output and submitted=XComArg(run_query, key='submitted')."
+            "In a custom DAG, pass the cadence to run_query, and prepared=transform.output and "
+            "submitted=XComArg(run_query, key='submitted') to publish."
         )
 
     def _facts(

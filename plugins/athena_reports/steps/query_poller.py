@@ -158,6 +158,6 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
             )
         for query_id in ids:
             self.answer(
-                query_id, answers.get(query_id, "missing in the response of BatchGetQueryExecution")
+                query_id, answers.get(query_id, "missing from BatchGetQueryExecution's response")
             )
         return None

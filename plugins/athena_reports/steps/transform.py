@@ -52,8 +52,8 @@ def transform_result(
             raise ResultError(
                 f"Report {recipe.report!r}: transform received no query or no period. "
                 "If wait_for_query was marked as success, clear run_query and its downstream "
-                "tasks. In a DAG of your own, give run_query its cadence, and transform "
-                "submitted=XComArg(run_query, key='submitted')."
+                "tasks. In a custom DAG, pass the cadence to run_query, and "
+                "submitted=XComArg(run_query, key='submitted') to transform."
             )
         execution = QueryExecution.model_validate(query)
         period = submission.period
@@ -63,7 +63,7 @@ def transform_result(
         if recipe.query_logic and submission.query_logic not in ("", recipe.query_logic):
             about += (
                 ", with SQL older than the report's current SQL"
-                " (clear run_query to run the current one)"
+                " (clear run_query to run the current SQL)"
             )
         with open_engine(memory_limit, about=about) as engine:
             prepared = prepare(
@@ -73,7 +73,6 @@ def transform_result(
         if problem:
             uploaded = recipe.location(period).version_uri(prepared.version.version)
             raise CheckError(
-                f"{about}: {problem} Nothing is published. The rows are at {uploaded} for "
-                "inspection."
+                f"{about}: {problem} Nothing was published. To inspect the rows, see {uploaded}."
             )
     return prepared.model_dump(mode="json")

@@ -118,7 +118,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         end = self._run_period.end_utc
         awaited = [source for source, wait in self.waits.items() if now < end + wait]
         if not awaited:
-            self.log.info("The wait for the inputs is over.")
+            self.log.info("The wait for the inputs has timed out.")
             return []
         try:
             with report_errors(f"{self._about}: "):
@@ -142,7 +142,7 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
             return awaited
         self._missing = [str(coverage) for coverage, _ in partitions if coverage.lacks_partitions]
         if not self._missing:
-            self.log.info("No required partition is missing.")
+            self.log.info("All required partitions exist.")
             return []
         waiting = MissingInputs(since=_start_of_run(context), missing=tuple(self._missing))
         self.log.info("%s", waiting)

@@ -177,7 +177,7 @@ class AthenaWaitSensor(AthenaSensor):
         return (
             f"{self.dag_id}: {self.task_id} has no query to wait for. "
             "If run_query was marked as success, clear run_query and its downstream tasks. "
-            "In a DAG of your own, give query_execution_id=run_query.output and "
+            "In a custom DAG, pass query_execution_id=run_query.output and "
             "submitted=XComArg(run_query, key='submitted')."
         )
 
@@ -233,7 +233,7 @@ class AthenaWaitSensor(AthenaSensor):
         self._successors_left -= 1
         self.query_execution_id = start_once(request, token, self._hook, self._notes)
         self.log.warning(
-            "Query %s failed: %s. Waiting for its successor %s.",
+            "Query %s failed: %s. Retrying as query %s.",
             failed.id,
             failed.reason,
             self.query_execution_id,
@@ -280,13 +280,13 @@ class AthenaWaitSensor(AthenaSensor):
                     self._hook.stop_query(chain_id)
             if isinstance(error, AirflowSkipException):
                 self.log.warning(
-                    "Gave up query %s: %s", self.query_execution_id, error.__cause__ or error
+                    "Gave up on query %s: %s", self.query_execution_id, error.__cause__ or error
                 )
                 raise
             problem = (
                 f"{self._about}: query {self.query_execution_id} timed out after "
                 f"{timedelta(seconds=self.timeout)} and was stopped. Scan fewer partitions or "
-                "columns, or increase `wait=` of build_dag. Then clear run_query."
+                "columns, or increase `wait=` in build_dag. Then clear run_query."
             )
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(problem) from error

@@ -99,15 +99,19 @@ class AthenaWaitTrigger(BaseTrigger):
         try:
             async with asyncio.timeout(STOP_WITHIN_SECONDS):
                 if await self._is_awaited():
-                    self.log.info("Query %s continues: another trigger waits for it.", query_id)
+                    self.log.info(
+                        "Query %s continues: another trigger is waiting for it.", query_id
+                    )
                     return
-                self.log.warning("Stopping query %s: its task no longer waits for it.", query_id)
+                self.log.warning(
+                    "Stopping query %s: its task is no longer waiting for it.", query_id
+                )
                 await self._poller.stop(query_id)
         except Exception as error:
             # If Airflow does not answer, the query may still be wanted, and one that is stopped has
             # to be paid again.
             self.log.warning(
-                "Query %s: could not stop it within %d s (%r). It may still be running. "
+                "Could not stop query %s within %d s (%r). It may still be running. "
                 "Stop it in the Athena console if no run needs it.",
                 query_id,
                 STOP_WITHIN_SECONDS,

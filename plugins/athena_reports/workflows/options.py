@@ -15,14 +15,17 @@ def require_place_for_unload(report: Report, deployment: Settings) -> None:
     if report.unload and not deployment.query_results:
         report.refuse(
             "unload",
-            "the workgroup manages its results. Remove it, or set ATHENA_REPORTS_QUERY_RESULTS.",
+            "the workgroup manages its query results. Remove unload, or set"
+            " ATHENA_REPORTS_QUERY_RESULTS.",
         )
 
 
 def require_time_to_alert(report: Report, policy: AlertPolicy, delay: timedelta) -> None:
     """Raise ReportError if a period is due before its run has started."""
     if policy.all_notifiers and policy.due <= delay:
-        report.refuse("due", f"due ({policy.due}) is not longer than delay ({delay}). Increase it.")
+        report.refuse(
+            "due", f"due ({policy.due}) is not longer than delay ({delay}). Increase due."
+        )
 
 
 def require_time_for_inputs(
@@ -35,14 +38,15 @@ def require_time_for_inputs(
         wait = f"the wait for input {source.table} ({source.wait})"
         if policy.on_late and source.wait > policy.due:
             report.refuse(
-                "due", f"due ({policy.due}) is shorter than {wait}. Increase it, or wait less."
+                "due",
+                f"due ({policy.due}) is shorter than {wait}. Increase due, or shorten the wait.",
             )
         # The wait counts from the end of the period, and the time of the run from its start.
         if run_timeout is not None and delay + run_timeout <= source.wait:
             report.refuse(
                 "run_timeout",
                 f"the run starts {delay} after the end of the period and times out after"
-                f" {run_timeout}, before {wait} ends. Increase it, or wait less.",
+                f" {run_timeout}, before {wait} ends. Increase run_timeout, or shorten the wait.",
             )
 
 
@@ -52,7 +56,9 @@ def require_parts(report: Report, cadence: Cadence) -> None:
         if not isinstance(source, Published):
             continue
         if (source.report, source.cadence) == (report.name, cadence):
-            report.refuse("inputs", f"it reads itself, {source.table}. Read another report.")
+            report.refuse(
+                "inputs", f"the report reads itself, {source.table}. Read another report."
+            )
         try:
             source.require_parts_of(cadence)
         except InputError as error:

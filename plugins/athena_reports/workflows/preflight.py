@@ -81,7 +81,7 @@ def require_payable(
             period, hook.client("glue"), database=settings.report_database, location=location
         )
     if estimate is None:
-        _logger.warning("No published period to estimate the scan from; max_scan is not checked")
+        _logger.warning("No published periods to estimate the scan from; max_scan is not checked")
     else:
         require_within(max_scan, estimate)
 

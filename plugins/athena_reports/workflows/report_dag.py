@@ -243,8 +243,8 @@ def _period_param(cadence: Cadence) -> Param:
         title="Period",
         description_md=(
             f"Id of the period, its first day in {cadence.timezone}, such as `{example}` "
-            f"({cadence.description}). If empty: the last period that is complete at the run's "
-            "logical date, or when it starts if it has none. "
-            "Not for backfills: there each run takes its own period."
+            f"({cadence.description}). If empty, the last period that is complete at the run's "
+            "logical date, or at its start if it has no logical date. "
+            "Not for backfills, where each run reports its own period."
         ),
     )

@@ -27,8 +27,8 @@ def refuse_second_declaration(report: Report) -> None:
     if file in files[1:]:  # the first of them keeps the name
         report.refuse(
             "name",
-            f"{file} declares it, and so does {files[0]}: their DAGs have the same ids. "
-            "Give it another name, or import the report from there.",
+            f"{file} and {files[0]} both declare it, so their DAG ids are the same. "
+            "Give it another name, or import the report from the other file.",
         )
 
 

@@ -150,7 +150,7 @@ def test_the_focus_stays_where_it_is_and_in_sight(enter: Enter, airflow: LiveAir
         assert left is not None
         assert right is not None
         assert left["x"] >= right["x"] + right["width"]
-    fill = page.get_by_role("button", name=f"Fill the holes of {DAG_ID}")
+    fill = page.get_by_role("button", name=f"Fill the gaps in {DAG_ID}")
     fill.focus()
     fill.evaluate("button => { button.id = 'old'; dispatchEvent(new Event('hashchange')); }")
     expect(page.locator("#old")).to_have_count(0)  # the coverage was drawn anew
@@ -199,7 +199,7 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(
     expect(rows.locator(".bar")).to_have_count(15)
     history = page.locator("section", has=page.get_by_role("heading", name="History"))
     expect(history.locator("path")).to_have_count(5)
-    history.get_by_text("As a table").click()
+    history.get_by_text("Show as a table").click()
     expect(history.get_by_role("columnheader", name=WEEK[-10].id)).to_be_visible()
     versions = page.locator("section", has=page.get_by_role("heading", name="Versions"))
     expect(versions.locator("tbody tr")).to_have_count(2)
@@ -217,7 +217,7 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(
         "href",
         re.compile(r"^https://us-east-1\.console\.aws\.amazon\.com/athena/.*/history/3f1d9c52"),
     )
-    history.get_by_text("As a table").click()
+    history.get_by_text("Show as a table").click()
     SCREENSHOTS.take(page, "page-period", "light")
 
 
@@ -365,7 +365,7 @@ def test_a_key_of_two_columns_is_told_apart_and_decimals_keep_their_digits(
     expect(rows.locator(".chart .value")).to_have_text(["0.3", "1.5", "inf", "NULL"])
 
     history = page.locator("section", has=page.get_by_role("heading", name="History"))
-    history.get_by_text("As a table").click()
+    history.get_by_text("Show as a table").click()
     expect(history.locator("tbody th")).to_have_text(names)
     in_both = [amount for amount in amounts for _ in months]
     expect(history.locator("tbody td")).to_have_text(in_both)
@@ -405,7 +405,7 @@ def test_airflows_frame_takes_nothing_away(enter: Enter, airflow: LiveAirflow) -
         with page.context.expect_page() as opened:
             frame.locator(".facts").get_by_role("link", name="3f1d9c52").click()
         opened.value.close()
-        frame.get_by_role("link", name="Open in full page").click()
+        frame.get_by_role("link", name="Open full page").click()
     page.wait_for_url(f"{airflow.url}/athena-reports/#{DAG_ID}/{WEEK[-10].id}")
     expect(page.locator(".facts")).to_be_visible()
     assert page.locator("iframe").count() == 0
@@ -416,7 +416,7 @@ def test_a_failed_period_leads_to_its_run(enter: Enter, airflow: LiveAirflow) ->
     open_page(page, airflow)
     cell(page, FAILED).click()
     expect(
-        page.get_by_text("The last run failed. Its log is with the run in Airflow.")
+        page.get_by_text("The last run failed. See the log of the run in Airflow.")
     ).to_be_visible()
     page.get_by_role("link", name="Run in Airflow").click()
     page.wait_for_url(re.compile(rf"/dags/{DAG_ID}/runs/manual__"))
@@ -445,11 +445,11 @@ def test_a_range_that_is_inverted_is_refused_in_the_form(
 ) -> None:
     page = enter("admin")
     open_page(page, airflow)
-    page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
+    page.get_by_role("button", name=f"Fill the gaps in {DAG_ID}").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".figure")).to_be_visible()
     dialog.get_by_label("First period").select_option(WEEK[-1].id)
-    expect(dialog.get_by_text("The range is inverted")).to_be_visible()
+    expect(dialog.get_by_text("The range is reversed")).to_be_visible()
     expect(dialog.get_by_role("button", name="Start")).to_be_disabled()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()

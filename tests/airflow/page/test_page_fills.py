@@ -96,7 +96,7 @@ def test_holes_are_filled_and_stale_periods_restated(
     open_page(page, airflow)
     expect(cell(page, BY_FORM[1])).to_have_attribute("data-state", "stale")
     SCREENSHOTS.take(page, "page-coverage", "dark", "light")
-    page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
+    page.get_by_role("button", name=f"Fill the gaps in {DAG_ID}").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("First period").select_option(HOLES[0].id)
     dialog.get_by_label("Last period").select_option(BY_FORM[1].id)
@@ -143,7 +143,7 @@ def test_history_follows_what_the_key_tells_apart_and_says_so_without_one(
     # The page keeps for seconds what was there before.
     expect(reach).to_have_attribute("data-state", "published")
     reach.click()
-    history.get_by_text("As a table").click()
+    history.get_by_text("Show as a table").click()
     values = {
         "Quito, GROCERY": (700, 699, 698),
         "Cuenca, GROCERY": (500, 501, 502),

@@ -114,7 +114,7 @@ def test_a_paid_preview_shows_what_came_out_and_leaves_only_the_result_of_athena
     assert amount == f"about {kilobytes(query.scanned_bytes)}, 0.00005 USD"
     caption = done.lines.index(next(line for line in done.lines if "3 of 3 rows" in line))
     assert done.lines[caption + 1 :] == [
-        "passed columns: The columns are as declared.",
+        "passed columns: The columns match the declaration.",
         "passed rows(at_least=1): 3 rows; expected at_least=1.",
         "passed unique(item): 0 of 3 rows repeat the item of an earlier row.",
         f"Scanned {kilobytes(query.scanned_bytes)}, 0.00005 USD. Nothing was published.",

@@ -45,7 +45,7 @@ class Game(Declaration):
     ("fields", "named", "problem"),
     [
         ({"title": 1}, "title", "1 is not valid: expected text."),
-        ({"unit": ""}, "unit", "'' is not valid: expected text that is not empty."),
+        ({"unit": ""}, "unit", "'' is not valid: expected non-empty text."),
         ({"code": "Go"}, "code", "'Go' is not valid: expected text that matches ^[a-z]+$."),
         ({"players": 0}, "players", "0 is not valid: expected 1 or more."),
         ({"players": 9}, "players", "9 is not valid: expected 8 or less."),

@@ -103,7 +103,7 @@ export function lineChart(periods, series, measure, isDecimal) {
       ticks.map((place) => svg("text", { x: x(place), y: height - 8, class: "tick" }, periods[place])),
       numbers.map((values, number) => svg("g", { class: "series", "data-series": number % SERIES }, line(values, x, y, DASHES[number % SERIES]), values.map((value, place) => Number.isFinite(value) && svg("circle", { cx: x(place), cy: y(value), r: 3.5 }, svg("title", {}, `${whole(series[number].name)}, ${periods[place]}: ${written(series[number].values[place], isDecimal)}`))), svg("text", { x: width - right + 12, y: ends[number] + 4, class: "name" }, fitted(series[number].name, characters)))),
     ),
-    h("details", {}, h("summary", {}, "As a table"), h("div", { class: "table" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, measure), periods.map((period) => h("th", { scope: "col", class: "number" }, period)))), h("tbody", {}, series.map((curve) => h("tr", {}, h("th", { scope: "row" }, whole(curve.name)), curve.values.map((text) => h("td", { class: "number" }, written(text, isDecimal))))))))),
+    h("details", {}, h("summary", {}, "Show as a table"), h("div", { class: "table" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, measure), periods.map((period) => h("th", { scope: "col", class: "number" }, period)))), h("tbody", {}, series.map((curve) => h("tr", {}, h("th", { scope: "row" }, whole(curve.name)), curve.values.map((text) => h("td", { class: "number" }, written(text, isDecimal))))))))),
   );
 }
 

@@ -4,14 +4,14 @@ import { bytes, clock, count, h, plural, scan, time } from "./dom.js";
 import { dayOf, findReport, known, loadPeriods } from "./reports.js";
 
 export const STATES = {
-  running: "A run is queued or under way",
+  running: "A run is queued or running",
   failed: "The last run failed",
   missing: "Nothing is published",
   broken: "Its objects in S3 are missing or damaged: clear the run",
-  stale: "The previous period or another report that it reads has changed since",
+  stale: "The previous period, or another report that it reads, has changed since publication",
   outdated: "Published with different SQL, params or transforms",
-  partial: "Published while partitions of its input were missing",
-  warned: "A check warned",
+  partial: "Published while input partitions were missing",
+  warned: "A check raised a warning",
   empty: "Published without rows",
   provisional: "Late events may still arrive",
   published: "Published",
@@ -79,7 +79,7 @@ async function loadAll() {
 function showStatus() {
   const matching = known.reports.filter(matches);
   const loaded = matching.filter(isLoaded).length;
-  const rest = loaded < matching.length ? `; ${loaded} of ${matching.length} reports loaded, the others when they are scrolled to` : "";
+  const rest = loaded < matching.length ? `; ${loaded} of ${matching.length} reports loaded, scroll to load the rest` : "";
   view.context.showStatus(`As of ${clock(known.asOf)}${rest}`);
 }
 
@@ -224,7 +224,7 @@ function heading(report, context) {
   const cadence = h("span", { class: "cadence", title: report.description }, report.cadence);
   const paused = report.is_paused && h("span", { class: "paused" }, "paused");
   const canFill = report.may_run && open.length > 0;
-  const fill = canFill && h("button", { type: "button", class: "small", "data-key": `${report.dag_id}#fill`, "aria-label": `Fill the holes of ${report.dag_id}`, onclick: () => context.fill(report, {}) }, "Fill\u2026");
+  const fill = canFill && h("button", { type: "button", class: "small", "data-key": `${report.dag_id}#fill`, "aria-label": `Fill the gaps in ${report.dag_id}`, onclick: () => context.fill(report, {}) }, "Fill\u2026");
   const details = report.problems.length
     ? h("div", { class: "row-problem", "data-key": `${report.dag_id}#problem`, title: report.problems.join("\n"), tabindex: "0" }, report.problems[0])
     : h("div", { class: report.note ? "counts note" : "counts" }, report.note || (open.length ? counts : report.description));
@@ -336,7 +336,7 @@ function showTip(element, { report, cell }) {
 }
 
 function publishedLines(cell) {
-  const earlier = cell.earlier > 0 ? `, ${plural(cell.earlier, "earlier one")}` : "";
+  const earlier = cell.earlier > 0 ? `, ${plural(cell.earlier, "earlier version")}` : "";
   const lines = [
     `${plural(cell.rows, "row")}, ${bytes(cell.bytes)}`,
     `published ${time(cell.published_at)}`,
@@ -353,6 +353,6 @@ function hideTip() {
 
 function legend() {
   const states = Object.entries(STATES).map(([state, meaning]) => h("span", { title: meaning }, h("i", { class: "mark", "data-state": state }), state));
-  const dot = h("span", { title: "The details of a period name all its states" }, "A dot: another state too");
+  const dot = h("span", { title: "The details of a period list all its states" }, "Dot: more than one state");
   return h("section", { class: "legend", "aria-label": "Legend" }, states, dot);
 }

@@ -8,7 +8,7 @@ const POLL_MS = 5_000;
 
 // What Airflow's states of a task mean here. One that has succeeded is seen by its receipt.
 const UNSCHEDULED = "none"; // Airflow has null for it
-const SOON = { [UNSCHEDULED]: "waits for Airflow", scheduled: "waits for Airflow", queued: "waits for a worker", running: "is sending", restarting: "is restarting" };
+const SOON = { [UNSCHEDULED]: "is waiting for Airflow", scheduled: "is waiting for Airflow", queued: "is waiting for a worker", running: "is sending", restarting: "is restarting" };
 const FAILED = { failed: "failed", up_for_retry: "failed and will be retried", upstream_failed: "failed" };
 
 // Shows the section, unless there is nothing that the viewer may see. While something is under way, it asks again.
@@ -61,7 +61,7 @@ function described(answer, manifest, again) {
   const heads = ["version", "channel", "sent", "to", "", ""].map((name) => h("th", { scope: "col" }, name));
   return [
     answer.problem && problem(answer.problem),
-    answer.is_paused && h("p", { class: "error" }, `The DAG ${answer.dag_id} is paused: it sends nothing until it is unpaused.`),
+    answer.is_paused && h("p", { class: "error" }, `The DAG ${answer.dag_id} is paused: nothing is sent until you unpause it.`),
     h("div", { class: "table", tabindex: "0" }, h("table", { class: "deliveries" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines(answer, manifest, again)))),
   ];
 }
@@ -97,7 +97,7 @@ const line = (version, isCurrent, channel, sent, to, notes, button) =>
   );
 
 function sentLine(receipt, isCurrent, task = null, button = null) {
-  const kinds = [receipt.corrects && `correction of ${receipt.corrects}`, receipt.number > 1 && `sending ${receipt.number}`].filter(Boolean);
+  const kinds = [receipt.corrects && `correction of ${receipt.corrects}`, receipt.number > 1 && `message ${receipt.number}`].filter(Boolean);
   const notes = [
     kinds.length > 0 && h("div", {}, kinds.join(", ")),
     ...Object.entries(receipt.refused).map(([address, reason]) => h("div", { class: "error" }, `${address} was refused: ${reason}`)),
@@ -130,7 +130,7 @@ function openSend(channel, receipts, manifest, periodId, refresh) {
     go.disabled = true;
     try {
       const cleared = await start(channel.clear.path, channel.clear.body);
-      if (cleared.total_entries === 0) throw new Error("Airflow cleared nothing: the run has no such task. Reload the page.");
+      if (cleared.total_entries === 0) throw new Error("Airflow did not clear anything: the run has no such task. Reload the page.");
       if (form.isConnected) dialog.close();
     } catch (error) {
       told.replaceChildren(h("p", { class: "error" }, error.message));

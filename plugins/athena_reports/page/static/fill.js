@@ -89,11 +89,11 @@ const list = (ids) => (ids.length > 3 ? `${ids[0]} to ${ids.at(-1)}` : ids.join(
 function described(report, plan) {
   const { starts, held } = plan;
   const waits = held.map(({ period, dag_id, parts }) =>
-    h("li", {}, `${period} waits: fill ${dag_id} first, ${plural(parts.length, "period")} (${list(parts)}).`),
+    h("li", {}, `${period} must wait: first fill ${plural(parts.length, "period")} of ${dag_id} (${list(parts)}).`),
   );
   if (!starts.length) {
     if (waits.length) return [h("p", {}, "Nothing to run yet."), h("ul", {}, waits)];
-    return [h("p", {}, "Nothing to run: no period of this range is in a selected state.")];
+    return [h("p", {}, "Nothing to run: no period in this range has a selected state.")];
   }
   const periods = (action) => starts.filter((start) => start.action === action).map((start) => start.period);
   const steps = Object.entries({ clear: "cleared", trigger: "triggered" }).map(([action, done]) => {
@@ -103,13 +103,13 @@ function described(report, plan) {
   const cost =
     plan.scanned_bytes === null
       ? "The scan cannot be estimated: no period of this report is published yet."
-      : `About ${scan(plan.scanned_bytes, plan.price_usd)}, by the median of the nearest published periods.`;
+      : `About ${scan(plan.scanned_bytes, plan.price_usd)}, based on the median of the nearest published periods.`;
   const [from, to] = plan.backfill;
   return [
     h("p", { class: "figure" }, h("strong", {}, plural(starts.length, "run")), ` \u00b7 ${cost}`),
     h("ul", {}, [...steps.filter(Boolean).map((step) => h("li", {}, step)), ...waits]),
-    h("p", {}, "This range as a backfill of Airflow, in UTC: from ", h("code", { class: "copy" }, from), " to ", h("code", { class: "copy" }, to), "."),
-    report.is_paused && h("p", { class: "error" }, "The DAG is paused: its runs wait until it is unpaused."),
+    h("p", {}, "This range as an Airflow backfill, in UTC: from ", h("code", { class: "copy" }, from), " to ", h("code", { class: "copy" }, to), "."),
+    report.is_paused && h("p", { class: "error" }, "The DAG is paused: its runs wait until you unpause it."),
   ].filter(Boolean);
 }
 
@@ -123,7 +123,7 @@ async function run(report, plan, summary) {
       note(`${period}: run ${action === "clear" ? "cleared" : "triggered"}.`);
     }
   } catch (error) {
-    note(`${error.message} What is listed above was started, nothing else.`, true);
+    note(`${error.message} Only the runs listed above were started.`, true);
   }
   const runs = new URL(`dags/${encodeURIComponent(report.dag_id)}/runs`, AIRFLOW);
   done.append(h("li", {}, h("a", { href: runs, target: "_top", onclick: follow }, "See the runs in Airflow")));

@@ -130,7 +130,7 @@ async function render() {
 function showWays() {
   const isFramed = window.parent !== window;
   const way = isFramed
-    ? h("a", { href: location.href, target: "_top", onclick: follow }, "Open in full page")
+    ? h("a", { href: location.href, target: "_top", onclick: follow }, "Open full page")
     : h("a", { href: AIRFLOW }, "Airflow");
   if (isFramed) addEventListener("hashchange", () => (way.href = location.href));
   document.getElementById("ways").append(way);

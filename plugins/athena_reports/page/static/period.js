@@ -33,7 +33,7 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
   main.replaceChildren(heading(context, report, cell, dagId, periodId), body);
   main.focus({ preventScroll: true });
   if (cell && !cell.version) {
-    body.replaceChildren(h("p", { class: "empty" }, `${STATES[cell.states[0]]}. ${cell.run_id ? "Its log is with the run in Airflow." : "There is nothing to show."}`));
+    body.replaceChildren(h("p", { class: "empty" }, `${STATES[cell.states[0]]}. ${cell.run_id ? "See the log of the run in Airflow." : "There is nothing to show."}`));
     return;
   }
   let response;
@@ -56,7 +56,7 @@ export async function showPeriod(main, context, dagId, periodId, isShown) {
     try {
       const { sql: text } = await read(`${periodPath(dagId, periodId)}/versions/${version}/sql`);
       if (isOld()) return sql;
-      const none = "The SQL is no longer stored. Athena keeps it for 45 days: open the query.";
+      const none = "The SQL is no longer stored. Athena keeps it for 45 days: open the query to see it.";
       sql.replaceChildren(title, text === null ? h("p", { class: "empty" }, none) : h("pre", { tabindex: "0" }, text));
     } catch (error) {
       if (!isOld()) sql.replaceChildren(title, problem(error.message));
@@ -144,7 +144,7 @@ function ranking(manifest, rows, names, roles) {
   const measures = rankedFirst(manifest, rows, roles);
   if (roles.key.length && measures.length && rows.length) draw(measures[0]);
   return section(
-    rows.length < manifest.rows ? `Rows, the first ${rows.length} of ${count(manifest.rows)}` : plural(rows.length, "row"),
+    rows.length < manifest.rows ? `First ${rows.length} of ${count(manifest.rows)} rows` : plural(rows.length, "row"),
     chart.childElementCount > 0 && picker(measures, draw),
     h("div", { class: "side" }, h("div", { class: "table", tabindex: "0" }, table(manifest.columns, rows, roles)), chart),
   );
@@ -203,8 +203,8 @@ function versions(manifest, showSql, queryLink) {
   // What a version changed is noted where it replaced the one before.
   const change = (place) => {
     const before = all[place + 1];
-    if (!before) return "the first one";
-    if (!before.difference) return "not known";
+    if (!before) return "first version";
+    if (!before.difference) return "unknown";
     const { difference } = before;
     const changed = difference.changed ? `, ${count(difference.changed)} changed` : "";
     return `${plural(difference.added, "row")} added, ${count(difference.removed)} removed${changed}`;
@@ -214,7 +214,7 @@ function versions(manifest, showSql, queryLink) {
     h(
       "table",
       {},
-      h("thead", {}, h("tr", {}, ["version", "published", "rows", "against the one before", "", "cost", "code", "query", ""].map((name) => h("th", { scope: "col" }, name)))),
+      h("thead", {}, h("tr", {}, ["version", "published", "rows", "compared with previous", "", "cost", "code", "query", ""].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, all.map((version, place) =>
         h(
           "tr",
@@ -241,7 +241,7 @@ function meanings(columns) {
 }
 
 function checks(results) {
-  if (!results.length) return section("Checks", h("p", { class: "empty" }, "The report declares none."));
+  if (!results.length) return section("Checks", h("p", { class: "empty" }, "The report declares no checks."));
   const markOf = (check) => {
     if (check.passed) return "published";
     return check.severity === "warn" ? "warned" : "failed";

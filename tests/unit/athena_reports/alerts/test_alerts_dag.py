@@ -112,7 +112,7 @@ def test_the_reason_of_a_report_with_a_private_column_quotes_nothing(
 
     fail(dag, dag_run=DagRun(), ti=ti)
     (message,) = recorder.told
-    assert "Reason: transform: ValueError, whose text may quote a private column" in message
+    assert "Reason: transform: ValueError (its text may quote a private column" in message
     assert "Ann" not in message
 
 
@@ -238,7 +238,7 @@ def test_a_failure_is_told_without_its_reason_if_airflow_does_not_give_that(
     fail(build(on_failure=[recorder]), ti=ti)
     (message,) = recorder.told
     assert "Reason: transform: it failed" in message
-    assert "error: Could not find out why transform failed." in logged()
+    assert "error: Could not determine why transform failed." in logged()
 
 
 def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(
@@ -282,7 +282,7 @@ def test_warnings_are_those_of_the_period_that_a_run_was_triggered_for(
     assert f"There are rows of {last.id}." in second
     callback({"dag": dag, "run_id": "again", "reason": "success", "dag_run": triggered})
     assert len(recorder.told) == 2, "of a version it is told once"
-    says = "Airflow did not pass the run to the callback. The alerts DAG will check it."
+    says = "Airflow did not pass the run to the callback; the alerts DAG will check for warnings."
     assert logged() == [f"warning: {says}"]
 
 
@@ -557,5 +557,5 @@ def test_what_is_due_too_early_is_refused(build: Build, kind: str) -> None:
     with pytest.raises(ReportError) as caught:
         build(**options)
     assert caught.value.field == "due"
-    says = "due (2:00:00) is not longer than delay (3:00:00). Increase it."
+    says = "due (2:00:00) is not longer than delay (3:00:00). Increase due."
     assert says in str(caught.value)

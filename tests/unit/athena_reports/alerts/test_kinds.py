@@ -89,7 +89,7 @@ def test_a_late_period_is_told_with_its_deadline_in_the_zone_of_the_report(
     assert alert.subject == "stg: plays_weekly 2026-11-15 is late"
     assert lines(alert) == [
         "plays_weekly, period 2026-11-15, environment stg: is late.",
-        f"Reason: it was due at 2026-11-22 03:30 Asia/Tokyo and is not published{added}",
+        f"Reason: it was due at 2026-11-22 03:30 Asia/Tokyo and has not been published{added}",
         "Next step: Unpause the DAG.",
         f"{AIRFLOW}/dags/plays_weekly",
     ]
@@ -108,7 +108,7 @@ def test_an_all_clear_says_when_the_period_was_published_or_that_it_has_no_rows(
         f"{AIRFLOW}/dags/plays_weekly",
     ]
     without_rows = all_clear_alert("plays_weekly", TOKYO_WEEK, None)
-    assert without_rows.reason == 'its run found no rows, so it is skipped (empty="skip")'
+    assert without_rows.reason == 'its run found no rows, so the period was skipped (empty="skip")'
 
 
 def test_warnings_are_told_with_each_check_that_was_not_passed_and_the_manifest(

@@ -41,7 +41,7 @@ def test_what_was_written_for_people_is_told(error: AirflowException) -> None:
 def test_of_an_error_that_nobody_expected_only_the_kind_is_told(error: Exception) -> None:
     assert VALUE in error_text(error, has_private_columns=False)
     told = error_text(error, has_private_columns=True)
-    assert told.startswith(f"{type(error).__name__}, whose text may quote")
+    assert told.startswith(f"{type(error).__name__} (its text may quote")
     assert VALUE not in told
 
 
@@ -56,4 +56,4 @@ def test_of_a_transform_or_a_result_only_the_kind_of_what_went_wrong_is_told(
     for error, name in ((without_cause, kind.__name__), (raised(caused), "ZeroDivisionError")):
         assert VALUE in error_text(error, has_private_columns=False)
         told = error_text(error, has_private_columns=True)
-        assert told == f"{name}, whose text may quote a private column; see the task log"
+        assert told == f"{name} (its text may quote a private column; see the task log)"

@@ -48,13 +48,13 @@ MISSING = "partitions of 2025-06-14 are missing"
 @pytest.mark.parametrize(
     ("airflow", "reason", "next_step"),
     [
-        (Airflow(), "it was never started", "or trigger a run."),
+        (Airflow(), "its run was never started", "or trigger a run."),
         (Airflow(is_paused=True), "the DAG is paused", "Unpause the DAG."),
         (Airflow("running", {"run_query": "queued"}, is_paused=True), "the DAG is paused", ""),
         (
             Airflow("queued", {"run_query": None}),
             "its run is queued",
-            "that max_active_runs is not reached.",
+            "that max_active_runs has not been reached.",
         ),
         (
             Airflow(
@@ -62,12 +62,12 @@ MISSING = "partitions of 2025-06-14 are missing"
                 {"run_query": "up_for_retry", "wait_for_query": None},
                 {("run_query", "reason"): MISSING},
             ),
-            f"run_query waits for its retry ({MISSING})",
+            f"run_query is waiting for its retry ({MISSING})",
             "If it fails again, fix the cause",
         ),
         (
             Airflow("running", {"mine": "up_for_retry", "wait_for_query": "deferred"}),
-            "mine waits for its retry (its last attempt failed)",
+            "mine is waiting for its retry (its last attempt failed)",
             "",
         ),
         (
@@ -83,8 +83,8 @@ MISSING = "partitions of 2025-06-14 are missing"
         (Airflow("failed", {"transform": "failed"}), "its run failed (transform: it failed)", ""),
         (
             Airflow("failed", {"run_query": "skipped"}),
-            "its run failed (no task failed: it took longer than its run_timeout, or was marked as"
-            " failed)",
+            "its run failed (no task failed: the run took longer than its run_timeout or was"
+            " marked as failed)",
             "",
         ),
         (
@@ -96,7 +96,7 @@ MISSING = "partitions of 2025-06-14 are missing"
             (
                 Airflow("running", {"run_query": "success", "transform": state}),
                 f"transform is {state}",
-                "Check the log of the task.",
+                "Check the task log.",
             )
             for state in ("running", "queued", "scheduled", "restarting")
         ),
@@ -106,7 +106,7 @@ MISSING = "partitions of 2025-06-14 are missing"
             "third is running",
             "",
         ),
-        (Airflow("running", {"run_query": None}), "its run is waiting", "Check the tasks of the"),
+        (Airflow("running", {"run_query": None}), "its run is waiting", "Check the run's tasks."),
     ],
 )
 def test_a_late_period_has_a_reason_and_a_next_step(
@@ -129,7 +129,7 @@ def test_of_a_query_that_was_stopped_it_is_told_in_the_deployment_that_asks(
     tasks = {"run_query": "success", "wait_for_query": "deferred"}
     airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
     cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
-    assert cause.reason == f"its query {id_} is CANCELLED, but wait_for_query has not continued"
+    assert cause.reason == f"its query {id_} is CANCELLED, but wait_for_query has not resumed"
     assert "If it makes no progress, clear run_query." in cause.next_step
     assert connections == ["aws_reports"]
 

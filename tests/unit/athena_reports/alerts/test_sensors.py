@@ -201,7 +201,7 @@ def test_an_alert_goes_out_without_what_airflow_does_not_tell(beside: Beside) ->
     again = replace(CHECK, clear_number=1)
     assert beside.look(WhenDueSensor, Silent("running"), None, run=again)
     ((message,),) = beside.told().values()
-    assert "and is not published\nNext step: Check whether the DAG is paused" in message
+    assert "and has not been published\nNext step: Check whether the DAG is paused" in message
 
 
 def test_each_problem_is_told_if_several_notifiers_fail(beside: Beside) -> None:

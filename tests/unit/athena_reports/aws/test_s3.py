@@ -359,5 +359,5 @@ def test_an_object_exists_if_its_own_key_does(s3: S3Client, bucket: str) -> None
         True,
         False,
     ]
-    with pytest.raises(S3Error, match=f"Could not look for s3://{bucket}-none/a: .*NoSuchBucket"):
+    with pytest.raises(S3Error, match=f"Could not check for s3://{bucket}-none/a: .*NoSuchBucket"):
         S3(s3).exists(f"s3://{bucket}-none/a")

@@ -43,12 +43,16 @@ def mail_to(*addresses: str, **more: Any) -> Channel:
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ReportError) as caught:
         mail_to("a@example.com", address)
-    assert f"{address!r} is not a mail address, such as sales@example.com" in str(caught.value)
+    assert f"{address!r} is not an email address. Use one such as sales@example.com" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("name", ["sales", "@somebody", "U0123456", "C01234", "#a@b.com", "#a,#b"])
 def test_what_is_no_channel_of_slack_is_refused(name: str) -> None:
-    with pytest.raises(ReportError, match="expected a channel such as '#sales', or its id"):
+    with pytest.raises(
+        ReportError, match="expected a channel name, such as '#sales', or a channel id"
+    ):
         slack("sales", channel=name)
 
 
@@ -65,7 +69,7 @@ def test_what_is_no_channel_of_slack_is_refused(name: str) -> None:
         (lambda: slack("sales", channel="#sales", conn_id=""), "'conn_id': '' is not valid"),
         (
             lambda: mail_to("a@example.com", bar="score", columns=["plays", "name"]),
-            "field 'bar': columns does not include 'score'. Add it there, or remove bar=.",
+            "field 'bar': columns does not include 'score'. Add it to columns, or remove bar=.",
         ),
     ],
 )

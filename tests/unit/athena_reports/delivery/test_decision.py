@@ -93,7 +93,7 @@ def decided(
 def test_a_version_is_sent_once() -> None:
     assert decided(manifest()) == Send(number=1, corrects=None)
     skipped = decided(manifest(), receipt(), run="another event")
-    assert skipped == Skip("sales has version v1 since 2025-06-14 16:00:00 UTC")
+    assert skipped == Skip("sales has had version v1 since 2025-06-14 16:00:00 UTC")
 
 
 def test_a_claim_of_another_attempt_is_waited_for_until_it_expires() -> None:
@@ -163,8 +163,8 @@ def test_a_version_whose_check_warns_is_held_back() -> None:
         decided(manifest(checks=(WARNING,)))
     assert not held.value.retryable
     assert str(held.value) == (
-        "not sent: checks of version v1 warn: few rows. Check the rows on the Reports page. If they"
-        " are right, clear this task to send them."
+        "not sent: version v1 has check warnings: few rows. Review the rows on the Reports page."
+        " If they are correct, clear this task to send them."
     )
     passed = WARNING.model_copy(update={"passed": True})
     assert isinstance(decided(manifest(checks=(passed,))), Send)
@@ -179,7 +179,7 @@ def test_old_periods_are_not_sent(receipts: tuple[Receipt, ...], days: int, opti
     in_time = decided(manifest(hours=24 * days), *receipts, run="r2")
     too_late = decided(manifest(hours=24 * days + 0.01), *receipts, run="r2")
     assert isinstance(in_time, Send)
-    assert too_late == Skip(f"it was published after {option}")
+    assert too_late == Skip(f"it was published later than {option} allows")
 
 
 def test_a_clear_of_a_correction_sends_the_correction_again() -> None:

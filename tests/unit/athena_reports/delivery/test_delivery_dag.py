@@ -178,13 +178,13 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
     by_event, by_hand, wrong, unknown = told
     assert "best_users_weekly_deliver, period 2025-06-01, environment dev: failed" in by_event
     # A column of it is private, and nobody knows what such an error quotes.
-    assert "sales: OSError, whose text may quote a private column" in by_event
+    assert "sales: OSError (its text may quote a private column" in by_event
     assert "no server" not in by_event
     assert "period 2025-06-08," in by_hand
     assert "period unknown," in wrong
     assert "period unknown," in unknown
     next_step = (
-        "Fix the cause, then clear only this task. A clear of the run would send to the other"
+        "Fix the cause, then clear only this task. Clearing the run would send to the other"
         " channels again."
     )
     address = "/dags/best_users_weekly_deliver/runs/event-1"
@@ -204,14 +204,14 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         (
             [notify("topic", "SnsNotifier")],
             {},
-            "channel 'topic': 'SnsNotifier' is not a notifier of Airflow. Give one",
+            "channel 'topic': 'SnsNotifier' is not an Airflow notifier. Pass one",
         ),
         ([SALES], {"deliver_within": timedelta(minutes=5)}, "field 'deliver_within': 0:05:00 is"),
         (
             [SALES],
             {"deliver_when": "final", "late_by": timedelta(days=7)},
-            "field 'deliver_within': 7 days, 0:00:00 is not longer than 7 days, 0:00:00, when the"
-            " first version can exist. Increase it.",
+            "field 'deliver_within': 7 days, 0:00:00 is not longer than 7 days, 0:00:00, the"
+            " earliest that a version can be published. Increase it.",
         ),
         (
             [SALES],

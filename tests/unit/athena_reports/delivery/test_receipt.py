@@ -114,6 +114,6 @@ def test_what_is_no_receipt_is_not_taken_for_one(store: S3, body: bytes) -> None
     store.write(uri, body, "application/json", replacing=None)
     with pytest.raises(DeliveryError) as caught:
         receipts_of(LOCATION, store)
-    assert str(caught.value).startswith(f"{uri} is not a receipt of this release: ")
+    assert str(caught.value).startswith(f"{uri} is not a receipt that this release can read: ")
     assert str(caught.value).endswith(". Move it elsewhere, or install the newer release.")
     assert not caught.value.retryable

@@ -37,11 +37,11 @@ def test_a_message_arrives_and_the_next_one_in_its_thread(server: SlackServer) -
 @pytest.mark.parametrize(
     ("status", "error", "retryable", "says"),
     [
-        (200, "channel_not_found", False, "invite the app into the channel"),
+        (200, "channel_not_found", False, "invite the app to the channel"),
         (200, "not_in_channel", False, "Invite the app"),
-        (200, "is_archived", False, "is_archived. Unarchive the channel, or name another one."),
+        (200, "is_archived", False, "is_archived. Unarchive the channel, or use a different one."),
         (200, "invalid_auth", False, "Correct the token"),
-        (200, "missing_scope", False, "missing_scope. Give the app the scope chat:write."),
+        (200, "missing_scope", False, "missing_scope. Give the app the chat:write scope."),
         (200, "invalid_blocks", False, "invalid_blocks"),
         (200, "service_unavailable", True, "refused the message to #sales: service_unavailable."),
         (400, "bad_request", False, "bad_request"),

@@ -97,8 +97,8 @@ def test_an_error_that_nobody_foresaw_ends_a_delivery_without_quoting_a_value(
         sent_to(channels[kind], unreadable, {})
     assert not caught.value.retryable
     assert str(caught.value) == (
-        "could not build the message of version v1: unexpected IndexError. The task log has its"
-        " traceback. Fix the cause, then clear this task."
+        "could not build the message for version v1: unexpected IndexError. See the traceback in"
+        " the task log, fix the cause, then clear this task."
     )
     assert recorder.told == []
 

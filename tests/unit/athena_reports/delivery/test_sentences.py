@@ -99,9 +99,9 @@ WHOLE: dict[Language, str] = {
     "en": """\
 Correction of the version sent on 22 November 2026, 00:07 (Asia/Tokyo): \
 2 rows added, 1 row removed, 3 rows changed.
-Provisional: events of this period can arrive until 23 November 2026, 00:00 (Asia/Tokyo), \
-and the numbers can still change.
-Partial: 2 partitions of the source data were missing, so the numbers can be incomplete.
+Provisional: events for this period may arrive until 23 November 2026, 00:00 (Asia/Tokyo), \
+so the numbers may still change.
+Partial: 2 partitions of the source data were missing, so the numbers may be incomplete.
 2 checks have warnings: rows, unique.
 ranking: week of 15 to 21 Nov 2026 (Asia/Tokyo)
 Total of score: 1,000,000 points (previous week: 800,000, +25.0%).
@@ -204,7 +204,7 @@ def test_a_correction_without_the_old_rows_says_so() -> None:
 def test_a_correction_of_columns_alone_says_that_no_row_differs() -> None:
     made = content(correction=corrected(columns_added=("level",)))
     for language, text in (
-        ("en", ": no differences in the rows."),
+        ("en", ": the rows are unchanged."),
         ("ja", "。行の違いはありません。"),
     ):
         (notice,) = spoken(made, language).notices
@@ -219,7 +219,7 @@ def test_a_correction_of_columns_alone_says_that_no_row_differs() -> None:
             [
                 "Total of score: 1,000,000 points.",
                 "100 rows.",
-                "The previous week is not published, so there is no comparison.",
+                "No report is published for the previous week, so there is no comparison.",
             ],
         ),
         (

@@ -56,6 +56,6 @@ def test_an_author_chooses_columns_and_their_order() -> None:
     with pytest.raises(DeliveryError) as refused:
         TableColumns.of(unknown, content())
     assert str(refused.value) == (
-        "columns: the rows have no column 'country'. Choose among rank, user_id, user_name, score,"
+        "columns: the rows have no column 'country'. Use one of rank, user_id, user_name, score,"
         " previous_rank, movement."
     )

@@ -278,7 +278,7 @@ def test_a_correction_hides_a_column_that_the_version_before_kept_private(told: 
 
 
 def test_a_version_whose_columns_all_stay_in_s3_is_told(told: Told) -> None:
-    says = "Version new has no column that may be delivered: each is private or not in columns=."
+    says = "Version new has no column that can be delivered: all are private or not in columns=."
     for options in ({"declared": ("name",)}, {"recorded_private": names_of(COLUMNS)}):
         with pytest.raises(DeliveryError, match=says):
             told(**options)
@@ -314,7 +314,7 @@ def test_a_column_that_cannot_be_bars_is_told(told: Told, bar: str) -> None:
     with pytest.raises(DeliveryError) as caught:
         told(bar=bar, private=("email",), declared=("user_id", "score"))
     assert str(caught.value) == (
-        f"bar: {bar!r} is not a column of numbers that may be delivered. Choose among score."
+        f"bar: {bar!r} is not a numeric column that can be delivered. Use one of score."
     )
 
 
@@ -474,5 +474,6 @@ def test_a_file_that_is_too_large_is_where_people_read_it_best(
         with pytest.raises(DeliveryError) as caught:
             reader.rows(Manifest.of(without, facts()), mail("sales", to=["a@example.com"]))
     assert str(caught.value) == (
-        "Version v has no Parquet. Add 'parquet' to outputs of the report, and restate the period."
+        "Version v has no Parquet file. Add 'parquet' to the report's outputs, then restate the"
+        " period."
     )

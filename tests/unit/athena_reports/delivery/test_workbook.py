@@ -264,15 +264,16 @@ def test_what_excel_does_not_take_is_refused_and_named() -> None:
     with pytest.raises(DeliveryError) as refused:
         written(made)
     assert str(refused.value) == (
-        "Report 'ranking', period 2026-11-15: column 'note', row 2: the text exceeds the 32,767"
-        " characters of a cell in a workbook. Attach a CSV, or publish less of the text."
+        "Report 'ranking', period 2026-11-15: column 'note', row 2: the text exceeds a workbook"
+        " cell's limit of 32,767 characters. Attach a CSV, or shorten the text."
     )
     assert written(made, rows=[("x" * 32_767,)])
     assert written(content(total_rows=1_048_575))
     with pytest.raises(DeliveryError) as refused:
         written(content(total_rows=1_048_576))
     assert str(refused.value) == (
-        "Report 'ranking', period 2026-11-15: 1,048,576 rows exceed the 1,048,575 of a workbook."
+        "Report 'ranking', period 2026-11-15: 1,048,576 rows exceed a workbook's limit of"
+        " 1,048,575."
         " Attach a CSV, or publish fewer rows."
     )
 

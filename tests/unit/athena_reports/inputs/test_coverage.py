@@ -63,13 +63,15 @@ def test_what_is_whole_is_said_too() -> None:
 
 def test_who_makes_what_is_missing_is_named() -> None:
     assert coverage().remedy == "Wait for them, or register them"
-    assert coverage(dag_id="plays_daily").remedy == "Wait for them, or run plays_daily for them"
+    assert (
+        coverage(dag_id="plays_daily").remedy == "Wait for them, or run plays_daily to publish them"
+    )
 
 
 def test_why_there_are_no_rows_is_said_by_the_gaps_of_the_inputs() -> None:
     gap, whole = coverage(absent=DAYS[:1]), coverage(table="lake.users")
-    assert why_empty([]) == "The report declares no inputs, so its partitions were not checked."
-    assert why_empty([gap, whole]) == f"The cause may be {gap}."
+    assert why_empty([]) == "The report declares no inputs, so no partitions were checked."
+    assert why_empty([gap, whole]) == f"Possible cause: {gap}."
     some = coverage(partial=DAYS[:1])
-    assert why_empty([whole, some, gap]) == f"The cause may be {some}; {gap}."
-    assert why_empty([whole, coverage()]) == f"{whole}; {coverage()}. No row matched."
+    assert why_empty([whole, some, gap]) == f"Possible cause: {some}; {gap}."
+    assert why_empty([whole, coverage()]) == f"{whole}; {coverage()}. No rows matched."

@@ -15,7 +15,7 @@ DONE = "expected the S3 address of a success marker with {date}, such as"
 @pytest.mark.parametrize(
     ("fields", "named", "says"),
     [
-        ({"only": {"dt": ["2025-01-01"]}}, "only", "'dt' is one of columns= already. Remove it"),
+        ({"only": {"dt": ["2025-01-01"]}}, "only", "'dt' is already in columns=. Remove it"),
         ({"only": {"region": "jp"}}, "only['region']", "'jp' is not valid"),
         ({"only": {"region": []}}, "only['region']", "[] is not valid"),
         ({"only": {"region": [1.5]}}, "only['region']", "1.5 is not valid"),
@@ -26,7 +26,7 @@ DONE = "expected the S3 address of a success marker with {date}, such as"
         (
             {"done": "s3://lake/{date}"},
             "done",
-            "only a run that waits reads it. Add wait=timedelta(hours=6).",
+            "has no effect without wait=. Add it, such as wait=timedelta(hours=6).",
         ),
         *(
             ({"done": address, "wait": timedelta(hours=6)}, "done", DONE)
@@ -124,7 +124,8 @@ def test_a_table_of_another_catalog_is_a_whole_table_of_a_database(
     with pytest.raises(ReportError) as refused:
         Input("users", catalog="s3tablescatalog/lake", **options)
     assert str(refused.value) == (
-        "Input 'users', field 'catalog': a table of another catalog needs database= and columns=()."
+        "Input 'users', field 'catalog': a table in another catalog requires database= and"
+        " columns=()."
     )
 
 

@@ -82,8 +82,8 @@ def test_an_example_of_each_format(fields: dict[str, Any], values: tuple[str, ..
 
 
 NOT_SUPPORTED = (
-    " of the key dt is not supported. Write %Y, %m, %d and %H, or %-m, %-d and %-H without leading"
-    " zeros. To read a table by weeks, leave the Input out and filter by period.contains alone."
+    " in the format of key dt is not supported. Use %Y, %m, %d and %H, or %-m, %-d and %-H without"
+    " leading zeros. To read a table by weeks, omit the Input and filter only by period.contains."
 )
 NO_TIME = (
     "the formats must contain the year, then month, day and hour down to the partition's unit, such"
@@ -95,14 +95,18 @@ NO_TIME = (
     ("fields", "field", "problem"),
     [
         ({"format": "%G-W%V"}, "format", f"'%G'{NOT_SUPPORTED}"),
-        ({"format": "%Y%-m%-d"}, "format", "%-m of the key dt is ambiguous. Write %m."),
-        ({"format": "%-d2%m-%Y"}, "format", "%-d of the key dt is ambiguous"),
-        ({"format": "%Y/%m/%d/%H/%M"}, "format", "'%M' of the key dt is not supported"),
+        ({"format": "%Y%-m%-d"}, "format", "%-m in the format of key dt is ambiguous. Use %m."),
+        ({"format": "%-d2%m-%Y"}, "format", "%-d in the format of key dt is ambiguous"),
+        ({"format": "%Y/%m/%d/%H/%M"}, "format", "'%M' in the format of key dt is not supported"),
         *(
-            ({"format": format}, "format", "of the key dt is not supported")
+            ({"format": format}, "format", "in the format of key dt is not supported")
             for format in ("%F", "%Y-%j", "%y%m%d", "%Y%%", "%Y-%", "%Y-%m-%d %p", "%-Y", "x", "")
         ),
-        ({"columns": ("dt", "hour"), "format": ("%Y-%m-%d", "x")}, "format", "'x' of the key hour"),
+        (
+            {"columns": ("dt", "hour"), "format": ("%Y-%m-%d", "x")},
+            "format",
+            "'x' in the format of key hour",
+        ),
         *(
             ({"format": format}, "format", NO_TIME)
             for format in ("%m-%d", "%Y-%d", "%d", "%Y-%H", "%Y-%m-%H", "%H")
@@ -111,9 +115,9 @@ NO_TIME = (
         (
             {"kind": "integer", "format": "%Y-%m-%d"},
             "format",
-            "the key dt is an integer. Write digits alone, such as %Y%m%d.",
+            "the key dt is an integer. Use a format of digits only, such as %Y%m%d.",
         ),
-        ({"kind": "date", "format": "%d.%m.%Y"}, "format", "the key dt is a date. Write %Y-%m-%d."),
+        ({"kind": "date", "format": "%d.%m.%Y"}, "format", "the key dt is a date. Use %Y-%m-%d."),
         (
             {"columns": ("dt", "hour"), "format": "%Y"},
             "format",
@@ -123,7 +127,7 @@ NO_TIME = (
         (
             {"columns": ("ds", "region"), "kind": "integer"},
             "columns",
-            "no default format for ds, region. Write the format of each key, such as"
+            "no default format for ds, region. Set the format of each key, such as"
             ' format="%Y%m%d" or format=("%Y-%m-%d", "%H"), and omit keys that are not dates'
             " or times.",
         ),

@@ -144,8 +144,8 @@ def test_a_glue_that_leaves_all_partitions_unprocessed_is_not_asked_without_end(
     ):
         look(lake)
     assert str(caught.value) == (
-        f"{lake.database}.plays: Glue returned 8 partitions as unprocessed. Try again later, or see"
-        " the AWS health dashboard."
+        f"{lake.database}.plays: Glue returned 8 partitions as unprocessed. Try again later, or"
+        " check the AWS Health Dashboard."
     )
     assert caught.value.retryable
     assert len(requests) == 1

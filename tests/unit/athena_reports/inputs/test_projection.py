@@ -109,12 +109,12 @@ def test_a_format_that_the_projection_leaves_open_is_that_of_the_input(
         (
             {"dt__format": "dd-MMM-yyyy"},
             "its partition projection formats dt as 'dd-MMM-yyyy', and 'MMM' is not supported."
-            " Leave the Input out, and filter by period.contains alone.",
+            " Omit the Input, and filter only by period.contains.",
         ),
         (
             {"dt__interval": "2", "dt__interval__unit": "days"},
             "its partition projection has an interval of 2 DAY for dt, which is not supported."
-            " Leave the Input out, and filter by period.contains alone.",
+            " Omit the Input, and filter only by period.contains.",
         ),
         ({"dt__interval__unit": "WEEKS"}, "an interval of 1 WEEK for dt"),
         (

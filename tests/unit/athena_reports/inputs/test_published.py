@@ -64,9 +64,9 @@ def test_what_does_not_fit_is_said_of_both_cadences() -> None:
     with pytest.raises(InputError) as refused:
         Published("plays", monthly("Asia/Tokyo")).require_parts_of(weekly("sunday", "Asia/Tokyo"))
     assert str(refused.value) == (
-        "a week (Weekly from Sunday, Asia/Tokyo) is not made of whole periods of plays_monthly"
-        " (Monthly, Asia/Tokyo). Read a report whose periods fit,"
-        ' or write parts="overlapping" to read all that overlap.'
+        "a week (Weekly from Sunday, Asia/Tokyo) does not consist of whole periods of"
+        " plays_monthly (Monthly, Asia/Tokyo). Read a report with matching periods, or set"
+        ' parts="overlapping" to read every period that overlaps.'
     )
 
 

@@ -42,11 +42,11 @@ def test_what_does_not_fit_is_refused(
 def test_what_does_not_fit_is_named_with_what_exists(lake: Lake) -> None:
     lake.create({"dt": "timestamp", "Hour": "int"})
     assert lake.refusal(Input("plays")) == (
-        f"{lake.database}.plays is partitioned by dt (timestamp), Hour (integer), and the input"
-        " declares dt (string). Declare the keys of type string, integer or date that hold the date"
-        " or the hour, with their kind= and format=; columns=() for a table without partition keys"
-        " in Glue, such as an Iceberg table; of= for a view of a table with partitions. For other"
-        " tables leave the Input out, and filter by period.contains alone."
+        f"{lake.database}.plays is partitioned by dt (timestamp), Hour (integer), but the input"
+        " declares dt (string). Declare the keys of type string, integer or date that hold the"
+        " date or hour, with their kind= and format=. Use columns=() for a table without"
+        " partition keys in Glue, such as an Iceberg table, and of= for a view of a partitioned"
+        " table. For other tables, omit the Input and filter only by period.contains."
     )
 
 
@@ -163,7 +163,7 @@ def test_a_projected_table_is_waited_for_by_its_success_markers(lake: Lake) -> N
     wait = timedelta(hours=6)
     assert lake.refusal(Input("plays", wait=wait)) == (
         f"The input {lake.database}.plays has wait=, but its partitions are projected and not in"
-        " Glue. Name a success marker, such as"
+        " Glue. Set a success marker, such as"
         " done='s3://lake/plays/dt={date}/_SUCCESS', or remove wait=."
     )
     lake.read(Input("plays", wait=wait, done="s3://lake/{date}/done"))

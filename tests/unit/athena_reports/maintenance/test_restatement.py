@@ -264,7 +264,8 @@ def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
 
     assert [period_id for _, period_id in triggers(ti)] == [FIRST, FIRST, SECOND]
     assert (
-        "Airflow maps 3 at once; 3 later periods wait for the next run." in capsys.readouterr().out
+        "Airflow maps at most 3 tasks; 3 later periods wait for the next run."
+        in capsys.readouterr().out
     )
     # The run that some day has begun for one of them has not ended, as in a paused DAG:
     # no second one is added to it.
@@ -278,7 +279,7 @@ def test_as_many_are_triggered_as_airflow_maps_and_none_with_an_active_run(
         ]
         # The one that has a run is not counted among those that wait.
         told = capsys.readouterr().out
-        assert "Airflow maps 3 at once; 2 later periods wait for the next run." in told
+        assert "Airflow maps at most 3 tasks; 2 later periods wait for the next run." in told
     assert max(len(question["run_ids"]) for question in ti.asked) <= 50
 
 
@@ -290,7 +291,7 @@ def test_the_parts_of_a_period_are_triggered_before_it(
     publish("plays", UTC_WEEKS, FIRST)
     assert triggers(TaskInstance()) == [("plays_weekly", FIRST)]
     assert (
-        f"sums_weekly, period {FIRST}: late events have arrived, but its parts come first:"
+        f"sums_weekly, period {FIRST}: late events have arrived, but these parts are not final yet:"
         f" plays_weekly {FIRST}"
     ) in capsys.readouterr().out
     publish("plays", UTC_WEEKS, FIRST, provisional="false")
@@ -359,7 +360,7 @@ def test_what_a_restated_part_makes_stale_is_restated_level_by_level() -> None:
         "months_monthly": {FIRST: month},
         "quarters_quarterly": {FIRST: quarter},
     }
-    why = "restated since it read them: "
+    why = "periods that it read were restated: "
     assert restated(reports) == {"months_monthly": f"{why}days_daily {FIRST}"}
     assert restated(reports, stale=False) == {}
 

@@ -285,7 +285,7 @@ def test_a_dag_that_is_gone_or_of_no_report_has_no_page(
         path = f"/api/dags/{dag_id}/plan?first={WEEK.id}&last={WEEK.id}&state=missing"
         answer = beside_airflow.get(path)
         if answer.status_code == 404:
-            says = f"'{dag_id}' is not the DAG of a report."
+            says = f"'{dag_id}' is not a report's DAG."
             assert answer.json() == {"detail": says}
         return int(answer.status_code)
 
@@ -435,8 +435,8 @@ def test_periods_of_another_environment_or_time_zone_are_a_problem(
     client: TestClient, publisher: Publisher, other: dict[str, Any]
 ) -> None:
     says = (
-        "The published periods are of another environment or time zone. Run athena-reports status "
-        "for the reason."
+        "The published periods belong to another environment or time zone. For details, run"
+        " athena-reports status."
     )
     publisher.put(WEEK)
     assert listed(client)["scores_weekly"]["problems"] == []
@@ -795,7 +795,9 @@ def test_without_duckdb_a_period_shows_its_manifest_and_says_why_there_are_no_ro
     assert (row["problems"], row["cells"] != []) == ([], True)
     assert (period["manifest"]["period"]["id"], period["rows"]) == (WEEK.id, [])
     for problem in (period["problem"], *history["problems"]):
-        assert re.search(r"part-0\.parquet: DuckDB cannot be.*log stream requirements_in", problem)
+        assert re.search(
+            r"part-0\.parquet: could not import DuckDB: .*requirements_install log stream", problem
+        )
 
 
 @pytest.mark.parametrize(
@@ -813,17 +815,18 @@ def test_without_duckdb_a_period_shows_its_manifest_and_says_why_there_are_no_ro
         (
             "plan?first=2026-03-08&last=2026-03-01&state=stale",
             400,
-            "The range is inverted: 2026-03-01 is before 2026-03-08. Swap the two periods.",
+            "The range is reversed: 2026-03-01 is before 2026-03-08. Swap the two periods.",
         ),
         (
             "plan?first=2026-03-01&last=2031-01-05&state=stale",
             400,
-            (
-                "'2031-01-05' is not a period of this report that has ended."
-                " Choose one that is shown."
-            ),
+            ("'2031-01-05' is not a completed period of this report. Choose one from the list."),
         ),
-        ("plan?first=2020-01-05&last=2026-03-08&state=stale", 400, "'2020-01-05' is not a period"),
+        (
+            "plan?first=2020-01-05&last=2026-03-08&state=stale",
+            400,
+            "'2020-01-05' is not a completed period",
+        ),
         ("plan?first=2026-03-01&last=2026-03-08&state=odd", 422, ""),
     ],
 )
@@ -1102,7 +1105,7 @@ def test_receipts_that_cannot_be_read_hide_no_failure(
     else:
         key = f"sent/weekly/{WEEK.id}/receipts/v3/sales/1.json"
         account.s3.put_object(Bucket=account.bucket, Key=key, Body=b'{"hello": 1}')
-        told = "is not a receipt of this release"
+        told = "is not a receipt that this release can read"
     response = beside_airflow.get(SENT_PATH)
     assert response.status_code == 200
     answer = response.json()

@@ -279,7 +279,7 @@ def test_what_is_too_large_or_unfolds_too_far_is_not_read(
     ((unfolded_bytes,),) = sizes.fetchall()
     number, unit = {
         "SHOWN_BYTES": (file.stat().st_size, "bytes"),
-        "SHOWN_UNFOLDED": (int(unfolded_bytes), "bytes uncompressed"),
+        "SHOWN_UNFOLDED": (int(unfolded_bytes), "uncompressed bytes"),
     }[limit]
     monkeypatch.setattr(page, limit, number)
     assert shown(account, manifest)

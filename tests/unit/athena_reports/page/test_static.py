@@ -259,7 +259,7 @@ def test_numbers_beside_bars_and_in_rows(site: Site) -> None:
     site.put_reports(report(row(LAST)))
     site.put_period(answer(described, rows))
     site.open(LINK)
-    shown = site.section("Rows, the first 6 of 10")
+    shown = site.section("First 6 of 10 rows")
     columns = {
         2: ["0.04", "NULL", "inf", "0.0000001", "0.3", "1,000"],
         3: [
@@ -727,7 +727,7 @@ def test_the_tooltip_of_a_period_tells_what_is_published(site: Site) -> None:
     assert tip.locator("div").all_inner_texts() == [
         "1,000,000,000,000,000,000 rows, 1.23 MB",
         "published 6 May 2026, 00:30 GMT+9",
-        "version v1, 2 earlier ones",
+        "version v1, 2 earlier versions",
         "48 MB scanned for $0.24",
         HOSTILE,
     ]
@@ -737,7 +737,7 @@ def test_the_tooltip_of_a_period_tells_what_is_published(site: Site) -> None:
     site.cell(WEEK[-3]).hover()
     lines = tip.locator("div")
     expect(lines.first).to_have_text("1 row, 999 B")
-    assert lines.all_inner_texts()[2:] == ["version v1, 1 earlier one", "48 MB scanned"]
+    assert lines.all_inner_texts()[2:] == ["version v1, 1 earlier version", "48 MB scanned"]
     site.cell(WEEK[-4]).hover()
     expect(lines).to_have_text(["Waits for its input."])
     site.page.keyboard.press("Escape")
@@ -786,7 +786,7 @@ def test_the_tooltip_lies_beside_its_period_and_within_the_window(site: Site) ->
 
 
 def open_form(site: Site) -> Locator:
-    site.page.get_by_role("button", name=f"Fill the holes of {DAG_ID}").click()
+    site.page.get_by_role("button", name=f"Fill the gaps in {DAG_ID}").click()
     return site.page.get_by_role("dialog", name=f"Fill {DAG_ID}")
 
 
@@ -804,7 +804,7 @@ def test_the_focus_is_back_on_the_button_that_opened_the_form(site: Site) -> Non
     is_refreshed(site)  # which draws the button anew
     site.page.keyboard.press("Escape")
     expect(form).to_be_hidden()
-    expect(site.page.get_by_role("button", name="Fill the holes")).to_be_focused()
+    expect(site.page.get_by_role("button", name="Fill the gaps")).to_be_focused()
 
 
 def test_an_old_plan_never_replaces_that_of_a_newer_choice(site: Site) -> None:
@@ -846,8 +846,8 @@ def test_a_plan_says_which_periods_wait_for_which_parts(site: Site) -> None:
     site.open()
     summary = open_form(site).locator(".summary")
     waits = [
-        f"{WEEK[-2].id} waits: fill days_daily first, 2 periods (2025-06-02, 2025-06-03).",
-        f"{WEEK[-1].id} waits: fill days_daily first, 7 periods (2025-06-08 to 2025-06-14).",
+        f"{WEEK[-2].id} must wait: first fill 2 periods of days_daily (2025-06-02, 2025-06-03).",
+        f"{WEEK[-1].id} must wait: first fill 7 periods of days_daily (2025-06-08 to 2025-06-14).",
     ]
     expect(summary.locator("li")).to_have_text([f"1 run triggered: {WEEK[-3].id}.", *waits])
 
@@ -909,8 +909,7 @@ def test_start_ends_with_the_first_run_that_is_refused(site: Site) -> None:
     expect(form.locator(".done li")).to_have_text(
         [
             f"{WEEK[-4].id}: run triggered.",
-            "Unique constraint violation: See the log. "
-            "What is listed above was started, nothing else.",
+            "Unique constraint violation: See the log. Only the runs listed above were started.",
             "See the runs in Airflow",
         ]
     )
@@ -1003,7 +1002,7 @@ def test_a_page_loads_the_rows_in_view_and_then_those_that_are_scrolled_to(site:
     expect(names_shown(site)).to_have_text([names[30].removesuffix("_weekly")])
     site.cell(LAST, names[30]).click()
     expect(site.page.locator(".period")).to_have_text(
-        "The last run failed. Its log is with the run in Airflow."
+        "The last run failed. See the log of the run in Airflow."
     )
     site.page.set_viewport_size({"width": 1440, "height": 220})
     SCREENSHOTS.take(site.page, "page-failed", "light")
@@ -1329,7 +1328,7 @@ def test_only_who_may_run_is_offered_to_run(site: Site, may_run: bool) -> None:
         *(report(row(LAST, state), dag_id=names[state], may_run=may_run) for state in State)
     )
     site.open()
-    fill = site.page.get_by_role("button", name="Fill the holes of")
+    fill = site.page.get_by_role("button", name="Fill the gaps in")
     expect(fill).to_have_count(len(OPEN_STATES) if may_run else 0)
     for state, dag_id in names.items():
         site.put_period(answer(manifest(LAST)), dag_id=dag_id)
@@ -1354,8 +1353,8 @@ def test_only_who_may_run_is_offered_to_run(site: Site, may_run: bool) -> None:
 def test_a_period_without_a_publication_leads_to_its_run(site: Site) -> None:
     cases = [
         ([State.MISSING], "", "Nothing is published. There is nothing to show."),
-        ([State.FAILED, State.MISSING], "a+b/c d", "The last run failed. Its log is"),
-        ([State.RUNNING, State.MISSING], "a+b/c d", "A run is queued or under way. Its log is"),
+        ([State.FAILED, State.MISSING], "a+b/c d", "The last run failed. See the log of"),
+        ([State.RUNNING, State.MISSING], "a+b/c d", "A run is queued or running. See the log"),
     ]
     weeks = WEEK[-3:]
     cells = [row(weeks[place], *case[0], run_id=case[1]) for place, case in enumerate(cases)]
@@ -1402,8 +1401,8 @@ def test_versions_tell_what_each_changed_against_the_one_before(site: Site) -> N
         [
             "1 row added, 0 removed",
             "1,000 rows added, 2 removed, 3,000 changed",
-            "not known",
-            "the first one",
+            "unknown",
+            "first version",
         ]
     )
     expect(lines.locator("td:nth-child(5)")).to_have_text(["current", "provisional", "", ""])
@@ -1552,7 +1551,7 @@ def test_a_period_without_rows_or_with_unreadable_ones_is_shown(site: Site) -> N
     site.put_period(answer(empty, []))
     site.open(LINK)
     expect(site.section("0 rows")).to_be_visible()
-    expect(site.section("Checks")).to_contain_text("The report declares none.")
+    expect(site.section("Checks")).to_contain_text("The report declares no checks.")
     expect(site.page.get_by_role("heading", name="Columns")).to_have_count(0)
 
     site.put_period(answer(manifest(LAST, rows=10**12), [], problem=HOSTILE))
@@ -1625,7 +1624,7 @@ def test_deliveries_are_shown_by_version_with_the_current_one_first(site: Site) 
             "sales",
             "6 May 2026, 00:00 GMT+9",
             "sales@example.com",
-            "sending 2",
+            "message 2",
             "Send again\u2026",
         ],
         [
@@ -1651,9 +1650,9 @@ TASKS = {
     "upstream_failed": "The task failed, try 3. Log",
     "up_for_retry": "The task failed and will be retried, try 3. Log",
     "skipped": "The task is skipped, try 3. Log",
-    None: "The task waits for Airflow, try 3. Log",
-    "scheduled": "The task waits for Airflow, try 3. Log",
-    "queued": "The task waits for a worker, try 3. Log",
+    None: "The task is waiting for Airflow, try 3. Log",
+    "scheduled": "The task is waiting for Airflow, try 3. Log",
+    "queued": "The task is waiting for a worker, try 3. Log",
     "restarting": "The task is restarting, try 3. Log",
     "running": "The task is sending, try 3. Log",
     "else": "The task is else, try 3. Log",
@@ -1676,7 +1675,7 @@ def test_receipts_that_cannot_be_read_are_told_and_the_rest_is_shown(site: Site)
     told = deliveries([channel("sales", "failed")], problem=HOSTILE, is_paused=True)
     section = open_deliveries(site, told)
     expect(section.get_by_role("alert")).to_have_text(HOSTILE)
-    expect(section).to_contain_text(f"The DAG {DELIVERING} is paused: it sends nothing until")
+    expect(section).to_contain_text(f"The DAG {DELIVERING} is paused: nothing is sent until")
     (line,) = lines_of(section)
     assert line == [
         "v1 current",
@@ -1708,8 +1707,8 @@ def test_send_again_clears_one_task_and_shows_what_becomes_of_it(site: Site) -> 
     section.get_by_role("button", name="Send again\u2026 sales").click()
     site.put(f"/api/v2/{CLEAR}", {"task_instances": [{}], "total_entries": 1})
     states = [
-        (None, "waits for Airflow"),
-        ("queued", "waits for a worker"),
+        (None, "is waiting for Airflow"),
+        ("queued", "is waiting for a worker"),
         ("running", "is sending"),
     ]
     again = receipt("sales", "v1", number=2)
@@ -1738,7 +1737,7 @@ def test_send_again_clears_one_task_and_shows_what_becomes_of_it(site: Site) -> 
         expect(section.get_by_role("button")).to_have_text(["Send\u2026"])
         site.barrier()
         site.page.clock.run_for(POLL_MS)
-    expect(section.locator("tbody tr").first).to_contain_text("sending 2")
+    expect(section.locator("tbody tr").first).to_contain_text("message 2")
     expect(section.get_by_role("button")).to_have_text(["Send again\u2026", "Send\u2026"])
     asked = site.times(DELIVERIES)
     site.page.clock.run_for(20 * POLL_MS)
@@ -1749,7 +1748,7 @@ def test_send_again_clears_one_task_and_shows_what_becomes_of_it(site: Site) -> 
     ("refusal", "shown"),
     [
         (Refusal.of(409, "The task is running."), "The task is running."),
-        ({"task_instances": [], "total_entries": 0}, "Airflow cleared nothing"),
+        ({"task_instances": [], "total_entries": 0}, "Airflow did not clear anything"),
     ],
 )
 def test_a_sending_that_airflow_refuses_is_told(site: Site, refusal: Any, shown: str) -> None:
@@ -1782,9 +1781,9 @@ def test_an_old_answer_never_replaces_newer_deliveries(site: Site) -> None:
     site.put(DELIVERIES, deliveries([channel("sales", "queued"), board]))
     section.get_by_role("button", name="Send\u2026 sales").click()
     site.page.get_by_role("dialog").get_by_role("button", name="Send").click()
-    expect(section).to_contain_text("waits for a worker")
+    expect(section).to_contain_text("is waiting for a worker")
     held.reply(failed)
-    expect(section).to_contain_text("waits for a worker")
+    expect(section).to_contain_text("is waiting for a worker")
 
 
 def test_the_recipients_of_a_message_are_those_of_all_its_receipts(site: Site) -> None:

@@ -50,8 +50,8 @@ def test_a_backfill_that_took_over_a_run_of_another_period_is_refused() -> None:
         period_of_run(WEEKS, replace(before, run_type="backfill"))
     assert str(refused.value) == (
         "The backfill took over a run that was triggered with the logical date"
-        " 2025-03-08 15:00:00+00:00 and reports the previous period,"
-        " from 2025-03-01 15:00:00+00:00 on. Delete the run, then start the backfill again."
+        " 2025-03-08 15:00:00+00:00, which reports the previous period, starting at 2025-03-01"
+        " 15:00:00+00:00. Delete the run, then start the backfill again."
     )
 
 
@@ -95,8 +95,8 @@ def test_a_param_on_a_backfill_is_refused_with_the_reason_and_the_ways_out(
         period_of_run(WEEKS, with_interval(run_type, "2025-03-02"), param=param)
     assert str(caught.value) == (
         f"A backfill does not accept the param 'period' ({param!r}): each run reports its own"
-        " period. Start the backfill again without the param. If it has none, delete the run that"
-        " it took over first."
+        " period. Start the backfill again without the param. If you set none, first delete the"
+        " run that the backfill took over."
     )
 
 

@@ -131,7 +131,9 @@ def test_a_manifest_that_is_deleted_while_it_is_followed_is_written_by_the_next_
         )
         with pytest.raises(PublishError) as caught:
             place.publish(version, facts())
-    assert str(caught.value) == f"{place.location.manifest_uri} was deleted. Clear publish."
+    assert (
+        str(caught.value) == f"{place.location.manifest_uri} was deleted. Clear the publish task."
+    )
     assert caught.value.retryable
     assert place.publish(version, facts()).outcome == "published"
 
@@ -241,7 +243,7 @@ def test_a_conflict_at_each_attempt_is_given_up_and_may_pass(place: Place) -> No
     before = place.everything()
 
     conflicts = [s3_error(*CONFLICT) for _ in range(10)]
-    problem = r"manifest\.json was changed by another process\. That happened at each attempt"
+    problem = r"manifest\.json was changed by another process\. This happened on every attempt"
     with (
         answered(place.s3.client, "PutObject", *conflicts) as requests,
         pytest.raises(PublishError, match=problem) as caught,

@@ -267,7 +267,7 @@ def test_a_table_of_somebody_else_or_another_environment_is_refused(
     table: Table, parameters: dict[str, str], folder: str
 ) -> None:
     create(table, name=table.name, folder=folder, parameters=parameters)
-    problem = rf"is not the table of {LOCATION.folder_uri}.*'{folder}'.*_REPORT_DATABASE"
+    problem = rf"is not the table for {LOCATION.folder_uri}.*'{folder}'.*_REPORT_DATABASE"
     with pytest.raises(TableError, match=problem) as caught:
         table.prepare(columns(score="bigint"))
     assert not caught.value.retryable

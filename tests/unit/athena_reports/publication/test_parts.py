@@ -104,7 +104,7 @@ def test_a_period_is_not_complete_while_a_part_of_it_is_partial(glue: Any) -> No
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"broken": "s3://x is missing"}, "is broken: s3://x is missing. Clear the run of its"),
+        ({"broken": "s3://x is missing"}, "is broken: s3://x is missing. Clear that period's run"),
         (
             {"period": PublishedPeriod.of(daily("UTC").period(PARTS[0].id))},
             "is published in time zone UTC; the input declares Asia/Tokyo. Use the cadence of",

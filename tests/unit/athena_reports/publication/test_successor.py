@@ -273,7 +273,7 @@ def test_a_version_without_rows_after_one_with_rows_warns_until_rows_return(plac
     assert (lost.severity, lost.passed, lost.value) == ("warn", False, 0)
     first = manifest.earlier_versions[0].version
     assert lost.message == (
-        f"0 rows, after 2 in version {first}. If the period has no rows, clear publish; otherwise "
+        f"0 rows, but version {first} had 2. If the period has no rows, clear publish; otherwise "
         "restore the source and clear run_query."
     )
     assert publish(times[1]) == ["rows", "rows_lost"], "a retry"

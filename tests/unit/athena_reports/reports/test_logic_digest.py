@@ -264,7 +264,7 @@ def test_the_transform_that_cannot_be_read_is_named() -> None:
 def test_a_value_that_contains_itself_cannot_be_read() -> None:
     endless: list[Any] = [1]
     endless.append(endless)
-    with pytest.raises(UnreadableError, match="its values contain themselves"):
+    with pytest.raises(UnreadableError, match="its values contain circular references"):
         transforms_digest([scaled(endless)], "")
 
 

@@ -57,16 +57,16 @@ def test_a_mistake_names_the_report_and_the_field(
             {"since": "1st of May"},
             "'1st of May' is not valid: expected a date, such as 2025-01-31.",
         ),
-        ({"since": "1899-12-31"}, "expected a date of the years 1900 to 2199."),
+        ({"since": "1899-12-31"}, "expected a date in the years 1900 to 2199."),
         (
             {"until": "2024-12-31"},
             "2024-12-31 is before since (2025-01-01). Set until to the last date with data.",
         ),
         (
             {"transform": lambda rows: rows},
-            "expected a function of (rows, period), or a call such as movement().",
+            "expected a function that takes (rows, period), or a call such as movement().",
         ),
-        ({"inputs": [Input("plays"), Input("plays", "day")]}, "list each item once."),
+        ({"inputs": [Input("plays"), Input("plays", "day")]}, "list each item only once."),
         (
             {"sql": "plaiz.sql"},
             "Correct the name (files there: plays.sql), or set ATHENA_REPORTS_SQL_FOLDER.",
@@ -74,12 +74,13 @@ def test_a_mistake_names_the_report_and_the_field(
         ({"key": ["user_id", ""]}, "a column has no name."),
         (
             {"columns": {"period": Column("int", "a")}},
-            "'period' cannot be a column: `period` is the partition key, a name is one short line.",
+            "'period' is not a valid column name. Use one short line, and not `period`, which is"
+            " the partition key.",
         ),
-        ({"may_lose_rows": True}, 'requires empty="publish". Set both, or leave it out.'),
-        ({"max_scan": 10**9}, "max_scan needs the report's inputs. Declare them."),
+        ({"may_lose_rows": True}, 'requires empty="publish". Set both, or remove it.'),
+        ({"max_scan": 10**9}, "requires the report's inputs. Declare them."),
         ({"max_scan": "20"}, "'20' is not valid: expected a size with its unit, such as '20 GB'."),
-        ({"params": {"ids": []}}, "or a list of these that is not empty."),
+        ({"params": {"ids": []}}, "or a non-empty list of these."),
     ],
 )
 def test_a_mistake_names_the_way_out(
@@ -201,7 +202,7 @@ def test_a_key_that_the_report_does_not_promise_is_a_mistake(make_report: MakeRe
         make_report(key=["department", "age"], columns=columns)
     assert str(caught.value) == (
         "Report 'plays', field 'key': 'age' is not a column of the report."
-        " Choose among department, sales."
+        " Use one of department, sales."
     )
 
 

@@ -170,7 +170,7 @@ NO_LITERALS += [datetime(2025, 1, 1, 0, 0, 0, 1, UTC)]
 
 @pytest.mark.parametrize("value", NO_LITERALS)
 def test_what_has_no_literal_is_refused(value: ParamValue) -> None:
-    with pytest.raises(ValueError, match="has no SQL literal"):
+    with pytest.raises(ValueError, match="cannot be written as an SQL literal"):
         literal(value)
 
 
@@ -199,7 +199,7 @@ def test_the_partitions_are_those_of_an_input_under_the_name_that_the_query_give
 @pytest.mark.parametrize(
     ("columns", "options", "says"),
     [
-        ((), {}, "name the partition keys"),
+        ((), {}, "pass the partition keys"),
         (("p.dt", "region"), {}, "no default format for dt, region"),
         (("dt",), {"kind": "varchar"}, "'varchar' is not valid: expected"),
         (("dt",), {"kind": "integer", "format": "%Y-%m-%d"}, "dt is an integer"),

@@ -40,13 +40,14 @@ def problem_of(source: str, *inputs: Source) -> str:
         ("{{ period.data_interval_start }}", "line 1 of the SQL: data_interval_start is not d"),
         (
             "1\nLIMIT {{ params }}",
-            "line 2 of the SQL: params and inputs are not values. Write one of them:"
+            "line 2 of the SQL: params and inputs are not values. Use one of their fields:"
             " {{ params.top }}.",
         ),
         ("WHERE {{ inputs }}", "line 1 of the SQL: params and inputs are not values."),
         (
             "WHERE {{ inputs.plays }}",
-            "line 1 of the SQL: write its filter, {{ inputs.plays.partitions }}.",
+            "line 1 of the SQL: an input is not a value. Use its filter:"
+            " {{ inputs.plays.partitions }}.",
         ),
         *(
             (template, "line 1 of the SQL: ")
@@ -85,7 +86,7 @@ def problem_of(source: str, *inputs: Source) -> str:
         ),
         (
             "{{ params.zone | upper }}",
-            "line 1 of the SQL: a text param can only be inserted or compared. Change it in SQL,"
+            "line 1 of the SQL: a text param can only be inserted or compared. Transform it in SQL,"
             " such as upper({{ params.zone }}); loop over a list instead of joining it.",
         ),
     ],
@@ -100,7 +101,7 @@ def test_a_template_that_cannot_be_rendered_is_told_with_its_line(
 
 def test_a_template_is_told_what_it_sees() -> None:
     assert problem_of("{{ ds }}", Input("plays")).endswith(
-        "A report's SQL sees period, params (top, zone) and inputs (plays)."
+        "A report's SQL can use period, params (top, zone) and inputs (plays)."
     )
 
 
@@ -348,7 +349,7 @@ def test_an_input_filters_the_partitions_of_an_alias() -> None:
 @pytest.mark.parametrize("alias", ["", "p.dt", "p q", "1p", "é"])
 def test_an_alias_is_a_name(alias: str) -> None:
     problem = problem_of(f"{{{{ inputs.plays.partitions_of({alias!r}) }}}}", Input("plays"))
-    assert f"{alias!r} is not a name. Give the alias of the table, such as p." in problem
+    assert f"{alias!r} is not a valid alias. Pass the table's alias, such as p." in problem
 
 
 @pytest.mark.parametrize("call", ["partitions", "partitions_of('u')"])

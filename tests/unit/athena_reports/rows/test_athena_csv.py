@@ -76,16 +76,16 @@ WRONG_VALUES = [
     ("tinyint", "128", """column "x". Could not convert string "128" to 'TINYINT'"""),
     ("bigint", "", """column "x". Could not convert string "" to 'BIGINT'"""),
     *(("varbinary", value, "is not hexadecimal") for value in ("6", "zz", "0102")),
-    *(("date", day, "is not in the years 0001 to 9999") for day in ("10000-01-01", "0000-12-31")),
+    *(("date", day, "is outside the years 0001 to 9999") for day in ("10000-01-01", "0000-12-31")),
     ("timestamp", "+10000-01-01 00:00:00.000", "Could not convert string"),
-    ("timestamp", "0000-12-31 23:59:59.999", "is not in the years 0001 to 9999"),
-    ("timestamp", "2026-11-24 00:00:00.000001", "is finer than timestamp(3)"),
+    ("timestamp", "0000-12-31 23:59:59.999", "is outside the years 0001 to 9999"),
+    ("timestamp", "2026-11-24 00:00:00.000001", "has more than millisecond precision"),
     (ZONED, "2026-11-24 00:00:00.000001 Asia/Tokyo", "is not a timestamp(3) with a time zone"),
-    (ZONED, "0001-01-01 00:59:59.999 +01:00", "is not in the years 0001 to 9999"),
+    (ZONED, "0001-01-01 00:59:59.999 +01:00", "is outside the years 0001 to 9999"),
     (ZONED, "2026-11-24 00:00:00.000", "is not a timestamp(3) with a time zone"),
     (ZONED, "2026-11-24 00:00:00.000 Asia/Atlantis", "is not a timestamp(3) with a time zone"),
-    (ZONED, "2026-03-29 02:30:00.000 Europe/Berlin", "or never"),
-    (ZONED, "9999-12-31 23:00:00.000 -02:00", "is not in the years 0001 to 9999"),
+    (ZONED, "2026-03-29 02:30:00.000 Europe/Berlin", "or nonexistent"),
+    (ZONED, "9999-12-31 23:00:00.000 -02:00", "is outside the years 0001 to 9999"),
     (ZONED, "a day Asia/Tokyo", "is not a timestamp(3) with a time zone"),
 ]
 
@@ -107,8 +107,8 @@ def test_a_value_that_cannot_be_read_is_told_with_its_row_and_what_to_do() -> No
         read_csv(columns, content)
     problem = 'row 20,001: column "the value". Could not convert string "' + "y" * 1000
     assert str(caught.value) == (
-        "Report 'plays', period 2026-11-15 (weekly): cannot read the result of the query:"
-        f" {problem[:400]}. Correct the value in the SQL, with CAST for example, then clear"
+        "Report 'plays', period 2026-11-15 (weekly): could not read the query result:"
+        f" {problem[:400]}. Correct the value in the SQL, for example with CAST, then clear"
         " run_query and its downstream tasks."
     )
 

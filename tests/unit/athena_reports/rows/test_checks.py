@@ -205,7 +205,7 @@ def assert_found(
             "Cannot compare values of type ",
         ),
         (checks.change("word", within=1), "sum(VARCHAR)"),
-        (checks.change("odd", within=1), "odd has no total: it is "),
+        (checks.change("odd", within=1), "cannot compare odd: its total is "),
         *(
             (check, "column plays does not exist. The columns are score, word, odd.")
             for check in (
@@ -279,12 +279,14 @@ def test_change_compares_with_what_it_was_told_to() -> None:
     assert [(each.passed, each.message) for each in found] == [
         (
             False,
-            "The number of rows is 100, after 1 in the previous period (+9900.0%); expected within"
+            "The number of rows is 100, compared with 1 in the previous period (+9900.0%);"
+            " expected a change within"
             " 10.0%.",
         ),
         (
             True,
-            "The number of rows is 100, after 100 in the previous version (+0.0%); expected within"
+            "The number of rows is 100, compared with 100 in the previous version (+0.0%);"
+            " expected a change within"
             " 10.0%.",
         ),
     ]
@@ -297,7 +299,8 @@ def test_change_finds_the_figure_of_a_check_with_other_limits_and_else_passes_an
     check = checks.change("score", within=0.1)
     found = result(check, scores([12]), previous_period=before)
     after = (
-        "The total of score is 12, after 10 in the previous period (+20.0%); expected within 10.0%."
+        "The total of score is 12, compared with 10 in the previous period (+20.0%); expected a"
+        " change within 10.0%."
     )
     assert (found.passed, found.message) == (False, after)
 
@@ -352,17 +355,17 @@ def test_other_columns_than_those_declared_are_named(
 ) -> None:
     found = result(declare(columns), TYPED.empty_table())
     assert not found.passed
-    assert found.message.startswith("The columns are not as declared: ")
+    assert found.message.startswith("The columns do not match the declaration: ")
     assert problem in found.message
     assert found.message.endswith(
-        ". CAST or name them in the SQL (AS) or in the transform, or correct the declaration."
+        ". CAST or rename them in the SQL (AS) or in the transform, or correct the declaration."
     )
 
 
 def test_the_order_of_columns_counts_for_a_schema_only() -> None:
     in_other_order = dict(reversed(NAMED.items()))
     for check in (checks.schema(NAMED), promised(NAMED), promised(in_other_order)):
-        assert result(check, TYPED.empty_table()).message == "The columns are as declared."
+        assert result(check, TYPED.empty_table()).message == "The columns match the declaration."
     found = result(checks.schema(in_other_order), TYPED.empty_table())
     assert "the order is rank, score, at, tags, declared as tags, at, score, rank" in found.message
 
@@ -381,9 +384,9 @@ def test_failures_name_each_check_that_forbids_to_publish_with_its_rows() -> Non
     ]
     assert (
         failures(run(declared, rows))
-        == "Check unique(user_id) failed: 1 of 2 rows repeat the user_id of an earlier row. For"
-        " example row number 2, user_id u1, score NULL. Check in_range(score, at_least=2) failed: 1"
-        " of 2 rows have a score outside the range at_least=2. For example row number 1, score 1,"
+        == "Check unique(user_id) failed: 1 of 2 rows repeat the user_id of an earlier row."
+        " Examples: row number 2, user_id u1, score NULL. Check in_range(score, at_least=2) failed:"
+        " 1 of 2 rows have a score outside the range at_least=2. Examples: row number 1, score 1,"
         " user_id u1."
     )
     assert failures(run([warns], rows)) == ""

@@ -92,7 +92,7 @@ def test_names_are_spelt_as_the_table_has_them_if_it_has_all(
 
 def test_columns_that_come_twice_are_named_in_order_however_often_they_come() -> None:
     described = [ResultColumn(name, "bigint") for name in ("b", "a", "x", "A", "B", "b")]
-    with pytest.raises(ValueError, match=r"^the column a, b occurs twice\. Name each column"):
+    with pytest.raises(ValueError, match=r"^duplicate column a, b\. Give each column"):
         result_columns([column.info for column in described])
 
 

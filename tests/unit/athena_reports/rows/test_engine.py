@@ -109,7 +109,8 @@ def test_a_full_disk_says_what_to_do_and_may_pass(error: Exception) -> None:
     assert caught.value.__cause__ is error
     reason = str(error).partition("\n")[0].rstrip(".")
     assert str(caught.value).endswith(
-        f": no space left on the worker's disk: {reason}. Free space in {tempfile.gettempdir()}, or"
+        f": no space left on the worker's disk: {reason}. Free up space in"
+        f" {tempfile.gettempdir()}, or"
         " set TMPDIR to a larger disk, then clear transform and its downstream tasks."
     )
 

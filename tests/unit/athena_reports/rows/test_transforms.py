@@ -70,7 +70,7 @@ def test_movement_of_columns_with_other_names_and_without_rows() -> None:
     assert run(other, sql=f"{sql} WHERE false") == (types, [])
     assert '"previous_rank" not found' in refusal(movement(), sql=sql)
     again = movement(rank="place", previous_rank="the one before", into="place")
-    assert "the column place occurs twice" in refusal(again, sql=sql)
+    assert "duplicate column place" in refusal(again, sql=sql)
 
 
 def test_the_columns_that_come_from_the_previous_period_are_those_of_movement() -> None:
@@ -111,7 +111,7 @@ def _selected(column: str, rows: Any, _period: Any) -> Any:
             lambda _, __: None,
             "it returned a NoneType. Return a relation, an Arrow table or a data frame.",
         ),
-        (lambda rows, _: rows.project("*, a AS A"), "the column a occurs twice"),
+        (lambda rows, _: rows.project("*, a AS A"), "duplicate column a"),
         (lambda rows, _: rows.project("nope"), 'Binder Error: Referenced column "nope" not found'),
         (lambda rows, _: rows.query("rows", "FROM 'x.csv'"), "file system operations are disabled"),
         (lambda _, __: 1 / 0, "ZeroDivisionError: division by zero"),
@@ -333,8 +333,8 @@ def test_each_row_refuses_a_value_that_would_not_stay_the_same(kind: str, value:
         lambda row: {"a": value if row["a"] == 4998 else others[row["a"] % 2]}, adds={"a": kind}
     )
     said = refusal(transform, sql="SELECT range AS a FROM range(5000)")
-    assert f"row 4,999, column 'a': {value!r} is not a value of " in said
-    assert said.endswith(". Convert it, or change the type of the column in `adds`.")
+    assert f"row 4,999, column 'a': {value!r} is not a valid " in said
+    assert said.endswith(". Convert it, or change the column's type in `adds`.")
 
 
 def test_each_row_keeps_microseconds_of_a_column_that_it_was_given_and_refuses_instants() -> None:
@@ -380,7 +380,7 @@ def test_each_row_knows_its_columns_without_rows() -> None:
     none = f"{ONE} WHERE false"
     transform = each_row(lambda row: row, adds={"grade": "decimal(5,1)"}, drops=["a"])
     assert run(transform, sql=none) == ({"grade": "DECIMAL(5,1)"}, [])
-    assert "it drops b; the rows have a." in refusal(
+    assert "it drops b, but the rows have a." in refusal(
         each_row(lambda row: row, drops=["a", "b"]), sql=none
     )
     with pytest.raises(ValueError, match="decimel is not a supported type"):

@@ -153,8 +153,8 @@ def test_a_store_that_does_not_answer_costs_no_query(
     first = given()
     id_ = submitted(first)
     warnings = [line for line in logged() if line.startswith("warning: ")]
-    assert warnings[0].startswith("warning: Could not read the notes of queries: ")
-    assert warnings[-1].startswith(f"warning: Could not note query {id_}: ")
+    assert warnings[0].startswith("warning: Could not read the recorded queries: ")
+    assert warnings[-1].startswith(f"warning: Could not record query {id_}: ")
     assert first["ti"].pushed[SUBMITTED_XCOM]
     assert submitted(given(try_number=2)) == id_
     assert len(athena.queries) == 1
@@ -169,7 +169,7 @@ def test_a_note_that_somebody_has_edited_is_ignored(
     notes = ExecutionNotes(given(), "chain")
     supervisor.rows[key] = value
     assert notes.find("token") == ""
-    assert logged()[-1].startswith("warning: Could not read the notes of queries: ")
+    assert logged()[-1].startswith("warning: Could not read the recorded queries: ")
     notes.add("token", "q-3")
     assert notes.find("token") == "q-3"
 

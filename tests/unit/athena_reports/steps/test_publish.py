@@ -277,8 +277,8 @@ def test_publish_without_a_version_or_a_period_names_the_way_out(
     assert str(caught.value) == (
         "Report 'plays': publish received no period or no prepared version."
         f" If {cleared} was marked as success, clear {cleared} and its downstream"
-        " tasks. In a DAG of your own, give run_query its cadence, and publish"
-        " prepared=transform.output and submitted=XComArg(run_query, key='submitted')."
+        " tasks. In a custom DAG, pass the cadence to run_query, and prepared=transform.output and"
+        " submitted=XComArg(run_query, key='submitted') to publish."
     )
 
 

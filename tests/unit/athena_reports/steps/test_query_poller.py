@@ -269,7 +269,7 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     reasons = {
         "of one id": "QueryExecution unknown was not found (INVALID_INPUT)",
         "of the call": "not authorized",
-        "without a word": "missing in the response",
+        "without a word": "missing from BatchGetQueryExecution",
     }
     assert reasons[refusal] in str(failed)
     assert len(ended) == len(ids)

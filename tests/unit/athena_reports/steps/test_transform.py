@@ -201,7 +201,7 @@ def test_rows_of_an_older_sql_that_fail_are_told_with_what_to_clear(
 
     assert problem_of("v2:old").startswith(
         "Report 'plays', period 2025-06-08 (weekly), with SQL older than the report's current SQL"
-        " (clear run_query to run the current one): "
+        " (clear run_query to run the current SQL): "
     )
     for ran in ("v2:new", ""):  # an older release has handed none on
         assert "SQL older" not in problem_of(ran)
@@ -323,7 +323,10 @@ def test_an_unload_without_rows_cannot_be_published_where_no_column_is_known(
 ) -> None:
     """Neither declared nor, as the report has no table, by an earlier period."""
     query = last.unloaded_nothing()
-    says = r"q-1 unloaded no rows and so no columns.*Publish one period with rows first, or declare"
+    says = (
+        r"q-1 unloaded no rows, so its columns are unknown.*First publish a period with rows, or"
+        r" set"
+    )
     with pytest.raises(AirflowFailException, match=says):
         last.transformed(query, empty="publish", database="", formats=["csv"])
     assert keys_in(last) == []
@@ -348,7 +351,7 @@ def test_a_worker_without_duckdb_fails_at_once_and_says_where_to_look(
         last.transformed()
 
     message = str(caught.value)
-    assert message.startswith("Report 'plays', period 2025-06-08 (weekly): DuckDB cannot be")
+    assert message.startswith("Report 'plays', period 2025-06-08 (weekly): could not import DuckDB")
     assert "requirements_install" in message
     assert message.endswith("update the environment, then try again.")
     assert keys_in(last) == []
@@ -373,6 +376,6 @@ def test_an_alert_of_a_failed_transform_quotes_no_private_column(
     kind = "ConversionException" if transform is failing else "ValueError"
     told = error_text(caught.value, has_private_columns=is_private)
     if is_private:
-        assert told == f"{kind}, whose text may quote a private column; see the task log"
+        assert told == f"{kind} (its text may quote a private column; see the task log)"
     else:
         assert told == str(caught.value)

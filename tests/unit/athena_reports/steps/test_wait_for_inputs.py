@@ -94,10 +94,10 @@ def test_the_log_says_what_is_waited_for(
     lake.before = nothing
     lake.land(DATES[7])
     task.execute(given)
-    assert logged() == ["info: No required partition is missing."]
+    assert logged() == ["info: All required partitions exist."]
     clock.sleep(LONG.total_seconds())
     task.execute(given)
-    assert logged() == ["info: The wait for the inputs is over."]
+    assert logged() == ["info: The wait for the inputs has timed out."]
 
 
 def test_what_is_told_names_each_input_and_the_time_in_utc() -> None:

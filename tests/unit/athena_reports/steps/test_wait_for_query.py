@@ -332,7 +332,7 @@ def test_the_log_says_what_becomes_of_the_query(
     assert sorted(logged()) == [
         f"info: Query q-2 is QUEUED: {so_far}",
         "info: Started query q-2.",
-        "warning: Query q-1 failed: Failed with type 1602. Waiting for its successor q-2.",
+        "warning: Query q-1 failed: Failed with type 1602. Retrying as query q-2.",
     ]
 
     athena.before = refusing("GetQueryExecution")
@@ -428,7 +428,7 @@ def test_a_wait_that_may_not_fail_is_skipped_and_stops_the_query_at_its_time_out
     clock.sleep(60)
     with pytest.raises(AirflowSkipException):
         wait_task(deferrable=deferrable, **{option: True}).execute(context())
-    assert "warning: Gave up query q-1: plays_weekly, period 2025-06-08" in logged()[-1]
+    assert "warning: Gave up on query q-1: plays_weekly, period 2025-06-08" in logged()[-1]
 
 
 @pytest.mark.parametrize(

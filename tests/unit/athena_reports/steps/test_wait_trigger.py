@@ -164,8 +164,8 @@ def watching(athena: MemoryAthena, map_index: int = -1) -> RunTrigger:
 
 WAIT = ("wait_for_query", -1)
 LEFT, STOPPED = "RUNNING", "CANCELLED"
-AWAITED = "Query q-1 continues: another trigger waits for it."
-UNWANTED = "Stopping query q-1: its task no longer waits for it."
+AWAITED = "Query q-1 continues: another trigger is waiting for it."
+UNWANTED = "Stopping query q-1: its task is no longer waiting for it."
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_stop_that_does_not_end_is_told_and_the_trigger_ends(
     clock.run(kill(start(athena, 60), "failed"))
     assert clock.seconds == pytest.approx(STOP_WITHIN_SECONDS, abs=10)
     assert (
-        "Query q-1: could not stop it within 120 s (TimeoutError()). It may still be running. "
+        "Could not stop query q-1 within 120 s (TimeoutError()). It may still be running. "
         "Stop it in the Athena console if no run needs it."
     ) in capsys.readouterr().out
 

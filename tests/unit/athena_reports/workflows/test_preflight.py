@@ -99,7 +99,7 @@ def test_what_no_run_could_wait_for_is_named(services: Services) -> None:
     ]
     *found, unlisted, last = checks
     assert {check.problem for check in (*found, last)} == {""}
-    assert "correct its name in the settings or in done= of the input." in unlisted.problem
+    assert "correct its name in the settings or in the input's done=." in unlisted.problem
 
     (check,) = looked_at(services, settings(), Input("projected", wait=wait))[4:]
     assert "its partitions are projected" in check.problem
@@ -302,7 +302,7 @@ def test_the_account_is_looked_at_before_the_folder_is_claimed_and_the_folder_ea
 def test_a_scan_is_limited_by_what_the_report_has_published(
     services: Services, logged: Callable[[], list[str]]
 ) -> None:
-    says = "No published period to estimate the scan from; max_scan is not checked"
+    says = "No published periods to estimate the scan from; max_scan is not checked"
     require(services, settings(), report="scanned", max_scan=10)
     assert logged() == [f"warning: {says}"]
     require(services, settings(), report="scanned", has_table=False, max_scan=10)

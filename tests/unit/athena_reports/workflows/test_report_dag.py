@@ -453,8 +453,8 @@ def test_a_workgroup_that_keeps_its_results_has_no_place_for_files(
 ) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_QUERY_RESULTS", "managed")
     says = (
-        "Report 'plays', field 'unload': the workgroup manages its results."
-        " Remove it, or set ATHENA_REPORTS_QUERY_RESULTS."
+        "Report 'plays', field 'unload': the workgroup manages its query results. Remove unload,"
+        " or set ATHENA_REPORTS_QUERY_RESULTS."
     )
     with pytest.raises(ReportError, match=f"^{re.escape(says)}$"):
         build(unload=True)
@@ -509,8 +509,8 @@ def test_a_second_declaration_is_found_however_it_is_written_and_through_a_link(
     assert sorted(parsed(tmp_path / "dags" / "a.py").dags) == ["plays_monthly", "plays_weekly"]
     (error,) = parsed(tmp_path / "dags" / "b.py").import_errors.values()
     assert (
-        f"{version / 'b.py'} declares it, and so does {version / 'a.py'}: their DAGs have the same"
-        " ids. Give it another name, or import the report from there."
+        f"{version / 'b.py'} and {version / 'a.py'} both declare it, so their DAG ids are the"
+        " same. Give it another name, or import the report from the other file."
     ) in error
 
 
@@ -582,10 +582,11 @@ def test_a_report_may_read_its_own_periods_of_another_cadence_but_never_itself(b
         with pytest.raises(ReportError) as caught:
             build(monthly(TOKYO), inputs=inputs)
         says = (
-            "Report 'plays', field 'inputs': it reads itself, plays_monthly. Read another report."
+            "Report 'plays', field 'inputs': the report reads itself, plays_monthly. Read another"
+            " report."
         )
         assert str(caught.value) == says
-    with pytest.raises(ReportError, match="is not made of whole periods of plays_monthly"):
+    with pytest.raises(ReportError, match="does not consist of whole periods of plays_monthly"):
         build(daily(TOKYO), inputs=[months])
 
 
@@ -599,7 +600,7 @@ def test_a_wait_that_is_longer_than_due_is_refused_where_somebody_is_told(build:
     recorder = [Recorder("a")]
     says = (
         "Report 'plays', field 'due': due (3:00:00) is shorter than the wait for input plays"
-        " (6:00:00). Increase it, or wait less."
+        " (6:00:00). Increase due, or shorten the wait."
     )
     with pytest.raises(ReportError, match=f"^{re.escape(says)}$"):
         build(inputs=inputs, on_late=recorder)
@@ -613,8 +614,8 @@ def test_a_run_that_would_end_before_its_wait_is_refused(build: Any) -> None:
     inputs = [Input("plays", wait=timedelta(hours=6))]
     says = (
         "Report 'plays', field 'run_timeout': the run starts 1:00:00 after the end of the period"
-        " and times out after 5:00:00, before the wait for input plays (6:00:00) ends. Increase it,"
-        " or wait less."
+        " and times out after 5:00:00, before the wait for input plays (6:00:00) ends. Increase"
+        " run_timeout, or shorten the wait."
     )
     with pytest.raises(ReportError, match=f"^{re.escape(says)}$"):
         build(inputs=inputs, delay=timedelta(hours=1), run_timeout=timedelta(hours=5))

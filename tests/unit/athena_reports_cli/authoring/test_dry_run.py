@@ -103,7 +103,8 @@ NOT_READ = "An UNLOAD without rows"
             RIGHT,
             {"columns": columns(TYPES | {"score": "int"})},
             "wrong",
-            "plays.sql, line 1: Check columns failed: The columns are not as declared: 'score' is",
+            "plays.sql, line 1: Check columns failed: The columns do not match the declaration:"
+            " 'score' is",
         ),
         (
             RIGHT.replace("plays", "palys"),
@@ -113,7 +114,7 @@ NOT_READ = "An UNLOAD without rows"
         ),
         (RIGHT, {"inputs": [Input("gone")]}, "wrong", "tables.yaml has no table gone."),
         ("SELECT {{ lost }}", {}, "wrong", "plays.sql: line 1 of the SQL: lost is not defined"),
-        ("SELECT 1 AS a, 2 AS a", {}, "wrong", "the column a occurs twice"),
+        ("SELECT 1 AS a, 2 AS a", {}, "wrong", "duplicate column a"),
         (
             RIGHT,
             {"checks": [checks.not_null("scored", severity="warn")]},

@@ -53,7 +53,7 @@ def test_a_value_that_cannot_be_read_does_not_name_a_task_of_no_run(
     code, printed = shell("preview", "flown", "2013-03-11", "--run")
     assert code == 1
     printed = " ".join(printed.split())
-    assert printed.endswith("with CAST for example, then run the command again.")
+    assert printed.endswith("for example with CAST, then run the command again.")
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,12 @@ def test_parts_that_are_never_published_are_found(
 @pytest.mark.parametrize(
     ("inputs", "cadence", "says"),
     [
-        ('Published("months", monthly("Asia/Tokyo"))', MONTHS, "it reads itself, months_monthly"),
-        ('Published("weeks", weekly("sunday", "Asia/Tokyo"))', MONTHS, "is not made of whole"),
+        (
+            'Published("months", monthly("Asia/Tokyo"))',
+            MONTHS,
+            "the report reads itself, months_monthly",
+        ),
+        ('Published("weeks", weekly("sunday", "Asia/Tokyo"))', MONTHS, "does not consist of whole"),
     ],
 )
 def test_what_one_file_can_tell_is_an_import_error(
