@@ -38,8 +38,8 @@ SHOWN_BYTES = 32 * 10**6
 SHOWN_UNFOLDED = 256 * 10**6  # bytes
 MEMORY_LIMIT = "128MB"
 CALLS_AT_ONCE = 4
-# Of the coverage of all viewers. A thread that parses an answer holds Python's global lock: with more threads, the
-# API server's event loop would wait longer for it.
+# Of the coverage of all viewers. A thread that parses an answer holds Python's global lock: with
+# more threads, the API server's event loop would wait longer for it.
 THREADS = ThreadPoolExecutor(CALLS_AT_ONCE, "athena-reports")
 
 TextValues = tuple[str | None, ...]
