@@ -50,7 +50,7 @@ def test_a_dag_written_by_hand_that_asks_for_partitions_by_minute_fails_before_i
         'SELECT 1 FROM plays WHERE {{ period.partitions("datehour", format="%Y/%m/%d/%H/%M") }}',
         cadence=None,
     )
-    with pytest.raises(ReportError, match="'%M' of the key datehour is not supported"):
+    with pytest.raises(ReportError, match="'%M' in the format of key datehour is not supported"):
         task.render_template_fields(context() | {"macros": MacrosAccessor()})
 
 

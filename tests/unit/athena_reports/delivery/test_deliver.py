@@ -103,7 +103,7 @@ def test_a_try_of_a_period_that_is_not_published_is_noted(
     )
     monkeypatch.setattr(DeliverOperator, "_s3", lambda _: place.s3)
     run = DagRun("asset_triggered", partition_key=WEEK.id)
-    with pytest.raises(AirflowSkipException, match="it is not published"):
+    with pytest.raises(AirflowSkipException, match="the period is not published"):
         task.execute({"dag_run": run, "ti": TaskInstance("sales"), "run_id": "event-1"})
     folder_uri = PeriodLocation.of(bucket, "plays", WEEK).folder_uri
     note, _ = place.s3.read(f"{folder_uri}tries/sales/event-1.json")

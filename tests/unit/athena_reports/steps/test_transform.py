@@ -182,7 +182,7 @@ def test_a_change_is_measured_against_what_is_published_of_its_own_or_the_period
     prepared = last.transformed(period=period, transforms=[first_row], checks=[check])
     (found,) = prepared["checks"]
     assert (found["passed"], found["value"]) == (not is_compared, 1)
-    assert ("after 2 in the" in found["message"]) == is_compared
+    assert ("compared with 2 in" in found["message"]) == is_compared
 
 
 @pytest.mark.parametrize("fails", ["a check", "a transform"])

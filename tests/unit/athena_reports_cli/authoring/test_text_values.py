@@ -241,7 +241,7 @@ def test_a_missing_value_of_a_required_column_is_reported(
 ) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(f"at,n\n2026-03-01,1\n{value},2\n")
-    with pytest.raises(DataFileError, match="row 2, column at: the value is missing, and the"):
+    with pytest.raises(DataFileError, match="row 2, column at: the value is missing"):
         read(path, engine, required=["at"])
 
 
