@@ -116,13 +116,22 @@ class WhenDueSensor(_PeriodSensor):
         if manifest is None and datetime.now(UTC) < late_from:
             return PokeReturnValue(False)
 
-        run = find_run(context["ti"], self.report_dag_id, period)
-        problems = self._send_missed_failure(period, run, context)
+        problems: list[str] = []
+        run: ReportRun | None = None
+        is_run_known = False
+        try:
+            run = find_run(context["ti"], self.report_dag_id, period)
+            is_run_known = True
+        except Exception as error:  # a late alert without the run is better than none
+            _log.exception("Could not find the run of %s.", period)
+            problems.append(f"Could not find the run of {period}: {error}")
+        problems += self._send_missed_failure(period, run, context)
         is_late = manifest is None and not self._has_found_no_rows(run)
         if manifest is not None:
             problems += self._send_missed_warnings(period, manifest, context)
         if is_late:
-            problems += self._send_late(period, run, late_from, context)
+            cause = self._cause(run, context) if is_run_known else _UNKNOWN_CAUSE
+            problems += self._send_late(period, cause, late_from, context)
         _raise_if_any(problems)
         return PokeReturnValue(True, xcom_value=is_late)
 
@@ -135,21 +144,23 @@ class WhenDueSensor(_PeriodSensor):
         record = warning_record(self.report_dag_id, manifest)
         return send_alert(self.alert_policy.on_warning, context, alert, record)
 
-    def _send_late(
-        self, period: Period, run: ReportRun | None, late_from: datetime, context: Context
-    ) -> list[str]:
+    def _cause(self, run: ReportRun | None, context: Context) -> Cause:
         try:
-            cause = cause_of_lateness(run, context["ti"], self.report_dag_id)
+            return cause_of_lateness(run, context["ti"], self.report_dag_id)
         except Exception:  # an alert without the cause is better than none
             _log.exception("Could not determine why the period is late.")
-            cause = _UNKNOWN_CAUSE
+            return _UNKNOWN_CAUSE
+
+    def _send_late(
+        self, period: Period, cause: Cause, late_from: datetime, context: Context
+    ) -> list[str]:
         alert = late_alert(self.report_dag_id, period, late_from, cause)
         record = late_record(self.dag_id, context["run_id"], _clear_number(context))
         return send_alert(self.alert_policy.on_late, context, alert, record)
 
 
 class WhenPublishedSensor(_PeriodSensor):
-    """Sends that a period is no longer late, and returns whether it has.
+    """Sends the all-clear of a late period; returns whether it was sent.
 
     It sends nothing if no alert of a late period was sent, or if the period is not published
     `ALL_CLEAR_WITHIN` after it was late.
@@ -185,7 +196,7 @@ class WhenPublishedSensor(_PeriodSensor):
         return PokeReturnValue(True, xcom_value=True)
 
     def _may_still_send_late(self, ti: Any, run_id: str) -> bool:
-        """Whether the other task of this run may still send that the period is late."""
+        """Whether the other task of this run may still send the late alert."""
         states = ti.get_task_states(dag_id=self.dag_id, run_ids=[run_id], task_ids=[WHEN_DUE_TASK])
         return states.get(run_id, {}).get(WHEN_DUE_TASK) not in _ENDED
 

@@ -5,6 +5,7 @@ tests/services/test_alerts.py has whole DAGs, whose kinds of alerts share a noti
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -202,6 +203,22 @@ def test_an_alert_goes_out_without_what_airflow_does_not_tell(beside: Beside) ->
     assert beside.look(WhenDueSensor, Silent("running"), None, run=again)
     ((message,),) = beside.told().values()
     assert "and has not been published\nNext step: Check whether the DAG is paused" in message
+
+
+def test_an_alert_goes_out_without_the_run_and_the_task_is_tried_again(beside: Beside) -> None:
+    class Gone(Airflow):
+        def get_task_states(self, **_: Any) -> Any:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    beside.on_late = Recorder("{{ alert.message }}")
+    says = f"Could not find the run of {WEEK}: "
+    with pytest.raises(AirflowException, match=re.escape(says)):
+        beside.look(WhenDueSensor, Gone(), None)
+    ((message,),) = beside.told().values()
+    assert "and is not published\nNext step: Check whether the DAG is paused" in message
+    with pytest.raises(AirflowException, match=re.escape(says)):
+        beside.look(WhenDueSensor, Gone(), WARNED)
+    assert beside.told() == {"on_warning": ["was published with warnings"]}
 
 
 def test_each_problem_is_told_if_several_notifiers_fail(beside: Beside) -> None:
