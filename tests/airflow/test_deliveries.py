@@ -256,7 +256,7 @@ def test_a_channel_that_is_down_for_all_tries_is_told_and_gets_it_once_it_is_rep
     (alert,) = until(alerts, "somebody is told")
     assert "team: " in alert
     assert "service_unavailable" in alert
-    assert "clear only the task team" in alert
+    assert "clear only the failed task" in alert
     assert client.runs("down_weekly")[0].state == "success", "what is published stays published"
 
     client.clear(run.dag_id, run.run_id, task_ids=["team"])

@@ -61,8 +61,8 @@ _MEANING_OF_AIRFLOW_REASON = {
     "all_tasks_deadlocked": "no task could run",
 }
 _STEP_AFTER_FAILED_DELIVERY = (
-    "Fix the cause, then clear only this task. Clearing the run would send to the other channels"
-    " again."
+    "Fix the cause, then clear only the failed task. Clearing the run would send to the other"
+    " channels again."
 )
 _DOC_OF_ALERTS = """\
 Sends the alerts of `{dag_id}`.

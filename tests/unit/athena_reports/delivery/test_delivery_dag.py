@@ -184,7 +184,7 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
     assert "period unknown," in wrong
     assert "period unknown," in unknown
     next_step = (
-        "Fix the cause, then clear only this task. Clearing the run would send to the other"
+        "Fix the cause, then clear only the failed task. Clearing the run would send to the other"
         " channels again."
     )
     address = "/dags/best_users_weekly_deliver/runs/event-1"
