@@ -47,7 +47,7 @@ class ReportRun:
     task_states: Mapping[str, str | None]
 
     @property
-    def xcoms(self) -> Mapping[str, Any]:
+    def xcom_arguments(self) -> Mapping[str, Any]:
         """The arguments of `xcom_pull` for its XComs. Without `map_indexes`, that returns lists."""
         return {"dag_id": self.dag_id, "run_id": self.run_id, "map_indexes": -1}
 
@@ -88,12 +88,15 @@ def failure_of(run: ReportRun, ti: Any) -> str:
     task_id = _first_task_in(run, "failed")
     if task_id is None:
         return "no task failed: the run took longer than its run_timeout or was marked as failed"
-    reason = kept_reason(ti, task_id, **run.xcoms) or "it failed"
+    reason = kept_reason(ti, task_id, **run.xcom_arguments) or "it failed"
     return f"{task_id}: {reason}"
 
 
 def kept_reason(ti: Any, task_id: str, **which: Any) -> str:
-    """Return the error that a task has left; empty if Airflow has or returns none."""
+    """Return the error that a task has left.
+
+    It is empty if there is none, or Airflow does not return it.
+    """
     try:
         reason = ti.xcom_pull(task_ids=task_id, key=REASON_XCOM, **which)
     except Exception:  # an alert without the reason is better than none
@@ -130,7 +133,7 @@ def cause_of_lateness(run: ReportRun | None, ti: Any, dag_id: str) -> Cause:
         )
     retried_task = _first_task_in(run, "up_for_retry")
     if retried_task is not None:
-        reason = kept_reason(ti, retried_task, **run.xcoms) or "its last attempt failed"
+        reason = kept_reason(ti, retried_task, **run.xcom_arguments) or "its last attempt failed"
         return Cause(
             f"{retried_task} is waiting for its retry ({reason})",
             "Wait for the retry. If it fails again, fix the cause and clear the task.",
@@ -156,7 +159,9 @@ def _first_task_in(run: ReportRun, state: str) -> str | None:
 
 def _state_of_query(run: ReportRun, ti: Any) -> str:
     """Return since when the query of a run has been running in Athena, or how it ended."""
-    query_execution_id = ti.xcom_pull(task_ids=_QUERY_TASK, key="return_value", **run.xcoms)
+    query_execution_id = ti.xcom_pull(
+        task_ids=_QUERY_TASK, key="return_value", **run.xcom_arguments
+    )
     athena = SharedSessionHook(aws_conn_id=settings().aws_conn_id).get_conn()
     execution = get_query_execution(athena, query_execution_id)
     query = f"its query {query_execution_id}"

@@ -1,6 +1,6 @@
 """How often the task of a channel was cleared in a run.
 
-A task does not get from Airflow whether it was cleared or is retried. But a clear changes the
+Airflow does not pass a task whether it was cleared or is being retried. But a clear changes the
 `max_tries` of the task, and a retry does not. So each try notes `max_tries` for the next one, in
 `tries/<channel>/<run id>.json` of the period. The retries that the DAG file declares do not help:
 an upgrade can change them while a run is in progress.

@@ -130,9 +130,9 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         try:
             return self._send(message, published, thread, context)
         except Exception:
-            # Nobody else has replaced the claim: Airflow ends this process, by what is no
-            # Exception, before the claim expires. One that was frozen for longer may send twice
-            # anyway, so the ETag need not be compared.
+            # Nobody else has replaced the claim: Airflow ends this process before the claim
+            # expires, by a BaseException that this clause does not catch. One that was frozen for
+            # longer may send twice anyway, so the ETag need not be compared.
             with suppress(S3Error):  # then the claim expires
                 published.s3.delete([claim_uri])
             raise
