@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports_cli.local.interrupts import interrupt_behind, signals_as_interrupts
@@ -22,6 +22,9 @@ def main() -> None:
     # Airflow and botocore log how they were set up to standard output, among what is printed.
     logging.disable(logging.WARNING)
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
+    if sys.stdin is None:
+        # The shell has closed it. A question then has no answer, as from an empty file.
+        sys.stdin = StringIO()
     if isinstance(sys.stdout, TextIOWrapper):
         # A character that the terminal cannot show must not end a command that has paid a query.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -58,6 +61,8 @@ def _flush_output() -> None:
 
     Otherwise Python flushes it when the process ends, and prints a traceback.
     """
+    if sys.stdout is None:  # the shell has closed it
+        return
     try:
         sys.stdout.flush()
     except BrokenPipeError:

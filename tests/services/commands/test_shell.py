@@ -122,13 +122,18 @@ def test_a_command_in_a_subfolder_finds_the_project_and_prints_only_its_result(
     ]
 
 
-def test_a_reader_that_has_gone_away_is_no_error_and_airflow_home_of_the_shell_is_kept(
+def test_a_closed_standard_output_is_no_error_and_airflow_home_of_the_shell_is_kept(
     shop: Project, tmp_path: Path, folders_of_airflow: Callable[[], list[str]]
 ) -> None:
     home = str(tmp_path / "home")
-    done = shop.shell("docs", "items", shell='"$@" | :', AIRFLOW_HOME=home)
+    done = shop.shell("docs", "items", shell='"$@" >&-', AIRFLOW_HOME=home)
     assert (done.code, done.err) == (0, "")
     assert folders_of_airflow()[0] == home
+
+
+def test_a_reader_that_has_gone_away_leaves_standard_error_empty(shop: Project) -> None:
+    """The exit code is that of the reader."""
+    assert shop.shell("docs", "items", shell='"$@" | :').err == ""
 
 
 # CI has a cheaper sibling: a reader that has gone away before the command prints.
@@ -216,6 +221,19 @@ def _open_terminal() -> tuple[int, str]:
     name = os.ttyname(device)
     os.close(device)
     return terminal, name
+
+
+@pytest.mark.parametrize(
+    "command", ["new best", pytest.param("plan items", marks=pytest.mark.full)]
+)
+def test_a_closed_standard_input_answers_nothing(command: str, shop: Project) -> None:
+    before = shop.files()
+    done = shop.shell(*command.split(), shell='"$@" <&-')
+    assert done.code == 1
+    assert done.err.rstrip().endswith("Aborted!")
+    assert "Traceback" not in done.err
+    assert done.changed_nothing
+    assert shop.files() == before
 
 
 def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
