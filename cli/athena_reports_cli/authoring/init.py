@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from importlib.metadata import distribution
 from pathlib import Path
 
 from athena_reports_cli.authoring.new import NewReport, write_report
-from athena_reports_cli.authoring.project_folder import folder_beside, require_new_folder
+from athena_reports_cli.authoring.project_folder import (
+    InitError,
+    folder_beside,
+    require_new_folder,
+)
 from athena_reports_cli.authoring.project_wheels import COMMAND, kept_wheels
 from athena_reports_cli.authoring.rules.dag_rules import Repository
 from athena_reports_cli.authoring.rules.sql_rules import renew
@@ -51,7 +56,16 @@ def write_project(folder: Path, report: NewReport) -> None:
     require_new_folder(folder)
     wheels = kept_wheels()
     texts = _texts(folder.name, report, has_wheels=wheels != [])
-    # It is renamed when it is complete, so that a project is there as a whole or not at all.
+    try:
+        _write(folder, texts, report, wheels)
+    except OSError as error:
+        raise InitError(f"{folder}: {error}. Nothing was written.") from error
+
+
+def _write(
+    folder: Path, texts: Mapping[str, str], report: NewReport, wheels: Sequence[Path]
+) -> None:
+    """Write a project beside its place, and rename it, so that it is there as a whole or not."""
     with folder_beside(folder) as beside:
         root = Path(beside) / folder.name
         for path, text in texts.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from athena_reports.inputs.layout import format_argument
+from athena_reports.inputs.layout import DATE_KEYS
 from athena_reports.periods.calendar import weekly
 from athena_reports.sql.names import sql_name
 from athena_reports_cli.authoring.case_tables import EXPECTED_FILE
@@ -46,7 +46,8 @@ class NewReport(BaseModel, frozen=True):
 def write_report(report: NewReport, project: Project) -> list[Path]:
     """Write the files of a report into the folders of a project, and return them.
 
-    NewReportError if the report could not run, or one of its files exists. Then none is written.
+    NewReportError if the report could not run, or one of its files exists or cannot be written.
+    Then none is written.
     """
     if len({report.ranked, report.time, report.partition}) < 3:
         raise NewReportError(
@@ -58,9 +59,16 @@ def write_report(report: NewReport, project: Project) -> list[Path]:
         )
     files = _files(report, project)
     require_absent(files, project)
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    try:
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        # None of them was there before.
+        for path in files:
+            if path.is_file():
+                path.unlink()
+        raise NewReportError(f"{error}. Nothing was written.") from error
     return list(files)
 
 
@@ -78,7 +86,7 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
         "report": report,
         "title": report.name.replace("_", " ").capitalize(),
         "key_column": _key_column(report.ranked),
-        "input_format": format_argument(report.partition),
+        "input_format": _format_argument(report.partition),
         "count": "event_count" if report.ranked == "events" else "events",
         "week": week,
         "events": [_event(key, instant) for key, instant in instants.items()],
@@ -104,6 +112,11 @@ def _key_column(key: str) -> str:
         return name
     # The linter takes a quoted name without AS for a text.
     return f"{name} AS {name}"
+
+
+def _format_argument(key: str) -> str:
+    """Return the argument `format` that an `Input` of a key such as 2025-06-21 needs, if any."""
+    return "" if key in DATE_KEYS else ', format="%Y-%m-%d"'
 
 
 def _event(key: str, instant: datetime) -> list[str]:

@@ -13,7 +13,7 @@ PartitionKind = Literal["string", "date", "integer"]
 # The values of a table's partition keys, in the order of the keys that its input declares.
 PartitionValues: TypeAlias = tuple[str, ...]
 
-_DATE_KEYS = ("dt", "date", "day")
+DATE_KEYS = ("dt", "date", "day")
 _DATE_FORMATS = {"string": "%Y-%m-%d", "date": "%Y-%m-%d", "integer": "%Y%m%d"}
 _FORMATS_OF_PARTS = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H"}
 _PARTS = "YmdH"  # of a time, as letters of directives
@@ -115,15 +115,10 @@ def as_argument(values: Sequence[str]) -> str:
     return listed if len(values) == 1 else f"({listed})"
 
 
-def format_argument(key: str) -> str:
-    """Return the argument `format` that an `Input` of a key such as 2025-06-21 needs, if any."""
-    return "" if key in _DATE_KEYS else ', format="%Y-%m-%d"'
-
-
 def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> list[str]:
     lower_names = [name.lower() for name in names]
     date_format = _DATE_FORMATS[kinds[0]]
-    if lower_names[0] in _DATE_KEYS and lower_names[1:] in ([], ["hour"]):
+    if lower_names[0] in DATE_KEYS and lower_names[1:] in ([], ["hour"]):
         return [date_format, "%H"][: len(names)]
     if lower_names == list(_FORMATS_OF_PARTS)[: len(names)]:
         return list(_FORMATS_OF_PARTS.values())[: len(names)]

@@ -99,6 +99,15 @@ def test_a_name_that_cannot_be_taken_is_refused_before_the_questions(
     assert problem in done.err
 
 
+def test_what_cannot_be_written_whole_is_taken_back(shop: Project) -> None:
+    shop.write("tests/reports/best", "A file where a folder would have to be.")
+    before = shop.files()
+    done = shop.run("new", "best", *new_options())
+    assert (done.code, done.out) == (1, "")
+    assert done.err.endswith("Nothing was written.\n")
+    assert shop.files() == before
+
+
 def test_an_up_that_reads_the_new_report_is_named(shop: Project) -> None:
     running = Running("http://127.0.0.1:8080", "admin", "secret", {})
     shop.patch.setattr("athena_reports_cli.local.running.find_running", lambda _: running)

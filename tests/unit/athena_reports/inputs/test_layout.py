@@ -9,7 +9,6 @@ import pytest
 
 from athena_reports import Input
 from athena_reports.errors import ReportError
-from athena_reports.inputs.layout import format_argument
 from tests.unit.athena_reports.inputs.clocks import (
     ROUNDS,
     Case,
@@ -148,12 +147,3 @@ def test_what_tells_no_time_is_refused_with_what_to_write(
         Input("plays", **fields)
     assert str(refused.value).startswith(f"Input 'plays', field '{field}': ")
     assert problem in str(refused.value)
-
-
-def test_the_format_of_a_key_of_dates_is_declared_unless_its_name_tells_it() -> None:
-    """As `load` and `new` write it."""
-    for key in ("dt", "date", "day", "event_date", "hour", "year"):
-        declaration = f'Input("plays", "{key}"{format_argument(key)})'
-        source = eval(declaration, {"Input": Input})
-        assert [part.format for part in source.layout.keys] == ["%Y-%m-%d"]
-        assert ("format=" in declaration) == (key not in ("dt", "date", "day"))

@@ -22,6 +22,7 @@ from athena_reports import __version__
 from athena_reports_cli.authoring.commands import app
 from athena_reports_cli.authoring.init import write_project
 from athena_reports_cli.authoring.new import NewReport
+from athena_reports_cli.authoring.project_folder import InitError
 from athena_reports_cli.authoring.rules.dag_rules import Repository
 from athena_reports_cli.authoring.text_templates import text_templates
 from tests.support.code_blocks import blocks_of, commands_of
@@ -304,8 +305,10 @@ def test_a_project_is_there_as_a_whole_or_not_at_all(
     packages.add("athena-reports-cli", __version__)
     monkeypatch.setattr("athena_reports_cli.authoring.init.renew", fail)
     monkeypatch.setattr("sys.dont_write_bytecode", sys.dont_write_bytecode)  # which it sets
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InitError) as refused:
         write_project(work / "reports", REPORT)
+    problem = "[Errno 28] No space left on device. Nothing was written."
+    assert str(refused.value) == f"{work / 'reports'}: {problem}"
     assert list(work.iterdir()) == []
 
 

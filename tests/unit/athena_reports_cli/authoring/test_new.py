@@ -207,6 +207,19 @@ def test_the_case_has_the_first_whole_week_and_the_instants_around_its_bounds(
     assert reported == [[row[0], "1"] for row in expected[:2]]
 
 
+@pytest.mark.parametrize("key", ["dt", "date", "day", "event_date", "hour", "year"])
+def test_the_format_of_a_key_of_dates_is_declared_unless_its_name_tells_it(
+    key: str, root: Path
+) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    file, *_ = write_report(new_report(partition=key), Project(root))
+    declaration = re.search(r"Input\(.*\)", file.read_text())
+    assert declaration is not None
+    source = eval(declaration[0], {"Input": Input})
+    assert [part.format for part in source.layout.keys] == ["%Y-%m-%d"]
+    assert ("format=" in declaration[0]) == (key not in ("dt", "date", "day"))
+
+
 def test_the_templates_of_a_report_are_no_dag_files() -> None:
     folder = Path(new_module.__file__).with_name("templates")
     assert len(list(folder.glob("*.jinja"))) == 7
