@@ -216,7 +216,7 @@ def copy_into(engine: Engine, file: Path) -> Path:
 
 @contextmanager
 def explained_errors(file: Path, engine: Engine) -> Iterator[None]:
-    """Raise DataFileError, or what the engine knows better, for what DuckDB rejects in a file."""
+    """Raise DataFileError, or what the engine knows better, if a file or a value cannot be read."""
     import duckdb
 
     try:
@@ -233,7 +233,8 @@ def _problem(error: Exception, file: Path, engine: Engine) -> str:
     if wrong_value is not None:
         return f", {wrong_value[0]}"
     copy = rf"{re.escape(str(engine.folder))}/[0-9a-f]+[.\w]*"
-    problem = re.sub(copy, str(file), reason(error))
+    system_reason = error.strerror if isinstance(error, OSError) else None
+    problem = system_reason or re.sub(copy, str(file), reason(error))
     if _MIXED_LINE_ENDS in problem:
         problem = "the file mixes \\n and \\r\\n as line endings; use one of them throughout"
     return f" cannot be read: {problem}."

@@ -240,7 +240,7 @@ def test_a_file_that_does_not_exist_is_reported(tmp_path: Path, engine: Engine) 
     path = tmp_path / "rows.csv"
     with pytest.raises(DataFileError) as refused:
         read_csv(path, engine)
-    assert str(refused.value).startswith(f"{path} cannot be read: [Errno 2] No such file or direct")
+    assert str(refused.value) == f"{path} cannot be read: No such file or directory."
 
 
 @pytest.mark.parametrize(
