@@ -275,6 +275,27 @@ def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     assert len(ended) == len(ids)
 
 
+def test_an_id_that_is_unprocessed_for_some_looks_is_read_by_a_later_one(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = start(athena, 20)
+    answer = athena.batch_get_query_execution
+    unprocessed = {
+        "QueryExecutionId": query,
+        "ErrorCode": "INTERNAL_FAILURE",
+        "ErrorMessage": "Try again",
+    }
+
+    def leave_unprocessed(QueryExecutionIds: list[str]) -> Any:
+        response = answer(QueryExecutionIds)
+        if clock.seconds < 10:
+            response = {"QueryExecutions": [], "UnprocessedQueryExecutionIds": [unprocessed]}
+        return response
+
+    monkeypatch.setattr(athena, "batch_get_query_execution", leave_unprocessed)
+    assert clock.run(end_of(query)).state == "SUCCEEDED"
+
+
 def test_an_answer_that_cannot_be_read_ends_no_wait(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

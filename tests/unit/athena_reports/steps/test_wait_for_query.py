@@ -308,6 +308,25 @@ def test_a_wait_that_times_out_stops_the_successor_that_it_could_not_look_up(
     assert athena.states == ["FAILED", "CANCELLED"]
 
 
+def test_a_wait_that_cannot_stop_its_query_is_tried_again_and_then_stops_it(
+    athena: MemoryAthena, clock: VirtualClock
+) -> None:
+    """A query that is not stopped runs on, and is billed."""
+    fate(athena, Plan.endless())
+    given = context()
+    athena.before = refusing("StopQueryExecution")
+    with pytest.raises(AirflowException) as caught:
+        wait_task().resume_execution(*TIMED_OUT, given)
+    assert not isinstance(caught.value, (AirflowFailException, AirflowSkipException))
+    assert athena.states == ["RUNNING"]
+
+    athena.before = nothing
+    given["ti"].begin_next_try()
+    with pytest.raises(AirflowFailException, match="and was stopped"):
+        wait_task().resume_execution(*TIMED_OUT, given)
+    assert athena.states == ["CANCELLED"]
+
+
 def test_a_wait_that_is_killed_leaves_its_query_to_the_next_try(athena: MemoryAthena) -> None:
     """A SIGTERM also comes from an evicted pod or a deployment."""
     fate(athena, Plan.endless())
