@@ -873,7 +873,12 @@ def up(
     from athena_reports_cli.local.up import up as run_up
 
     forget_aws_of_shell()
-    run_up(find_project(), port, Console(), schedule=schedule)
+    console = Console()
+    try:
+        run_up(find_project(), port, console, schedule=schedule)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted; all that was started has been stopped.")
+        raise
 
 
 @app.command()
