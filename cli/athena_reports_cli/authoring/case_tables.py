@@ -36,7 +36,7 @@ def input_files(folder: Path) -> list[Path]:
 def case_tables(folder: Path, inputs: Sequence[Source], aws: Aws) -> Iterator[str]:
     """Create a database with a table for each CSV file of a case, and remove it afterwards.
 
-    A table has the partition keys that its input declares. The context has the database's name.
+    A table has the partition keys that its input declares. Yields the database's name.
     """
     database = f"case_{uuid4().hex[:12]}"
     database_uri = f"s3://{settings().report_bucket}/_cases/{database}/"

@@ -147,8 +147,8 @@ def run_preview(
 ) -> Preview:
     """Pay the query of a period, and add what it gave to an unpaid preview; nothing is published.
 
-    `deliver_into` is a folder for what the channels of the report would send; None for none. A
-    DeliveryError says that it has no channels, before the query is paid.
+    `deliver_into` is a folder for what the channels of the report would send; None for none.
+    DeliveryError if the report has no channels; raised before the query is paid.
     """
     if deliver_into is not None:
         require_deliverable(declared)

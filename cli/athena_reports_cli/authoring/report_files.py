@@ -133,7 +133,7 @@ class BrokenFile(NamedTuple):
         if self.line is None:
             return f"{shown_path(self.path)}: {self.reason}"
         lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
-        code = lines[self.line - 1].strip()
+        code = "".join(lines[self.line - 1 : self.line]).strip()
         return f"{shown_path(self.path)}, line {self.line}: {self.reason} (`{code}`)"
 
 

@@ -32,8 +32,7 @@ class DeploymentError(AthenaReportsError):
 def airflow_of(address: str, running: Running | None) -> AirflowClient:
     """Return the Airflow that runs periods.
 
-    It is the one of an address, else that of the `up` whose services this process uses, else that
-    of AIRFLOW_URL.
+    Uses the address; else the running `up`; else AIRFLOW_URL.
     """
     if not address and running is not None:
         return RestAirflow(running.airflow, login=(running.user, running.password))
@@ -97,7 +96,8 @@ def start_run(airflow: AirflowClient, dag_id: str, period_id: str) -> str:
     """Start a run of a period now, and return its id.
 
     It has no logical date: only one run of a DAG can have that of the period, and that is the
-    scheduled run. AirflowApiError if Airflow rejected it, or says that it may have started.
+    scheduled run. AirflowApiError if Airflow rejected it, or did not respond. Then it may have
+    started, and the message says so.
     """
     run_id = f"run__{period_id}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
 
@@ -123,7 +123,8 @@ def start_backfill(
     """Start a backfill of a DAG that has no active one, and return its id.
 
     `first` and `last` are the starts of periods, both included. The options are further fields of
-    the request. AirflowApiError if Airflow rejected it, or says that it may have started.
+    the request. AirflowApiError if Airflow rejected it, or did not respond. Then it may have
+    started, and the message says so.
     """
 
     def start() -> int:

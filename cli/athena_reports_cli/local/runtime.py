@@ -156,7 +156,7 @@ class AirflowRuntime:
                 )
 
     def wait_until_parsed(self, names: Collection[str]) -> None:
-        """Wait until Airflow has parsed DAGs, and files such as `user_ranking.py` with any DAG.
+        """Wait until Airflow has parsed DAGs, given by id or file name such as `user_ranking.py`.
 
         AirflowRuntimeError if a file in the DAGs folder cannot be imported.
         """

@@ -95,7 +95,7 @@ def forget_aws_of_shell() -> None:
 def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
     """Run the local services on a free port of 127.0.0.1 for as long as the context lasts.
 
-    They print into the log. Athena runs so many queries at once as there are workers. ServicesError
+    They print into the log. Athena runs as many queries at once as there are workers. ServicesError
     if they end before they are ready; the message has what they printed.
     """
     with starting_services(log_path, workers=workers) as wait_for_endpoint:
@@ -106,7 +106,7 @@ def local_services(log_path: Path, *, workers: int = 4) -> Iterator[Services]:
 def starting_services(log_path: Path, *, workers: int = 4) -> Iterator[Callable[[], str]]:
     """Start the local services as `local_services` does.
 
-    The context has a function that waits until they are ready, and returns the endpoint's URL.
+    Yields a function that waits until they are ready, and returns the endpoint's URL.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-u", "-m", _MODULE, "serve"]

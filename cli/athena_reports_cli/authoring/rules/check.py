@@ -126,8 +126,8 @@ def environment_of_rules(project: Project) -> Iterator[str]:
     """Set the variables of this process for the rules, which are to be imported in the context.
 
     Airflow reads its configuration when it is imported. The variables stay as they are set. So the
-    findings depend on the project alone, and not on the shell or an account. The context has the
-    folder of Airflow.
+    findings depend on the project alone, and not on the shell or an account. Yields the folder of
+    Airflow.
     """
     for name in list(os.environ):
         if name.startswith(("AIRFLOW", "AWS_", "ATHENA_REPORTS_")):
