@@ -27,6 +27,14 @@ def test_a_function_answers_its_example(compute: Callable[..., str], row: Functi
     assert compute(f"SELECT {row.example}") == _csv(row.answer)
 
 
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.signature)
+def test_an_example_calls_its_function(row: Function) -> None:
+    names = "|".join((row.name, *row.aliases))
+    assert re.search(rf"\b(?:{names})\(", row.example) or (
+        row.name == "concat" and "||" in row.example
+    )
+
+
 # A lambda, a window and an ordered aggregate are not called like this.
 NO_VALUE = [
     row

@@ -56,3 +56,20 @@ def test_one_error_may_say_otherwise_than_its_class(
 
     assert (str(error), error.retryable) == ("Query q-1 is lost.", retryable)
     assert class_("Query q-2 is lost.").retryable is usual
+
+
+@pytest.mark.parametrize(
+    ("class_", "base"),
+    [
+        # Whoever parses a period id need not know this package.
+        (errors.PeriodError, ValueError),
+        (errors.MissingPartitionsError, errors.InputError),
+        (errors.SkipPeriodError, errors.EmptyResultError),
+        (errors.SchemaError, errors.PublishError),
+    ],
+)
+def test_an_error_is_handled_as_the_more_general_one(
+    class_: type[AthenaReportsError], base: type[Exception]
+) -> None:
+    with pytest.raises(base, match="what happened"):
+        raise class_("what happened")
