@@ -100,6 +100,7 @@ class BackfillingApi(RestApi):
         others = self.backfills_of(body["dag_id"])
         if any(backfill["completed_at"] is None for backfill in others):
             return HTTPStatus.CONFLICT, {"detail": "There is already a running backfill."}
+        assert BackfillPostBody.model_validate(body).reprocess_behavior == "failed"
         backfill = {"id": len(self.backfills) + 1, "completed_at": None, **body}
         self.backfills.insert(0, backfill)
         if self.not_answered:

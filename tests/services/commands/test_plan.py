@@ -122,6 +122,9 @@ def test_with_yes_nothing_is_asked_and_last_and_json_are_heeded(shop: Project) -
     assert changed["differences"]["changed"] == 1
     assert changed["rows"] == 3
     assert unchanged["differences"]["changed"] == 0
+    done = shop.run("plan", "items", "--yes", "--last", "1", "--row-key", "amount", "--json")
+    (period,) = done.json["periods"]
+    assert period["differences"]["key"] == ["amount"]
 
 
 @pytest.mark.parametrize(
@@ -229,6 +232,16 @@ def test_it_ends_with_the_command_that_restates_what_changes_and_could_be_publis
     assert unchanged.code == 0
     assert " would change" in unchanged.lines[0]
     assert "athena-reports run" not in unchanged.err
+
+
+def test_a_scan_above_the_limit_is_refused_even_with_yes(shop: Project) -> None:
+    estimate = shop.run("preview", "items", WEEKS[-1], "--json").json["estimate"]["bytes"]
+    shop.edit(DAGS, 'sql="items.sql",', f'sql="items.sql", max_scan="{estimate - 1} B",')
+    done = shop.run("plan", "items", "--yes")
+    assert (done.code, done.out) == (1, "")
+    assert f"about {estimate:,} bytes" in done.err
+    assert "max_scan" in done.err
+    assert done.changed_nothing
 
 
 def test_an_interrupt_while_a_query_runs_stops_it(shop: Project, strike: Strike) -> None:

@@ -26,7 +26,12 @@ PLAYS = TableSchema(
     partition_keys={"dt": "string"},
 )
 UNKNOWN = TableSchema(environment="dev", columns={})
-TABLES = {("database_dev", "plays"): PLAYS, ("raw", "users"): PLAYS, ("raw", "delta"): UNKNOWN}
+TABLES = {
+    ("database_dev", "plays"): PLAYS,
+    ("database_dev", "others_weekly"): PLAYS,  # the name of a DAG, in the database of sources
+    ("raw", "users"): PLAYS,
+    ("raw", "delta"): UNKNOWN,
+}
 RIGHT = "SELECT user_id, SUM(score) AS score FROM plays GROUP BY user_id ORDER BY user_id"
 TYPES = {"user_id": "string", "score": "bigint"}
 
@@ -182,6 +187,14 @@ def test_a_report_has_the_columns_that_another_one_returns(declare: Declare, jud
     assert judge(reader, unknown).outcome == "not validated"
     wrong = declare(sql.replace("score", "tags"), inputs=[Published("others", WEEKS)])
     assert judge(wrong, other).outcome == "wrong"  # a column of plays, which the other drops
+
+
+def test_a_table_of_the_lake_with_the_name_of_a_dag_has_its_own_columns(
+    declare: Declare, judge: Judge
+) -> None:
+    other = declare(RIGHT, name="others", columns=columns(TYPES))
+    reader = declare("SELECT dt FROM others_weekly", inputs=[Input("others_weekly")])
+    assert judge(reader, other).outcome == "valid"
 
 
 def test_queries_that_differ_in_more_than_their_literals_have_two_shapes() -> None:

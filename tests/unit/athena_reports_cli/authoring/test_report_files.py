@@ -279,3 +279,12 @@ def test_the_latest_period_is_complete_and_has_data(
     declared = DeclaredReport(build_dag(make_report(**fields), cadence))
     with time_machine.travel(f"{now}+00:00"):
         assert declared.latest_period().id == last
+
+
+def test_a_line_that_the_file_does_not_have_any_more_is_told_without_its_code(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "plays.py"
+    path.write_text("1 / 0")
+    problem = BrokenFile(path, "it fails", line=3).problem
+    assert problem.endswith("plays.py, line 3: it fails (``)")

@@ -78,6 +78,7 @@ def test_the_numbers_of_a_backfill_are_reported_when_they_change(
     start = datetime(2026, 3, 1, tzinfo=UTC)
     airflow.starts = {"a": start, "b": start + timedelta(days=14)}
     airflow.looks = [
+        {},  # Airflow has made no run yet
         {"a": "queued", "other": "running"},
         {"a": "running", "b": "queued", "other": "running"},
         {"a": "running", "b": "queued", "other": "running"},

@@ -203,6 +203,7 @@ def test_variables_are_those_of_a_script_and_of_the_environment_which_wins(
         "# ours\n\n#   theirs\nATHENA_REPORTS_BUCKET=acme-reports\n"
         "ATHENA_REPORTS_QUERY_RESULTS=s3://acme-results/$HOME/of=qa/\n"
         "ATHENA_REPORTS_SQL_FOLDER=/usr/local/airflow/dags/theirs\n"  # which is not here
+        "ATHENA_REPORTS_ENV=theirs\n"
     )
     bundle = build(repository, "qa")
     source = ["sh", "-c", '. "$0"; env', str(bundle / "startup.sh")]

@@ -12,14 +12,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from inspect import isfunction, signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from athena_reports.settings import settings
 from athena_reports_cli.authoring.rules import check as command
 from athena_reports_cli.authoring.rules import dag_rules, sql_rules
-from athena_reports_cli.authoring.source_tables import TableSchema, write_tables
+from athena_reports_cli.authoring.source_tables import (
+    GlueTables,
+    TableSchema,
+    read_tables,
+    write_tables,
+)
 from athena_reports_cli.local.project import Project, find_project
 from athena_reports_cli.local.services import Services
 from tests.support.shell import Shell
@@ -173,6 +180,23 @@ def test_named_reports_are_checked_and_json_has_the_findings(
     code, printed = shell("check", "gone")
     assert code == 1
     assert 'There is no report "gone"' in printed
+
+
+def test_a_finding_keeps_the_other_tables_of_the_file(project: Path, in_this_process: None) -> None:
+    users = TableSchema(environment="stg", columns={"user_id": "string"})
+    write_tables({**read_tables(project), "users": users}, project)
+    (project / "dags" / "plays.py").write_text(DAG_FILE_WITHOUT_OWNER)
+    types = {"country": "string", "played_at": "timestamp"}
+    described = {
+        "StorageDescriptor": {"Columns": [{"Name": name, "Type": types[name]} for name in types]},
+        "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+    }
+    glue: Any = SimpleNamespace(get_table=lambda **_: {"Table": described})
+    names = settings().model_copy(update={"environment": "prd"})
+    glue_tables = GlueTables(glue, names)
+    assert command.check(find_project(project), glue_tables=glue_tables).findings
+    tables = read_tables(project)
+    assert (tables["plays"].environment, tables["users"]) == ("prd", users)
 
 
 MODULES = (dag_rules, sql_rules)
