@@ -215,7 +215,7 @@ def test_an_alert_goes_out_without_the_run_and_the_task_is_tried_again(beside: B
     with pytest.raises(AirflowException, match=re.escape(says)):
         beside.look(WhenDueSensor, Gone(), None)
     ((message,),) = beside.told().values()
-    assert "and is not published\nNext step: Check whether the DAG is paused" in message
+    assert "and has not been published\nNext step: Check whether the DAG is paused" in message
     with pytest.raises(AirflowException, match=re.escape(says)):
         beside.look(WhenDueSensor, Gone(), WARNED)
     assert beside.told() == {"on_warning": ["was published with warnings"]}

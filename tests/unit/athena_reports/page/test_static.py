@@ -1808,7 +1808,7 @@ def test_who_sends_what_a_check_warns_of_is_told_so(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("state", "is_paused", "shown"),
-    [("up_for_retry", False, "will be retried"), (None, True, "waits for Airflow")],
+    [("up_for_retry", False, "will be retried"), (None, True, "is waiting for Airflow")],
 )
 def test_a_wait_is_asked_for_less_often_and_not_after_the_period_is_left(
     site: Site, state: str | None, is_paused: bool, shown: str
