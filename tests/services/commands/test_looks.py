@@ -179,8 +179,8 @@ def test_docs_describe_every_dag_of_a_report_without_aws(shop: Project) -> None:
     assert done.lines[:3] == [
         "# items",
         "",
-        "Owner: a\\|b and c. Formats: parquet, csv. Row key: item. Events may land 36 h"
-        " late; until then a period is provisional.",
+        "Owner: a\\|b and c. Formats: parquet, csv. Row key: item. Events can arrive up"
+        " to 36 h late; until then, a period is provisional.",
     ]
     row = "| items_{0} | {1}, Asia/Tokyo, +5 min | 2025-06-02 | 2025-06-29 | report_shop.items_{0}"
     row += " | s3://athena-report-shop/items/{0}/ |"
