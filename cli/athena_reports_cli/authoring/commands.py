@@ -877,7 +877,7 @@ def up(
     try:
         run_up(find_project(), port, console, schedule=schedule)
     except KeyboardInterrupt:
-        console.print("\nInterrupted; all that was started has been stopped.")
+        console.print("\nInterrupted; everything that was started has been stopped.")
         raise
 
 

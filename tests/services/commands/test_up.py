@@ -95,7 +95,7 @@ def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> 
         up.send_signal(signal.SIGTERM)
         rest, _ = up.communicate()
     _, _, after_the_stop = rest.partition("stopping Airflow")
-    assert after_the_stop.count("Interrupted; all that was started has been stopped.") == 1
+    assert after_the_stop.count("Interrupted; everything that was started has been stopped.") == 1
     assert up.returncode in (130, 143)
     psutil.wait_procs(processes, timeout=30)
     with suppress(psutil.NoSuchProcess):
@@ -125,5 +125,5 @@ def test_what_ends_it_is_the_exit_code(
     for options, port, uses_shell in (([], 8080, False), (with_options, 8099, True)):
         done = shop.run("up", *options, AWS_PROFILE="absent", AWS_USE_FIPS_ENDPOINT="true")
         assert (done.code, done.err) == (code, "")
-        assert done.lines == ["", "Interrupted; all that was started has been stopped."]
+        assert done.lines == ["", "Interrupted; everything that was started has been stopped."]
         assert given.pop() == (find_project(shop.root), port, uses_shell)
