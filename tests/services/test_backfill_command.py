@@ -256,7 +256,7 @@ def test_one_that_has_not_ended_is_told_and_nothing_is_begun(
     assert backfill(shell, airflow, *dates)[0] == 0
     code, printed = backfill(shell, airflow, *dates)
     assert code == 1
-    assert "already has backfill 1 that is active" in printed
+    assert "already has an active backfill 1" in printed
     assert len(airflow.begun()) == 1
 
 

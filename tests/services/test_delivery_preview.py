@@ -61,7 +61,7 @@ def test_the_files_are_what_would_arrive(flown: Flown, folder: Path, shell: Shel
         assert "プレビュー（未公開）、環境: dev" in (folder / name).read_text(encoding="utf-8")
     blocks = json.loads((folder / "team.json").read_text())
     assert {block["type"] for block in blocks} >= {"header", "section"}
-    assert "The previous week is not published" not in text
+    assert "No report is published for the previous week" not in text
     # Nothing is missing, and there is nothing yet that a link could lead to.
     for word in ("Provisional", "Partial", "http"):
         assert word not in text
@@ -81,7 +81,7 @@ def test_a_preview_says_what_the_period_lacks(flown: Flown, folder: Path, shell:
     mail = (folder.with_name(last_week) / "sales.txt").read_text()
     assert "Partial: 5 partitions of the source data were missing" in mail
     assert "Provisional" in mail
-    assert "The previous week is not published" in mail
+    assert "No report is published for the previous week" in mail
 
 
 def test_partitions_that_are_not_done_are_missing_in_a_preview_as_in_its_run(

@@ -182,7 +182,7 @@ def test_a_week_waits_for_its_days_and_is_stale_or_provisional_when_they_are(
     with pytest.raises(Exception, match=r"1 of 7 required partitions not published") as missing:
         run_dag(weeks, period=WEEK)
     assert isinstance(missing.value.__cause__, MissingPartitionsError)
-    assert "Wait for them, or run daily_scores_daily for them, then clear" in str(missing.value)
+    assert "or run daily_scores_daily to publish them, then clear" in str(missing.value)
     assert count_queries(lake.services) == paid
     shown = shell.json("preview", weeks.dag_id, WEEK)
     assert shown["inputs"][0]["coverage"]["unpublished"] == ["period=2025-02-08"]

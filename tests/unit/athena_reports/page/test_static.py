@@ -353,11 +353,11 @@ def test_the_axis_has_a_few_round_numbers(site: Site) -> None:
             ["a" * 20, "a" * 19 + "…", "a" * 19 + "…"],
             ["a" * 20, "a" * 21, "a" * 21 + "…"],
         ),
-        # All parts of a name are kept, and each has the same room.
+        # All parts of a name are kept, and the longest ones are shortened.
         (
-            [("a" * 17, "30"), ("a" * 20, "30"), ("a" * 40, "b" * 40)],
-            ["a" * 17 + ", 30", "a" * 16 + "…, 30", f"{'a' * 16}…, {'b' * 16}…"],
-            ["a" * 17 + ", 30", "a" * 18 + "…, 30", f"{'a' * 18}…, {'b' * 18}…"],
+            [("a" * 30, "30"), ("a" * 33, "30"), ("a" * 40, "b" * 40)],
+            ["a" * 30 + ", 30", "a" * 31 + "…, 30", f"{'a' * 16}…, {'b' * 16}…"],
+            ["a" * 30 + ", 30", "a" * 33 + ", 30", f"{'a' * 18}…, {'b' * 18}…"],
         ),
     ],
     ids=["one part", "two parts"],
