@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return the sentence that asks whether a known name was meant; empty if none is close."""
-    nearest = get_close_matches(name, list(known), n=1)
+    nearest = get_close_matches(name, known, n=1)
     return f" Did you mean {nearest[0]}?" if nearest else ""
 
 

@@ -97,13 +97,12 @@ def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPo
     default_args.update(RetryPolicy().arguments)
     # A callback of the tasks: one of the DAG would be called only when the run ends, which can be
     # two weeks later.
-    on_failed_check = partial(
+    default_args["on_failure_callback"] = _if_any(
+        policy.on_failed_check,
         _on_failed_task,
         report=report,
-        notifiers=policy.on_failed_check,
         period_of=partial(period_of_run, cadence),
     )
-    default_args["on_failure_callback"] = [on_failed_check]
     default_args["on_retry_callback"] = None
     time_of_notifiers = NOTIFIER_LIMIT * len(policy.all_notifiers)
     default_args["execution_timeout"] = _TIME_WITHOUT_NOTIFIERS + time_of_notifiers

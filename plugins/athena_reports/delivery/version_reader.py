@@ -93,7 +93,7 @@ class VersionReader:
             total_rows=manifest.rows,
             key=key,
             bar=bar,
-            total=total_of(rows.path, bar, self.engine),
+            total=total_of(rows.path, bar, self.engine) if bar else None,
             previous_total=previous_total,
             previous_rows=previous_rows,
             movement=movement,

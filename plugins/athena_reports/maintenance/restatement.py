@@ -27,7 +27,7 @@ STALE_PARAM = "stale"
 TOGETHER = timedelta(minutes=1)
 # Late events and deliveries are due much sooner. Older periods would take most of the time of each
 # listing, so they are listed only with the param `stale`.
-YEARS_LISTED = 2  # before the present one
+_YEARS_LISTED = 2  # before the present one
 _ACTIVE_STATES = ["queued", "running"]
 _RUN_IDS_PER_REQUEST = 50  # they are part of the request's address, whose length is limited
 
@@ -233,7 +233,7 @@ class AthenaRestatementsOperator(AwsBaseOperator[SharedSessionHook]):
             table.name: table for table in published_tables(self.database, self.hook.client("glue"))
         }
 
-        first_id = "" if with_stale else str(now.year - YEARS_LISTED)
+        first_id = "" if with_stale else str(now.year - _YEARS_LISTED)
 
         @cache
         def published_of(table_name: str) -> Mapping[str, PartitionFacts]:

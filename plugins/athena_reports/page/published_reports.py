@@ -37,10 +37,9 @@ SHOWN_CHARS = 200  # of a value
 SHOWN_BYTES = 32 * 10**6
 SHOWN_UNFOLDED = 256 * 10**6  # bytes
 MEMORY_LIMIT = "128MB"
-CALLS_AT_ONCE = 4
 # Of the coverage of all viewers. A thread that parses an answer holds Python's global lock: with
 # more threads, the API server's event loop would wait longer for it.
-THREADS = ThreadPoolExecutor(CALLS_AT_ONCE, "athena-reports")
+THREADS = ThreadPoolExecutor(4, "athena-reports")
 
 TextValues = tuple[str | None, ...]
 """The values of some columns of a row as text; None for NULL."""
