@@ -28,23 +28,26 @@ TABLE = TableSchema(
     },
     partition_keys={"dt": "string"},
 )
+_CHECK = [sys.executable, "-m", "athena_reports_cli", "check"]
 
 
 def measure() -> Sequence[Row]:
     project = write_project(WORK / "check", [f"ranking_{number}" for number in range(REPORTS)])
-    command = [sys.executable, "-m", "athena_reports_cli", "check"]
-    subprocess.run([*command, "--renew"], cwd=project, check=True)
     seconds = []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        subprocess.run(command, cwd=project, check=True)
+        subprocess.run(_CHECK, cwd=project, check=True)
         seconds.append(time.perf_counter() - start)
     unit = f"seconds for {REPORTS} reports x 2 cadences"
     return [Row.of("check", unit, median(seconds), {"limit": LIMIT_SECONDS}, to=LIMIT_SECONDS)]
 
 
 def write_project(project: Path, reports: Sequence[str]) -> Path:
-    """Write a project of copies of the reference report with these names, and return its folder."""
+    """Write a project of copies of the reference report with these names, golden files included.
+
+    Returns:
+        Its folder.
+    """
     shutil.rmtree(project, ignore_errors=True)
     for folder in ("dags", "include/sql", "plugins"):
         (project / folder).mkdir(parents=True)
@@ -62,4 +65,5 @@ def write_project(project: Path, reports: Sequence[str]) -> Path:
         text = sql.replace("FROM plays", f"FROM {table}").replace("inputs.plays", f"inputs.{table}")
         (project / "include" / "sql" / f"{report}.sql").write_text(text)
     write_tables(tables, project)
+    subprocess.run([*_CHECK, "--renew"], cwd=project, check=True)
     return project

@@ -14,13 +14,13 @@ import pytest
 from athena_reports_cli.local.client import AirflowRuntimeError
 from athena_reports_cli.local.runtime import AirflowConfig
 from tests.support.live_airflow import LiveAirflow
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
-REPOSITORY = Path(__file__).parents[2]
 UNUSABLE = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:////no/such/folder/airflow.db"}
 DAG_FILE = """
 from datetime import datetime, timezone
@@ -166,8 +166,8 @@ with LiveAirflow(AirflowConfig(
     with (tmp_path / "errors.txt").open("w") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-c", script],
-            cwd=REPOSITORY,
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY / "plugins")},
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "plugins")},
             stderr=stderr,
         )
     try:

@@ -81,7 +81,7 @@ def plan_backfill(
     to_run = []
     if complete:
         start, end = complete[0].start_utc, complete[-1].start_utc
-        logical_dates = airflow.backfill_dates(dag_id, start, end, **_REPROCESS)
+        logical_dates = set(airflow.backfill_dates(dag_id, start, end, **_REPROCESS))
         to_run = [period for period in complete if period.start_utc in logical_dates]
     all_published = {period.period for period in status(declared, aws).periods if period.version}
     cost = "unknown until the first period is published"

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.costs import CostSummary, Ledger, last_months, merged, summary
-from athena_reports.publication.glue_table import Table
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.tables import rows_table
 from athena_reports_cli.authoring.trial import CALLS_AT_ONCE, Aws
@@ -68,8 +67,8 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
 def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
     """Return the costs of a DAG: from its table's partitions, or without a table from manifests."""
     location = declared.location
-    if declared.database:
-        table = Table(declared.database, location, aws.glue)
+    table = declared.table(aws.glue)
+    if table is not None:
         return merged(facts.ledger for facts in table.published_periods().values())
     ledgers = []
     for folder_uri in aws.s3.folders(location.folder_uri):

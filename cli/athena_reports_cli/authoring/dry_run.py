@@ -193,7 +193,7 @@ class DryRun:
                 return _verdict_of_checks(done.checks, done.table.columns, request.declared)
         except ResultError as error:
             _, _, problem = str(error).partition(": ")  # without the report and the period
-            return _wrong(_sql_file(request.declared), problem)
+            return _wrong(shown_path(request.declared.sql_path), problem)
         except TransformError as error:
             return self._verdict_of_transform(error, request)
 
@@ -201,7 +201,7 @@ class DryRun:
         """Return the verdict on a query that the local Athena refuses."""
         place = template_place(reason, request.query.query, request.declared, request.period)
         if not place:
-            place = _sql_file(request.declared)
+            place = shown_path(request.declared.sql_path)
         problem = f"{_NAME_AND_PLACE.sub('', reason).rstrip('.')}.{self._advice(reason)}"
         if _NOT_JUDGED.match(reason):
             return _not_validated(f"{place}: {problem}")
@@ -327,10 +327,6 @@ def _not_validated(problem: str) -> Verdict:
     return Verdict(outcome="not validated", problem=problem)
 
 
-def _sql_file(declared: DeclaredReport) -> str:
-    return shown_path(declared.report.sql_folder / declared.report.sql)
-
-
 def _verdict_of_checks(
     results: Sequence[CheckResult], columns: tuple[TableColumn, ...], declared: DeclaredReport
 ) -> Verdict:
@@ -367,7 +363,7 @@ def _place_of_check(result: CheckResult, declared: DeclaredReport) -> str:
     name = re.escape(differing["name"])
     if differing["missing"]:
         return place_of(rf"[\"']{name}[\"']\s*:", dag_file)
-    return place_of(rf"\bAS\s+\"?{name}\b", declared.report.sql_folder / declared.report.sql)
+    return place_of(rf"\bAS\s+\"?{name}\b", declared.sql_path)
 
 
 def _one_unreadable_row(rows: "DuckDBPyRelation", _: Period) -> Any:

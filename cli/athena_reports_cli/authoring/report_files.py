@@ -57,6 +57,11 @@ class DeclaredReport:
         """The periods of the DAG."""
         return self.dag.cadence
 
+    @property
+    def sql_path(self) -> Path:
+        """The file of its SQL."""
+        return self.report.sql_folder / self.report.sql
+
     def sql(self, period: Period, context: Any = None) -> str:
         """Return the SQL of a period, rendered as its run renders it, or in another context.
 
@@ -100,11 +105,16 @@ class DeclaredReport:
             return None
         return settings().report_database
 
+    def table(self, glue: "GlueClient") -> Table | None:
+        """Return its table; None if it has no table."""
+        if self.database is None:
+            return None
+        return Table(self.database, self.location, glue)
+
     def published_periods(self, glue: "GlueClient") -> Mapping[Period, PartitionFacts]:
         """Return the published periods of its table; none if it has no table."""
-        if self.database is None:
-            return {}
-        return Table(self.database, self.location, glue).periods_of(self.cadence)
+        table = self.table(glue)
+        return table.periods_of(self.cadence) if table is not None else {}
 
     @property
     def first_period(self) -> Period:

@@ -52,9 +52,10 @@ def status(declared: DeclaredReport, aws: Aws) -> Status:
     Of a report without a table no period is known to be published.
     """
     dag: Any = declared.dag
+    table = declared.table(aws.glue)
     coverage = period_coverage(
         dag.timetable,
-        _published_periods(declared, aws),
+        table.published_periods() if table is not None else {},
         runs={},
         since=dag.start_date,
         until=dag.end_date,
@@ -78,13 +79,6 @@ def _published_of(declared: DeclaredReport, aws: Aws, table: str) -> Mapping[str
             location = ReportLocation.of(settings().report_bucket, source.report, source.cadence)
             return Table(source.database, location, aws.glue).published_periods()
     return {}  # it reads that report no more, and so is outdated
-
-
-def _published_periods(declared: DeclaredReport, aws: Aws) -> Mapping[str, PartitionFacts]:
-    """Return the facts of each partition of the report's table, by period id."""
-    if declared.database is None:
-        return {}
-    return Table(declared.database, declared.location, aws.glue).published_periods()
 
 
 def _period_status(cell: Cell) -> PeriodStatus:

@@ -37,7 +37,7 @@ def template_place(reason: str, sql: str, declared: DeclaredReport, period: Peri
         rendered = environment.from_string(template).generate(declared.template_context(period))
         return "".join(rendered)
 
-    file = shown_path(report.sql_folder / report.sql)
+    file = shown_path(declared.sql_path)
     line_of_template = template_line(place, sql, report.sql_text, environment, render)
     if line_of_template is None:
         return f"{file}, line {line} of the rendered SQL"
