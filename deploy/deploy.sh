@@ -79,7 +79,7 @@ deploy_stack "PluginsVersion=$plugins" "RequirementsVersion=$requirements" "Star
 aws s3 cp --recursive --only-show-errors "$bundle/dags/include" "s3://$bucket/dags/include"
 aws s3 cp --recursive --only-show-errors "$bundle/dags" "s3://$bucket/dags"
 
-# 5. Delete obsolete files of earlier deployments, which deployed/ lists. Files from elsewhere stay.
+# 5. Delete what an earlier deployment uploaded and this one no longer has (deployed/dags.txt lists it). Other files stay.
 mkdir -p "$bundle/deployed"
 aws s3 sync --only-show-errors "s3://$bucket/deployed" "$bundle/deployed"
 (cd "$bundle" && find dags -type f | sort) > "$bundle/dags.txt"

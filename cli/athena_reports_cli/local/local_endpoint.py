@@ -30,9 +30,9 @@ def require_local(*clients: Any) -> None:
         endpoint = remote_endpoint(client)
         if endpoint:
             raise RemoteEndpointError(
-                f"{endpoint}, which is not local. This command writes only to local services: unset"
-                " AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to start some, or set AWS_ENDPOINT_URL to"
-                " running ones."
+                f"{endpoint}, which is not local. This command writes only to local services. Unset"
+                " AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV, and it starts them; or set"
+                " AWS_ENDPOINT_URL to services that already run on this machine."
             )
 
 

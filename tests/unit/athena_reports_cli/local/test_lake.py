@@ -227,6 +227,6 @@ def test_the_lake_of_a_shell_is_a_local_one_of_its_environment(
         Lake.of_shell()
     assert str(refused.value) == (
         f"The {service.lower()} endpoint of this shell is {url}, which is not local. This command"
-        " writes only to local services: unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV to start"
-        " some, or set AWS_ENDPOINT_URL to running ones."
+        " writes only to local services. Unset AWS_ENDPOINT_URL and ATHENA_REPORTS_ENV, and it"
+        " starts them; or set AWS_ENDPOINT_URL to services that already run on this machine."
     )
