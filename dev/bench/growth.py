@@ -503,8 +503,12 @@ def _measure_commands(size: Size) -> Mapping[str, float]:
     """Return the processor seconds of each command, by name."""
     project = write_project(WORK / "growth", size.names)
     command = (sys.executable, "-m", "athena_reports_cli")
-    parsing = (sys.executable, "-c", _PARSE, str(project / "dags"), str(2 * size.reports))
-    environment = {"ATHENA_REPORTS_SQL_FOLDER": str(project / "include" / "sql")}
+    dags = str(project / "dags")
+    parsing = (sys.executable, "-c", _PARSE, dags, str(2 * size.reports))
+    environment = {
+        "AIRFLOW__CORE__DAGS_FOLDER": dags,
+        "ATHENA_REPORTS_SQL_FOLDER": str(project / "include" / "sql"),
+    }
     seconds = {"check": _processor_seconds(*command, "check", cwd=project)}
     with stand_in(size, glue_calls_per_second=10_000):
         for name in ("status", "costs"):

@@ -34,12 +34,17 @@ def refuse_second_declaration(report: Report) -> None:
 
 @cache
 def _declaring_files(report_name: str, folder: Path) -> list[Path]:
-    paths = {path.resolve() for path in dag_files(folder)}
-    return sorted(path for path in paths if _declares(path, report_name))
+    sources = _sources(folder)
+    return sorted(path for path, source in sources.items() if _declares(source, report_name))
 
 
-def _declares(path: Path, report_name: str) -> bool:
-    source = path.read_bytes()
+# A command imports all DAG files in one process, and each would read all others.
+@cache
+def _sources(folder: Path) -> dict[Path, bytes]:
+    return {path.resolve(): path.read_bytes() for path in dag_files(folder)}
+
+
+def _declares(source: bytes, report_name: str) -> bool:
     if report_name.encode() not in source:
         return False
     try:
