@@ -168,7 +168,7 @@ def show(plan: BackfillPlan, console: Console) -> None:
     console.print(f"{plan.dag_id}: {number} to run", soft_wrap=True)
     for label, periods in (
         ("to run", plan.to_run),
-        ("already published, but Airflow has no run", republished),
+        ("of these already published, but not by a scheduled or backfilled run", republished),
         ("skipped: Airflow already has a run", skipped),
         ("skipped: not over yet", plan.unfinished),
     ):

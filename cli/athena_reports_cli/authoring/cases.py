@@ -121,7 +121,10 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
             outcome = "not run"
         if "TABLE_NOT_FOUND" in problem or "COLUMN_NOT_FOUND" in problem:
             files = ", ".join(file.name for file in input_files(folder))
-            problem += f" The case has only the tables and columns in its files: {files}."
+            problem += (
+                f" Or, if the SQL is right, add the table or column to the case: {folder} has"
+                f" {files}."
+            )
         result = CaseResult(
             report=folder.parent.name, case=folder.name, outcome=outcome, problem=problem
         )

@@ -454,7 +454,7 @@ def load(
         key=partition_key,
         zone=zone,
     )
-    read_tables(project.root)  # one that cannot be read is to be known before the upload
+    before = read_tables(project.root).get(table)  # raises before the upload if it cannot be read
     with Console(stderr=True).status(f"Loading {escape(str(file))}"):
         kept = loads.load(source, Lake.of_shell(), project.lake)
     keys = {kept.key: "string"} if kept.key else {}
@@ -462,7 +462,8 @@ def load(
         environment=settings().environment, columns=kept.columns, partition_keys=keys
     )
     add_table(table, schema, project.root)
-    loads.show(source, kept, Console())
+    removed = before.columns.keys() - kept.columns.keys() if before else set()
+    loads.show(source, kept, removed, Console())
 
 
 @app.command()

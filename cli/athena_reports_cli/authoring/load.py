@@ -1,6 +1,6 @@
 """Loads a file into a table of the local services, and keeps it, so that later services have it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -112,13 +112,16 @@ def parse_types(declarations: Sequence[str]) -> dict[str, str]:
     return types
 
 
-def show(source: Source, kept: KeptTable, console: Console) -> None:
-    """Print what was loaded, and how a report declares it."""
+def show(source: Source, kept: KeptTable, removed: Collection[str], console: Console) -> None:
+    """Print what was loaded, which columns the table had before, and how a report declares it."""
     console.print(f"{source.table}: {kept.amount()}", highlight=False, soft_wrap=True)
     rows = list(kept.columns.items())
     if source.time:
         rows.append((source.key, f"string, the {source.unit} of {source.time} in {source.zone}"))
     console.print(rows_table(["column", "type"], rows))
+    if removed:
+        names = ", ".join(sorted(removed))
+        console.print(f"Columns that it no longer has: {names}", highlight=False, soft_wrap=True)
     console.print("In the report, use", _declaration(source), highlight=False, soft_wrap=True)
 
 

@@ -74,8 +74,8 @@ def published_services(project: Project) -> Running | None:
     if running is None and not _shell_names_environment():
         raise NoServicesError(
             "No environment is selected: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and"
-            " no `up` is running in this project. Set ATHENA_REPORTS_ENV to the environment's name,"
-            " such as prd. On this machine, start `athena-reports up` first."
+            " no `up` is running in this project. On this machine, start `athena-reports up` first."
+            " For an environment on AWS, set ATHENA_REPORTS_ENV to its name, such as prd."
         )
     return running
 

@@ -128,7 +128,8 @@ def test_each_period_of_a_range_is_told_once_with_what_becomes_of_it(width: int)
     assert lines == [
         "plays_daily: 7 of 15 periods to run",
         "  to run: 2025-01-01 to 2025-01-07 (7)",
-        "  already published, but Airflow has no run: 2025-01-03, 2025-01-04",
+        "  of these already published, but not by a scheduled or backfilled run: 2025-01-03,"
+        " 2025-01-04",
         "  skipped: Airflow already has a run: 2025-01-08 to 2025-01-15 (8)",
         "  skipped: not over yet: 2025-01-16, 2025-01-17",
         "  queries: about 1 kB",

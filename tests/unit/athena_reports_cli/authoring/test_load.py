@@ -33,7 +33,7 @@ def lake(glue: GlueClient, s3: S3Client, database: str, bucket: str) -> Lake:
 
 def printed(source: Source, kept: KeptTable, width: int = 200) -> list[str]:
     output = StringIO()
-    show(source, kept, Console(file=output, width=width))
+    show(source, kept, set(), Console(file=output, width=width))
     return output.getvalue().splitlines()
 
 

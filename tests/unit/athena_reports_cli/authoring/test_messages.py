@@ -30,7 +30,8 @@ def test_an_unknown_column_is_told_with_its_file_and_line(case: Path, sql_folder
     problem = run(case).problem
     assert f" The error is in {file}, line 6 (`SELECT user_id, SUM(scor) AS score" in problem
     assert problem.endswith(
-        " Run the command again. The case has only the tables and columns in its files: plays.csv."
+        " Run the command again. Or, if the SQL is right, add the table or column to the case:"
+        f" {case} has plays.csv."
     )
     assert "lear run_query" not in problem
 

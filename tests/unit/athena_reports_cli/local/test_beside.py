@@ -192,8 +192,8 @@ def test_what_reads_publications_is_refused_where_there_are_none(
         published_services(Project(tmp_path))
     assert str(refused.value) == (
         "No environment is selected: ATHENA_REPORTS_ENV and AWS_ENDPOINT_URL are not set, and no"
-        " `up` is running in this project. Set ATHENA_REPORTS_ENV to the environment's name, such"
-        " as prd. On this machine, start `athena-reports up` first."
+        " `up` is running in this project. On this machine, start `athena-reports up` first. For an"
+        " environment on AWS, set ATHENA_REPORTS_ENV to its name, such as prd."
     )
     assert started == []
 
