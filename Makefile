@@ -115,7 +115,7 @@ PINS := dev/pins/newest.txt
 
 .PHONY: test-newest
 test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in a separate environment (PINS=)
-	@rm -rf $(NEWEST) && $(PY) -m venv --without-pip $(NEWEST)
+	@rm -rf $(NEWEST) && $(PY) -m venv $(NEWEST)
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --compile-bytecode \
 		--overrides $(PINS) --requirements requirements.txt --group dev
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --no-deps --editable cli --editable local_athena
