@@ -4,7 +4,6 @@ A command imports what it needs when it runs, so that help and completion need n
 """
 
 import getpass
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -846,10 +845,7 @@ def account(
     checks = list(dict.fromkeys(found))  # reports that read a table in different ways
     if airflow:
         checks.append(check_pool(connect(airflow), deployment.pool))
-    if as_json:
-        print(json.dumps([check._asdict() for check in checks], indent=2))
-    else:
-        _print_checks(checks)
+    _show(checks, _show_checks, as_json)
     if all_reports.broken_files or any(check.problem for check in checks):
         raise typer.Exit(1)
 
@@ -919,16 +915,13 @@ def mwaa_check(
     check_in_twin(project, bundle_folder, version, TimedProgress(Console()))
 
 
-def _print_checks(checks: "list[AccountCheck]") -> None:
+def _show_checks(checks: "list[AccountCheck]", console: Console) -> None:
     """Print a line for each check, and below it what is wrong."""
-    console = Console()
     for check in checks:
-        name = escape(check.name)
-        if not check.problem:
-            console.print("[green]✓[/]", name, soft_wrap=True)
-            continue
-        console.print("[red]✗[/]", name, soft_wrap=True)
-        console.print(f"  {check.problem}", markup=False, highlight=False, soft_wrap=True)
+        mark = "[red]✗[/]" if check.problem else "[green]✓[/]"
+        console.print(mark, escape(check.name), soft_wrap=True)
+        if check.problem:
+            console.print(f"  {check.problem}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _reports() -> "Declared":
@@ -954,7 +947,7 @@ def print_problem(problem: str) -> None:
 
 
 def _show(result: Any, show: Callable[[Any, Console], None], as_json: bool) -> None:
-    """Print models as JSON, or as `show` prints them for a person."""
+    """Print what a command has found as JSON, or as `show` prints them for a person."""
     from pydantic_core import to_json
 
     if as_json:

@@ -6,9 +6,10 @@ report the account has to have what it needs, which the command `check-account` 
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -37,7 +38,8 @@ class AccountError(AthenaReportsError):
     """The account lacks what the settings name."""
 
 
-class AccountCheck(NamedTuple):
+@dataclass(frozen=True)
+class AccountCheck:
     """What came of looking at one thing that the settings name, such as "workgroup dev".
 
     The problem is empty if it can be used; `retryable` says whether it may pass by itself.
