@@ -508,25 +508,19 @@ def preview(
     ):
         verdict = dry_run.require_valid(declared, previewed_period)
     with progress.status("Looking for partitions"):
-        unpaid = previews.preview(declared, previewed_period, aws, verdict, tables.outdated)
-    if not run or unpaid.refused:
-        _show(unpaid, previews.show, as_json)
-        if run:
-            raise typer.Exit(1)
-        return
-    deliver_into = None
-    if deliver:
-        deliver_into = project.root / _PREVIEWS / declared.dag.dag_id / previewed_period.id
-    with progress.status("Running the query"):
-        paid = previews.run_preview(
-            unpaid,
-            declared,
-            previewed_period,
-            aws,
-            deliver_into=deliver_into,
-        )
-    _show(paid, previews.show, as_json)
-    if paid.trial and paid.trial.failed:
+        result = previews.preview(declared, previewed_period, aws, verdict, tables.outdated)
+    if run and not result.refused:
+        folder = project.root / _PREVIEWS / declared.dag.dag_id / previewed_period.id
+        with progress.status("Running the query"):
+            result = previews.run_preview(
+                result,
+                declared,
+                previewed_period,
+                aws,
+                deliver_into=folder if deliver else None,
+            )
+    _show(result, previews.show, as_json)
+    if run and (result.trial is None or result.trial.failed):
         raise typer.Exit(1)
 
 
@@ -724,17 +718,17 @@ def list_reports(as_json: AsJson = False) -> None:
     """
     from athena_reports_cli.local.beside import NoServicesError, use_local_names
 
+    aws = None
     try:
         _use_published()
-        has_services = True
+        from athena_reports_cli.authoring.trial import Aws
+
+        aws = Aws.connect()
     except NoServicesError:
         use_local_names()
-        has_services = False
     from athena_reports_cli.authoring import report_list
-    from athena_reports_cli.authoring.trial import Aws
 
     all_reports = _reports()
-    aws = Aws.connect() if has_services else None
     _show(report_list.list_reports(all_reports.reports, aws), report_list.show, as_json)
     if all_reports.broken_files:
         raise typer.Exit(1)

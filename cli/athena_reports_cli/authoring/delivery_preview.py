@@ -9,7 +9,6 @@ from shutil import rmtree
 from athena_reports.delivery.attachment import with_attachment
 from athena_reports.delivery.channels import Channel, MailChannel, SlackChannel
 from athena_reports.delivery.content import PREVIEW
-from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.mail_message import html_part, text_part
 from athena_reports.delivery.slack_message import slack_message
 from athena_reports.delivery.table_columns import TableColumns
@@ -28,12 +27,6 @@ from athena_reports.settings import settings
 from athena_reports.version import __version__
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.trial import Aws, Trial
-
-
-def require_deliverable(declared: DeclaredReport) -> None:
-    """Raise DeliveryError if a report has no channels, before its query is paid."""
-    if not declared.dag.channels:
-        raise DeliveryError(f"{declared.dag.dag_id} has no channels. Set deliver= in build_dag.")
 
 
 def write_deliveries(

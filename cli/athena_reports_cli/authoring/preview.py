@@ -17,6 +17,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from athena_reports.aws.s3 import S3Error
+from athena_reports.delivery.errors import DeliveryError
 from athena_reports.errors import PublishError
 from athena_reports.inputs.coverage import InputCoverage, InputPartitions
 from athena_reports.periods.calendar import Period
@@ -29,7 +30,7 @@ from athena_reports.settings import settings
 from athena_reports.steps.airflow_errors import run_label
 from athena_reports.steps.input_coverage import find_partitions
 from athena_reports.steps.scan_limit import ScanLimitError, require_within
-from athena_reports_cli.authoring.delivery_preview import require_deliverable, write_deliveries
+from athena_reports_cli.authoring.delivery_preview import write_deliveries
 from athena_reports_cli.authoring.dry_run import Verdict
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.tables import rows_table
@@ -54,18 +55,6 @@ class InputPreview(BaseModel, frozen=True):
     bytes: int | None
 
 
-class Estimate(BaseModel, frozen=True):
-    """What the query will scan.
-
-    It is estimated from published periods, as a run estimates it for `max_scan`. Before the first
-    run of a report every column of the partitions counts once.
-    """
-
-    bytes: int
-    price_usd: float | None
-    basis: str
-
-
 class TrialPreview(BaseModel, frozen=True):
     """What the query gave."""
 
@@ -86,7 +75,7 @@ class Preview(BaseModel, frozen=True):
     period: PublishedPeriod
     sql: str
     inputs: tuple[InputPreview, ...]
-    estimate: Estimate | None  # None: the report declares no inputs, and has published nothing
+    estimate: ScanEstimate | None  # None: the report declares no inputs, and has published nothing
     max_scan: int | None  # bytes
     not_validated: str  # why the dry run cannot judge the report; empty if it can
     outdated_tables: tuple[str, ...]  # inputs whose columns differ between tables.yaml and Glue
@@ -150,8 +139,8 @@ def run_preview(
     `deliver_into` is a folder for what the channels of the report would send; None for none.
     DeliveryError if the report has no channels; raised before the query is paid.
     """
-    if deliver_into is not None:
-        require_deliverable(declared)
+    if deliver_into is not None and not declared.dag.channels:
+        raise DeliveryError(f"{declared.dag.dag_id} has no channels. Set deliver= in build_dag.")
     with trial(run_request(declared, period, aws, command="preview"), aws) as done:
         result = _trial_preview(declared, done)
         if deliver_into is not None:
@@ -204,16 +193,15 @@ def _scan_problem(declared: DeclaredReport, scan: ScanEstimate | None) -> str:
 
 def _estimate(
     scan: ScanEstimate | None, inputs: Sequence[InputPreview], max_scan: int | None, aws: Aws
-) -> Estimate | None:
+) -> ScanEstimate | None:
     """Return what a query will scan, by published periods or else by the inputs; None without."""
-    if scan is None and not inputs:
-        return None
-    if scan is None:
-        basis = "all columns of the inputs; the query reads only the columns that it names"
-        if max_scan is not None:
-            basis += "; max_scan is not checked before the first publication"
-        scan = ScanEstimate(sum(source.bytes or 0 for source in inputs), basis)
-    return Estimate(bytes=scan.bytes, price_usd=_price([scan.bytes], aws), basis=scan.basis)
+    if scan is not None or not inputs:
+        return scan
+    basis = "all columns of the inputs; the query reads only the columns that it names"
+    if max_scan is not None:
+        basis += "; max_scan is not checked before the first publication"
+    scanned_bytes = sum(source.bytes or 0 for source in inputs)
+    return ScanEstimate(scanned_bytes, basis, price_usd(scanned_bytes, aws.athena.meta.region_name))
 
 
 def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
@@ -226,15 +214,9 @@ def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws)
         problem = _scan_problem(declared, scan)
         if problem:
             raise ScanLimitError(f"{_about(declared, period)}: {problem}")
-    scanned_bytes = [scan.bytes for scan in scans.values()]
-    return f"about {_cost(sum(scanned_bytes), _price(scanned_bytes, aws))}"
-
-
-def _price(scans: Sequence[int], aws: Aws) -> float | None:
-    """Return what queries cost together; None if the price in the region is not known."""
-    prices = [price_usd(scanned_bytes, aws.athena.meta.region_name) for scanned_bytes in scans]
-    known_prices = [price for price in prices if price is not None]
-    return sum(known_prices) if known_prices == prices else None
+    prices = [scan.price_usd for scan in scans.values() if scan.price_usd is not None]
+    price = sum(prices) if len(prices) == len(scans) else None
+    return f"about {_cost(sum(scan.bytes for scan in scans.values()), price)}"
 
 
 def _input(partitions: InputPartitions, aws: Aws) -> InputPreview:
@@ -314,8 +296,10 @@ def _what_is_read(source: InputPreview) -> str:
     bytes_of_all = f"{decimal(source.bytes)} in all columns"
     if not coverage.is_partitioned:
         return f"no partitions, {bytes_of_all}"
-    count = f"{len(coverage.present)} of {coverage.needed} partitions"
-    return f"{count}, {bytes_of_all}: {_range(coverage.present)}"
+    count = f"{len(coverage.present)} of {coverage.needed} partitions, {bytes_of_all}"
+    if not coverage.present:
+        return count
+    return f"{count}: {coverage.present[0]} to {coverage.present[-1]}"
 
 
 def show_trial(result: TrialPreview, console: Console) -> None:
@@ -338,12 +322,3 @@ def _cost(scanned_bytes: int, price_usd: float | None) -> str:
     if price_usd is None:
         return f"{decimal(scanned_bytes)}, no per-byte price"
     return f"{decimal(scanned_bytes)}, {price_usd:.5f} USD"
-
-
-def _range(partitions: Sequence[str]) -> str:
-    """Return partitions as text, from the first to the last if they are many."""
-    if not partitions:
-        return "none"
-    if len(partitions) <= 3:
-        return ", ".join(partitions)
-    return f"{partitions[0]}, ..., {partitions[-1]}"

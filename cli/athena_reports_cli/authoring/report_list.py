@@ -39,19 +39,15 @@ def list_reports(dags: Sequence[DeclaredReport], aws: Aws | None) -> ReportList:
 
 def _listed(declared: DeclaredReport, *, aws: Aws | None) -> ListedReport:
     dag: Any = declared.dag
+    published = declared.published_periods(aws.glue) if aws else {}
     return ListedReport(
         report=declared.report.name,
         dag_id=dag.dag_id,
         cadence=declared.cadence.unit,
         schedule=dag.timetable.summary,
         owner=declared.report.owner,
-        last_published=_last_published(declared, aws),
+        last_published=max(published).id if published else None,
     )
-
-
-def _last_published(declared: DeclaredReport, aws: Aws | None) -> str | None:
-    published = declared.published_periods(aws.glue) if aws else {}
-    return max(published).id if published else None
 
 
 def show(result: ReportList, console: Console) -> None:

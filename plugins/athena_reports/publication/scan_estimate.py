@@ -2,7 +2,8 @@
 
 from bisect import bisect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from athena_reports.periods.calendar import Period
 
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 _NEIGHBOURS = 3  # the nearest published periods: one odd one among them does not count
 
 
-class ScanEstimate(NamedTuple):
+@dataclass(frozen=True)
+class ScanEstimate:
     """What a query will scan, in bytes, and where that comes from.
 
     `price_usd` is what it will cost; None if one of the published periods has no price.
