@@ -7,7 +7,7 @@ would lose the first period in a zone east of it, and the last period in a zone 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -15,16 +15,15 @@ from rich.console import Console
 
 from athena_reports.errors import AthenaReportsError
 from athena_reports.periods.calendar import Period
+from athena_reports.periods.zones import midnight
 from athena_reports_cli.authoring.plan import check_folder
 from athena_reports_cli.authoring.preview import expected_cost
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.start_runs import deployed_dag, start_backfill
-from athena_reports_cli.authoring.status import status
 from athena_reports_cli.authoring.trial import Aws
 from athena_reports_cli.local.client import CONFLICT, AirflowApiError, AirflowClient
 from athena_reports_cli.local.words import counted
 
-_NOON = time(12)  # a midnight may not exist in the zone; noon of a date is certainly in it
 # Failed runs are cleared and run again, runs that succeeded are left alone.
 _REPROCESS = {"reprocess_behavior": "failed"}
 _NAMED_PERIODS = 6  # of a longer list only the first and the last are shown
@@ -45,7 +44,7 @@ class BackfillPlan:
     dag_id: str
     periods: tuple[Period, ...]  # those of the range that have ended, in order
     to_run: tuple[Period, ...]  # those that Airflow would run
-    published: frozenset[str]  # the ids of those that are published already
+    published: frozenset[str]  # the ids of all periods that are published already
     unfinished: tuple[Period, ...]  # those of the range that have not ended, and are left out
     is_paused: bool  # runs of the DAG wait until it is unpaused in Airflow
     cost: str
@@ -83,7 +82,7 @@ def plan_backfill(
         start, end = complete[0].start_utc, complete[-1].start_utc
         logical_dates = set(airflow.backfill_dates(dag_id, start, end, **_REPROCESS))
         to_run = [period for period in complete if period.start_utc in logical_dates]
-    all_published = {period.period for period in status(declared, aws).periods if period.version}
+    all_published = {period.id for period in declared.published_periods(aws.glue)}
     cost = "unknown until the first period is published"
     if all_published and to_run:
         cost = expected_cost(declared, to_run, aws)
@@ -91,7 +90,7 @@ def plan_backfill(
         dag_id=dag_id,
         periods=tuple(complete),
         to_run=tuple(to_run),
-        published=frozenset(all_published.intersection(period.id for period in complete)),
+        published=frozenset(all_published),
         unfinished=tuple(periods[len(complete) :]),
         is_paused=deployed["is_paused"],
         cost=cost,
@@ -105,22 +104,13 @@ def periods_with_data(
     declared: DeclaredReport, first: date, last: date, now: datetime
 ) -> list[Period]:
     """Return the periods that start in a range of dates, have begun, and have data, in order."""
+    dag: Any = declared.dag  # Airflow types `start_date` as optional; a report has one
     cadence = declared.cadence
-    first_date = max(first, _date(declared.report.since, date.min))
-    today = now.astimezone(cadence.zone).date()
-    last_date = min(last, _date(declared.report.until, date.max), today)
-    period = cadence.containing(datetime.combine(first_date, _NOON, cadence.zone))
-    periods = []
-    while period.first_date <= last_date:
-        if period.first_date >= first_date:
-            periods.append(period)
-        period = period.next
-    return periods
-
-
-def _date(day: object, default: date) -> date:
-    """Return `since` or `until` of a report, whose type also allows a text."""
-    return default if day is None else date.fromisoformat(str(day))
+    last_date = min(last, now.astimezone(cadence.zone).date())
+    start = max(midnight(cadence.zone, first), dag.start_date)
+    end = midnight(cadence.zone, last_date + timedelta(days=1))
+    periods = cadence.between(start, end)
+    return [period for period in periods if not dag.end_date or period.start_utc <= dag.end_date]
 
 
 def _still_active(dag_id: str, backfill: str) -> BackfillError:
