@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from html import escape
 
+from athena_reports.settings import settings
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.text_templates import text_templates
 
@@ -15,9 +16,7 @@ def markdown(dags: Sequence[DeclaredReport]) -> str:
     """Return what a report counts, when, from what, and where the DAGs of it publish."""
     first = dags[0]
     report = first.report
-    description = first.dag.doc_md
-    if not description:
-        description = f"# {report.name}"
+    description = first.dag.doc_md or f"# {report.name}"
     document = (
         text_templates()
         .get_template("docs.md.jinja")
@@ -27,6 +26,7 @@ def markdown(dags: Sequence[DeclaredReport]) -> str:
             key=", ".join(map(_cell, report.row_key)),
             late_hours=report.late_by / timedelta(hours=1),
             dags=dags,
+            database=settings().report_database,
             cell=_cell,
             date=_local_date,
         )

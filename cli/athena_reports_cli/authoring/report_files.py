@@ -98,18 +98,11 @@ class DeclaredReport:
             environment=settings().environment, report=self.report.name, cadence=self.cadence
         )
 
-    @property
-    def database(self) -> str | None:
-        """Glue database of its table; None for no table."""
-        if not self.report.has_table:
-            return None
-        return settings().report_database
-
     def table(self, glue: "GlueClient") -> Table | None:
         """Return its table; None if it has no table."""
-        if self.database is None:
+        if not self.report.has_table:
             return None
-        return Table(self.database, self.location, glue)
+        return Table(settings().report_database, self.location, glue)
 
     def published_periods(self, glue: "GlueClient") -> Mapping[Period, PartitionFacts]:
         """Return the published periods of its table; none if it has no table."""
@@ -130,29 +123,21 @@ class DeclaredReport:
         return min(last_complete, self.cadence.containing(self.dag.end_date))
 
 
-class BrokenFile(NamedTuple):
-    """A DAG file that cannot be imported, with the line of the error if that is known."""
+class ImportedFile(NamedTuple):
+    """A DAG file with its DAGs, or with the reason why it cannot be imported, and its line."""
 
     path: Path
-    reason: str
-    line: int | None = None
+    dags: Sequence[DAG] = ()
+    reason: str = ""
+    line: int | None = None  # None if it is not known
 
     @property
     def problem(self) -> str:
         """The file, the line and the reason, with the code, which tells which report it is."""
         if self.line is None:
             return f"{shown_path(self.path)}: {self.reason}"
-        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
-        code = "".join(lines[self.line - 1 : self.line]).strip()
+        code = linecache.getline(str(self.path), self.line).strip()
         return f"{shown_path(self.path)}, line {self.line}: {self.reason} (`{code}`)"
-
-
-class ImportedFile(NamedTuple):
-    """A DAG file with its DAGs, or with the reason why it cannot be imported."""
-
-    path: Path
-    dags: Sequence[DAG] = ()
-    broken: BrokenFile | None = None
 
     @property
     def reports(self) -> list[DeclaredReport]:
@@ -164,18 +149,13 @@ class Declared(NamedTuple):
     """The reports of a DAGs folder, and its files that cannot be imported."""
 
     reports: list[DeclaredReport]
-    broken_files: list[BrokenFile]
+    broken_files: list[ImportedFile]
 
     @classmethod
-    def of(cls, files: Iterable[ImportedFile]) -> Self:
+    def of(cls, files: Sequence[ImportedFile]) -> Self:
         """Return what files declare."""
-        reports = []
-        broken_files = []
-        for file in files:
-            reports += file.reports
-            if file.broken is not None:
-                broken_files.append(file.broken)
-        return cls(reports, broken_files)
+        reports = [report for file in files for report in file.reports]
+        return cls(reports, [file for file in files if file.reason])
 
 
 def declared_reports() -> Declared:
@@ -186,7 +166,7 @@ def declared_reports() -> Declared:
     folder = Path(conf.get_mandatory_value("core", "dags_folder"))
     # Those without the word "airflow" too, which Airflow leaves out: `check` says so.
     paths = [path for path in dag_files(folder) if b"build_dag" in path.read_bytes()]
-    return Declared.of(import_file(path) for path in paths)
+    return Declared.of([import_file(path) for path in paths])
 
 
 def import_file(path: Path) -> ImportedFile:
@@ -212,7 +192,7 @@ def import_file(path: Path) -> ImportedFile:
             # The text of a SyntaxError names file and line too.
             text = error.msg if isinstance(error, SyntaxError) else error
             reason = f"{type(error).__name__}: {text}".removesuffix(": ")
-        return ImportedFile(path, broken=BrokenFile(path, reason, _line_of(error, path)))
+        return ImportedFile(path, reason=reason, line=_line_of(error, path))
     finally:
         DagContext.current_autoregister_module_name = None
     found = [*vars(module).values(), *(dag for dag, _ in DagContext.autoregistered_dags)]
@@ -267,7 +247,7 @@ def find_dags(name: str, declared: Declared) -> list[DeclaredReport]:
     return matching
 
 
-def _no_such_report(name: str, known_names: Iterable[str], broken: Sequence[BrokenFile]) -> str:
+def _no_such_report(name: str, known_names: Iterable[str], broken: Sequence[ImportedFile]) -> str:
     problem = f'There is no report "{name}".'
     if broken:
         files = " or ".join(str(file.path) for file in broken)

@@ -85,7 +85,7 @@ class Repository:
     @cached_property
     def declared(self) -> Declared:
         """The reports of all files, and the files that cannot be imported."""
-        return Declared.of(file.imported for file in self.parsed.values())
+        return Declared.of([file.imported for file in self.parsed.values()])
 
     @cached_property
     def all_reports(self) -> Mapping[str, DeclaredReport]:
@@ -148,7 +148,7 @@ def every_report_is_found(repository: Repository) -> list[str]:
             findings.append(
                 f"{file.name}: Airflow skips this file. Mention Airflow in its docstring."
             )
-        elif not parsed.imported.reports and parsed.imported.broken is None:
+        elif not parsed.imported.reports and not parsed.imported.reason:
             findings.append(
                 f"{file.name}: this file has no report. If other files import it, add it to"
                 " dags/.airflowignore."

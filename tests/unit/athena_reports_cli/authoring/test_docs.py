@@ -1,72 +1,41 @@
-"""`docs`: what a report promises, for its readers."""
+"""`docs`: what a report promises; tests/services/commands/test_looks.py has the command."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from pathlib import Path
-
-import pytest
-
-from athena_reports_cli.authoring.command_line import main
-from tests.support.variables import kept_environment
-
-Describe = Callable[..., tuple[int, str]]
-REPORT = """
 from datetime import timedelta
-from athena_reports import Column, Input, Report, build_dag, checks, monthly, weekly
+from typing import Any
 
-plays = Report(
-    name="plays",
-    sql="plays.sql",
-    since="2025-01-01",
-    late_by=timedelta(hours=36, minutes=30),
-    inputs=[Input("events", ["year", "month", "day"], zone="America/Lima")],
-    columns={
-        "user|id": Column("varchar", "who | `played` <b>often</b> & 'well'"),
-        "score": Column("decimal(10,2)", "points won", unit="points"),
-        "tags": Column("array<string>", "what it  *is* \\\\ [called]"),
-    },
-    key=KEY,
-    checks=[checks.in_range("score", at_least=0)],
-    outputs=OUTPUTS,
-)
-plays_weekly = build_dag(plays, weekly("sunday", "Asia/Tokyo"))
-plays_monthly = build_dag(plays, monthly("Asia/Tokyo"))
-"""
+from athena_reports import Column, Input, Published, build_dag, checks, daily, monthly, weekly
+from athena_reports_cli.authoring.docs import markdown
+from athena_reports_cli.authoring.report_files import DeclaredReport
+from tests.support.declared import MakeReport
+
+CADENCES = (weekly("sunday", "Asia/Tokyo"), monthly("Asia/Tokyo"))
+COLUMNS = {
+    "user|id": Column("varchar", "who | `played` <b>often</b> & 'well'"),
+    "score": Column("decimal(10,2)", "points won", unit="points"),
+    "tags": Column("array<string>", "what it  *is* \\ [called]"),
+}
 
 
-@pytest.fixture
-def describe(
-    tmp_path: Path,
-    sql_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Describe:
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "dags"))
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
-
-    def describe(
-        *arguments: str, outputs: str = "['parquet', 'csv']", key: str = "['user|id']"
-    ) -> tuple[int, str]:
-        (tmp_path / "dags").mkdir(exist_ok=True)
-        (tmp_path / "dags" / "plays.py").write_text(
-            REPORT.replace("OUTPUTS", outputs).replace("KEY", key)
-        )
-        monkeypatch.setattr(sys, "argv", ["athena_reports", "docs", *arguments])
-        capsys.readouterr()
-        with kept_environment(), pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out + printed.err
-
-    return describe
+def described(make_report: MakeReport, **fields: Any) -> list[str]:
+    report = make_report(**fields)
+    dags = [DeclaredReport(build_dag(report, cadence)) for cadence in CADENCES]
+    return markdown(dags).splitlines()
 
 
-def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Describe) -> None:
-    code, text = describe("plays")
-    assert code == 0
-    assert text.splitlines() == [
+def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(
+    make_report: MakeReport,
+) -> None:
+    assert described(
+        make_report,
+        late_by=timedelta(hours=36, minutes=30),
+        inputs=[Input("events", ["year", "month", "day"], zone="America/Lima")],
+        columns=COLUMNS,
+        key=["user|id"],
+        checks=[checks.in_range("score", at_least=0)],
+        outputs=["parquet", "csv"],
+    ) == [
         "# plays",
         "",
         "Owner: airflow. Formats: parquet, csv. Row key: user\\|id. Events can arrive up"
@@ -103,55 +72,28 @@ def test_markdown_has_a_section_for_dags_inputs_columns_and_checks(describe: Des
         "| unique(user\\|id) | fail |",
         "| in_range(score, at_least=0) | fail |",
     ]
-    assert "plays_monthly" not in describe("plays_weekly")[1]
 
 
-def test_what_a_report_does_not_declare_has_no_section(
-    describe: Describe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report = (
-        "from athena_reports import Report, build_dag, weekly\n"
-        'plays = Report(name="plays", sql="plays.sql", since="2025-01-01", outputs=["csv"])\n'
-        "plays_weekly = build_dag(plays, weekly())\n"
-    )
-    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
-    code, text = describe("plays")
-    assert code == 0, text
-    assert [line for line in text.splitlines() if line.startswith("#")] == [
-        "# plays",
-        "## Published",
-    ]
-    assert text.splitlines()[-1].endswith(" |  | none | s3://athena-report-dev/plays/weekly/ |")
+def test_what_a_report_does_not_declare_has_no_section(make_report: MakeReport) -> None:
+    lines = described(make_report, outputs=["csv"])
+    assert [line for line in lines if line.startswith("#")] == ["# plays", "## Published"]
+    assert lines[-1].endswith(" |  | none | s3://athena-report-dev/plays/monthly/ |")
 
 
 def test_markdown_tells_inputs_without_partitions_and_other_reports_apart(
-    describe: Describe, monkeypatch: pytest.MonkeyPatch
+    make_report: MakeReport,
 ) -> None:
-    report = REPORT.replace(
-        'Input("events", ["year", "month", "day"], zone="America/Lima")',
-        'Input("users", columns=()), Published("best", daily("UTC"), missing="partial",'
-        ' parts="overlapping")',
+    best = Published("best", daily("UTC"), missing="partial", parts="overlapping")
+    lines = described(
+        make_report,
+        inputs=[Input("users", columns=()), best],
+        until="2025-03-31",
+        owner="ops | <b>",
+        doc="\n# 商品\n\nAll.\n",
     )
-    report = report.replace("import Column", "import Published, daily, Column")
-    report = report.replace(
-        "late_by=timedelta(hours=36, minutes=30)", 'until="2025-03-31", owner="ops | <b>"'
-    )
-    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
-    code, text = describe("plays_monthly")
-    assert code == 0, text
-    lines = text.splitlines()
+    assert lines[:4] == ["# 商品", "", "All.", ""]  # without the lines around it
+    assert lines[4].startswith("Owner: ops \\| &lt;b&gt;. Formats: ")
     assert "| users | none |  |  |" in lines
     assert "| best_daily | period | UTC | partial |" in lines
-    assert "Owner: ops \\| &lt;b&gt;. Formats: parquet, csv. Row key: user\\|id." in lines
-    assert (
-        "| plays_monthly | Monthly, Asia/Tokyo, +5 min | 2025-01-01 | 2025-03-31 |"
-        " report_dev.plays_monthly | s3://athena-report-dev/plays/monthly/ |"
-    ) in lines
-
-
-def test_the_text_of_a_report_stands_without_the_lines_around_it(
-    describe: Describe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report = REPORT.replace("since=", 'doc="\\n# 商品\\n\\nAll.\\n",\n    since=')
-    monkeypatch.setattr(sys.modules[__name__], "REPORT", report)
-    assert describe("plays")[1].startswith("# 商品\n\nAll.\n\nOwner: ")
+    (monthly_dag,) = [line for line in lines if line.startswith("| plays_monthly |")]
+    assert "| 2025-01-01 | 2025-03-31 | report_dev.plays_monthly |" in monthly_dag

@@ -23,12 +23,12 @@ from athena_reports import (
 )
 from athena_reports.errors import RunPeriodError, SettingsError
 from athena_reports.publication.folder import PublishedCalendar
-from athena_reports.publication.location import PeriodLocation
+from athena_reports.publication.location import ReportLocation
 from athena_reports.settings import Settings
 from athena_reports_cli.authoring.report_files import (
-    BrokenFile,
     Declared,
     DeclaredReport,
+    ImportedFile,
     UnknownReportError,
     declared_reports,
     find_complete_period,
@@ -65,6 +65,14 @@ class OfTheTeam:
 """
 
 
+@pytest.fixture
+def dags(sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the DAG files, whose SQL is in its own folder."""
+    (sql_folder / "plays.sql").write_text("SELECT 1")
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     "cadence", [daily("Asia/Tokyo"), weekly("monday"), monthly(), quarterly(), yearly()], ids=str
 )
@@ -95,27 +103,22 @@ def test_it_is_published_where_the_run_publishes_it(
     dag = build_dag(make_report(outputs=outputs), weeks)
     declared = DeclaredReport(dag)
     publish: Any = dag.get_task("publish")
-    period = weeks.period("2025-06-08")
-
-    location = PeriodLocation.of(publish.bucket, publish.report, period)
-    assert declared.location == location.report
-    assert declared.database == publish.database
+    nobody: Any = None
+    location = ReportLocation.of(publish.bucket, publish.report, weeks)
+    assert declared.location == location
+    table = declared.table(nobody)
+    assert (table and table.database) == publish.database
     assert declared.calendar == PublishedCalendar(
         environment=deployment.environment, report="plays", cadence=weeks
     )
 
 
-def test_reports_are_the_dags_that_were_built_and_no_others(
-    sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (sql_folder / "plays.sql").write_text("SELECT 1")
-    (tmp_path / "plays.py").write_text(FILE)
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
-
+def test_reports_are_the_dags_that_were_built_and_no_others(dags: Path) -> None:
+    (dags / "plays.py").write_text(FILE)
     found = declared_reports()
     assert found.broken_files == []
     assert [declared.dag.dag_id for declared in found.reports] == ["plays_weekly", "plays_monthly"]
-    assert {declared.dag.fileloc for declared in found.reports} == {str(tmp_path / "plays.py")}
+    assert {declared.dag.fileloc for declared in found.reports} == {str(dags / "plays.py")}
     declared, period = find_report("plays", "2025-05", found)
     assert (declared.dag.dag_id, period) == ("plays_monthly", monthly().period("2025-05"))
 
@@ -134,7 +137,8 @@ HEAD = "# build_dag\n"
             f"{HEAD}import json\njson.loads('{{')\n",
             "line 3: JSONDecodeError: Expecting property name",
         ),
-        (f"{HEAD}def f(:\n", "line 2: SyntaxError: invalid syntax"),
+        (f"{HEAD}def f(:\n", "line 2: SyntaxError: invalid syntax (`def f(:`)"),
+        (f"'Café'  {HEAD}", "line 1: SyntaxError: "),  # it is not UTF-8
         # An error of this package is one message already, where it is raised in another file too.
         (
             f"{HEAD}from athena_reports import weekly\nweekly('someday')\n",
@@ -143,14 +147,12 @@ HEAD = "# build_dag\n"
     ],
 )
 def test_a_file_that_cannot_be_imported_is_told_and_hides_no_other(
-    text: str, problem: str, sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, problem: str, dags: Path
 ) -> None:
-    (sql_folder / "plays.sql").write_text("SELECT 1")
-    broken = tmp_path / "broken.py"
-    broken.write_text(text, encoding="utf-8", errors="surrogateescape")
-    (tmp_path / "plays.py").write_text(FILE)
-    (tmp_path / "other.py").write_text("raise ValueError('it has no report')")
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    broken = dags / "broken.py"
+    broken.write_text(text, encoding="latin-1")
+    (dags / "plays.py").write_text(FILE)
+    (dags / "other.py").write_text("raise ValueError('it has no report')")
     found = declared_reports()
     assert len(found.reports) == 2
     (broken_file,) = found.broken_files
@@ -160,49 +162,36 @@ def test_a_file_that_cannot_be_imported_is_told_and_hides_no_other(
         assert "PeriodError" not in told
 
 
-def test_a_file_may_have_the_name_of_a_module_and_other_names_for_ours(
-    sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_may_have_the_name_of_a_module_and_other_names_for_ours(dags: Path) -> None:
     text = FILE.replace("build_dag,", "build_dag as make,").replace("= build_dag(", "= make(")
-    (tmp_path / "json.py").write_text(text)
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+    (dags / "json.py").write_text(text)
     found = declared_reports()
     assert [declared.dag.dag_id for declared in found.reports] == ["plays_weekly", "plays_monthly"]
     assert sys.modules["json"] is json
 
 
-def test_ctrl_c_ends_the_import_of_all_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "stops.py").write_text(f"{HEAD}raise KeyboardInterrupt")
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
+def test_ctrl_c_ends_the_import_of_all_files(dags: Path) -> None:
+    (dags / "stops.py").write_text(f"{HEAD}raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         declared_reports()
 
 
-def test_a_setting_that_is_missing_is_no_fault_of_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "plays.py").write_text(
+def test_a_setting_that_is_missing_is_no_fault_of_a_file(dags: Path) -> None:
+    (dags / "plays.py").write_text(
         f"{HEAD}from athena_reports.settings import read_settings\nread_settings({{}})\n"
     )
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
     with pytest.raises(SettingsError, match="ATHENA_REPORTS_ENV is not set"):
         declared_reports()
 
 
-def test_files_are_read_in_the_order_of_their_names_and_ignored_ones_are_not(
-    sql_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (sql_folder / "plays.sql").write_text("SELECT 1")
+def test_files_are_read_in_the_order_of_their_names_and_ignored_ones_are_not(dags: Path) -> None:
     for name in ("c", "a", "b", "ignored"):
         text = FILE.replace('name="plays"', f'name="{name}"').replace("# For Airflow.", "")
-        (tmp_path / f"{name}.py").write_text(text)
-    (tmp_path / ".airflowignore").write_text("ignored.py\n")
+        (dags / f"{name}.py").write_text(text)
+    (dags / ".airflowignore").write_text("ignored.py\n")
     # Airflow reads an archive too, but no report can be in one: its SQL is a file.
-    with ZipFile(tmp_path / "archive.zip", "w") as archive:
+    with ZipFile(dags / "archive.zip", "w") as archive:
         archive.writestr("more.py", FILE)
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path))
     found = declared_reports()
     assert found.broken_files == []
     ids = [declared.dag.dag_id for declared in found.reports]
@@ -230,7 +219,7 @@ def test_an_unknown_name_is_told_with_those_that_are_close(
 
 
 def test_a_file_that_is_broken_may_have_an_unknown_report() -> None:
-    broken_files = [BrokenFile(Path(path), "") for path in ("dags/plays.py", "dags/x.py")]
+    broken_files = [ImportedFile(Path(path)) for path in ("dags/plays.py", "dags/x.py")]
     with pytest.raises(UnknownReportError) as unknown:
         find_report("plays", "", Declared([], broken_files))
     assert str(unknown.value).startswith(
@@ -279,12 +268,3 @@ def test_the_latest_period_is_complete_and_has_data(
     declared = DeclaredReport(build_dag(make_report(**fields), cadence))
     with time_machine.travel(f"{now}+00:00"):
         assert declared.latest_period().id == last
-
-
-def test_a_line_that_the_file_does_not_have_any_more_is_told_without_its_code(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "plays.py"
-    path.write_text("1 / 0")
-    problem = BrokenFile(path, "it fails", line=3).problem
-    assert problem.endswith("plays.py, line 3: it fails (``)")
