@@ -8,7 +8,7 @@ of its name, `weekly_2025-03-02.sql`, and run `athena-reports check --renew`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlglot
-from jinja2 import TemplateError, meta, nodes
+from jinja2 import TemplateError, nodes
 from sqlglot import exp
 
 from athena_reports.errors import PeriodError, SqlTemplateError
@@ -297,34 +297,16 @@ def _rendered(repository: Repository) -> list[Snapshot]:
 def params_of_all_branches_are_declared(repository: Repository) -> list[str]:
     """The first run that reaches this branch of the template would fail."""
     findings = []
-    # The DAGs of a report share its template.
-    by_report = {declared.report.name: declared for declared in repository.reports.values()}
-    for declared in by_report.values():
-        params = declared.report.params
-        for file, template in _templates(declared).items():
+    for declared in repository.reports.values():
+        report = declared.report
+        with suppress(TemplateError):  # the dry run says what is wrong
+            template = declared.template_environment.parse(report.sql_text)
             findings += [
-                f"{file}, line {line}: the report has no param {name!r}."
+                f"{report.sql}, line {line}: the report has no param {name!r}."
                 for name, line in _params_read(template)
-                if name not in params
+                if name not in report.params
             ]
-    return findings
-
-
-def _templates(declared: DeclaredReport) -> Mapping[str, nodes.Template]:
-    """Return the syntax of a report's template and of those that it includes, by their files."""
-    environment = declared.template_environment
-    templates: dict[str, nodes.Template] = {}
-
-    def parse(file: str, sql: str) -> None:
-        templates[file] = environment.parse(sql)
-        for other in meta.find_referenced_templates(templates[file]):
-            if other and other not in templates and environment.loader:
-                included, _, _ = environment.loader.get_source(environment, other)
-                parse(other, included)
-
-    with suppress(TemplateError):  # the dry run says what is wrong
-        parse(declared.report.sql, declared.report.sql_text)
-    return templates
+    return list(dict.fromkeys(findings))  # the DAGs of a report share its template
 
 
 def _params_read(template: nodes.Template) -> Iterator[tuple[str, int]]:

@@ -1,16 +1,6 @@
 """A DAG file that breaks no rule, for the tests to break."""
 
-DAG_FILE = '''"""
-# Plays
-
-**Schedule.** Weekly, by an Airflow DAG. **Columns.** None.
-
-**Input.** `plays`.
-
-**Rerun.** At any time.
-
-**Permissions.** All.
-"""
+DAG_FILE = '''"""Plays, by an Airflow DAG."""
 
 from athena_reports import Report, build_dag, weekly
 
