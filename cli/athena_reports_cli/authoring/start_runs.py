@@ -63,22 +63,16 @@ def deployed_dag(declared: DeclaredReport, airflow: AirflowClient) -> Any:
             " Airflow has read it, then run the command again."
         ) from error
     arguments = details.get("default_args") or {}
-    environment = settings().environment
-    if arguments.get("environment") != environment:
-        raise DeploymentError(
-            f"{dag.dag_id} belongs to environment {arguments.get('environment')} in this Airflow,"
-            f" but this shell is set to {environment}. Use --airflow to select the Airflow of"
-            f" {environment}."
-        )
     for fact, deployed, ours in (
+        ("environment", arguments.get("environment"), settings().environment),
         ("logic", arguments.get("logic"), declared.report.logic),
         ("schedule", details.get("timetable_description"), declared.cadence.description),
     ):
         if deployed != ours:
             raise DeploymentError(
-                f"{dag.dag_id} has a different {fact} in this Airflow ({deployed}) than in these"
-                f" files ({ours}). Deploy these files, wait a minute until Airflow has read them,"
-                " then run the command again."
+                f"{dag.dag_id} has a different {fact} in this Airflow ({deployed}) than here"
+                f" ({ours}). Use --airflow to select another Airflow, or deploy these files there,"
+                " wait a minute until Airflow has read them, then run the command again."
             )
     return details
 
