@@ -33,8 +33,9 @@ COPY (FROM read_csv(
     store_rejects = true, rejects_limit = 1
 )) TO {texts} (FORMAT parquet)
 """
+# DuckDB counts a row with line breaks in a value as one line.
 _REJECTED = """
-SELECT line_byte_position, error_type, error_message, csv_line FROM reject_errors
+SELECT line, error_type, error_message, csv_line FROM reject_errors
 ORDER BY line_byte_position LIMIT 1
 """
 _MIXED_LINE_ENDS = "state machine reached an invalid state"
@@ -121,28 +122,12 @@ def read_csv(path: Path, engine: Engine) -> CsvFile:
         rejected = engine.connection.execute(_REJECTED).fetchone()
         rows = engine.connection.sql(f"FROM {read_parquet(texts)}")
     if rejected is not None:
-        byte, kind, problem, text = rejected
+        line, kind, problem, text = rejected
         problem = _PROBLEMS.get(kind, problem)
         names = shown(header.delimiter.join(header.fields)[:_SHOWN_CHARACTERS])
         row = shown(text.strip()[:_SHOWN_CHARACTERS])
-        place = f"{path}, line {_line_at(byte, copy)}"
-        raise DataFileError(f"{place}: {problem} Header: {names}; row: {row}.")
+        raise DataFileError(f"{path}, line {line}: {problem} Header: {names}; row: {row}.")
     return CsvFile(path, header, rows)
-
-
-def _line_at(byte: int, copy: Path) -> int:
-    """Return the line of a row that DuckDB finds at a byte. DuckDB counts rows instead of lines.
-
-    Its byte may be in the line ends before the row.
-    """
-    line = 0
-    with open_text(copy, encoding="latin-1") as stream:  # a character for each byte
-        for text in stream:
-            line += 1
-            byte -= len(text)
-            if byte < 0 and text.strip("\r\n"):
-                break
-    return line
 
 
 def read_lines(path: Path) -> list[str]:
@@ -247,15 +232,11 @@ def shown(value: str | None) -> str:
     return repr(value)
 
 
-def open_text(copy: Path, encoding: str = "utf-8-sig") -> TextIO:
-    """Open a copied file as text with its line ends. A byte that is not UTF-8 is replaced."""
-    opens: Callable[..., TextIO] = gzip.open if copy.suffix == ".gz" else open
-    return opens(copy, "rt", encoding=encoding, errors="replace", newline="")
-
-
 def _read_header(copy: Path, delimiter: str) -> Header:
     """Return the first record that is not empty as the header; without fields if there is none."""
-    with open_text(copy) as stream:
+    opens: Callable[..., TextIO] = gzip.open if copy.suffix == ".gz" else open
+    # A byte that is not UTF-8 is replaced.
+    with opens(copy, "rt", encoding="utf-8-sig", errors="replace", newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
         line = 1
         for record in reader:
