@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from athena_reports.errors import AthenaReportsError
 from athena_reports.inputs.published import Source
 from athena_reports.rows.engine import Engine, open_engine
 from athena_reports.settings import settings
@@ -23,10 +22,6 @@ from athena_reports_cli.local.lake import create_glue_table, upload_files, write
 EXPECTED_FILE = "expected.csv"
 
 
-class CaseError(AthenaReportsError):
-    """A case cannot be run as it is written."""
-
-
 def input_files(folder: Path) -> list[Path]:
     """Return the CSV files of a case that become tables."""
     return [path for path in sorted(folder.glob("*.csv")) if path.name != EXPECTED_FILE]
@@ -40,16 +35,11 @@ def case_tables(folder: Path, inputs: Sequence[Source], aws: Aws) -> Iterator[st
     """
     database = f"case_{uuid4().hex[:12]}"
     database_uri = f"s3://{settings().report_bucket}/_cases/{database}/"
-    files = input_files(folder)
-    if not files:
-        raise CaseError(
-            f"{folder} has no input files. Add a CSV file for each table, such as plays.csv."
-        )
     keys_of_tables = {source.table: source.columns for source in inputs}
     aws.glue.create_database(DatabaseInput={"Name": database})
     try:
         with open_engine(settings().memory_limit, about=str(folder)) as engine:
-            for path in files:
+            for path in input_files(folder):
                 keys = keys_of_tables.get(path.stem, ())
                 _load(path, database, f"{database_uri}{path.stem}/", keys, engine, aws)
         yield database

@@ -28,12 +28,7 @@ from athena_reports.reports.sql_period import SqlPeriod
 from athena_reports.reports.sql_template import template_context
 from athena_reports.rows.checks import failures
 from athena_reports.rows.writer import write_file
-from athena_reports_cli.authoring.case_tables import (
-    EXPECTED_FILE,
-    CaseError,
-    case_tables,
-    input_files,
-)
+from athena_reports_cli.authoring.case_tables import EXPECTED_FILE, case_tables, input_files
 from athena_reports_cli.authoring.csv_files import read_lines
 from athena_reports_cli.authoring.report_files import (
     Declared,
@@ -55,6 +50,10 @@ from athena_reports_cli.local.words import counted
 
 CASE_FILE = "case.yaml"
 _SHOWN_LINES = 20  # of a difference
+
+
+class CaseError(AthenaReportsError):
+    """A case cannot be run as it is written."""
 
 
 class CaseFile(BaseModel, frozen=True, extra="forbid"):
@@ -120,7 +119,7 @@ def run_case(folder: Path, reports: Declared, aws: Aws, *, accept: bool = False)
         if re.search(NOT_SUPPORTED_LOCALLY, problem):
             outcome = "not run"
         if "TABLE_NOT_FOUND" in problem or "COLUMN_NOT_FOUND" in problem:
-            files = ", ".join(file.name for file in input_files(folder))
+            files = ", ".join(file.name for file in input_files(folder)) or "no table"
             problem += (
                 f" Or, if the SQL is right, add the table or column to the case: {folder} has"
                 f" {files}."

@@ -52,15 +52,10 @@ def costs(dags: Sequence[DeclaredReport], months: int, aws: Aws) -> Costs:
 
     recent_months = last_months(months, datetime.now(UTC))
     total = merged(ledgers)
-    by_month = {}
-    for month in recent_months:
-        if month in total:
-            by_month[month] = summary(total, [month])
-
     return Costs(
         reports=_most_expensive_first(by_report, recent_months),
         owners=_most_expensive_first(by_owner, recent_months),
-        months=by_month,
+        months={month: summary(total, [month]) for month in recent_months if month in total},
     )
 
 
@@ -82,9 +77,8 @@ def _ledger(declared: DeclaredReport, aws: Aws) -> Ledger:
 def _most_expensive_first(
     ledgers: Mapping[str, Ledger], months: Sequence[str]
 ) -> dict[str, CostSummary]:
-    summaries = [(name, summary(ledger, months)) for name, ledger in ledgers.items()]
-    summaries.sort(key=_weight, reverse=True)
-    return dict(summaries)
+    summaries = {name: summary(ledger, months) for name, ledger in ledgers.items()}
+    return dict(sorted(summaries.items(), key=_weight, reverse=True))
 
 
 def _weight(named_summary: tuple[str, CostSummary]) -> tuple[float, int]:

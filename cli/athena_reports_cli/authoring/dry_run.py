@@ -11,7 +11,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -118,8 +118,6 @@ class DryRun:
         self._databases: set[str] = set()
         self._region = f"dry-run-{secrets.token_hex(4)}"
         services = Services(endpoint_url, self._region)
-        self._glue = services.glue
-        self._services = services
         self._aws = Aws(services.athena, services.glue, S3(services.s3))
         managed: Any = {"ManagedQueryResultsConfiguration": {"Enabled": True}}
         in_region: Any = {"LocationConstraint": self._region}
@@ -128,8 +126,8 @@ class DryRun:
 
     def close(self) -> None:
         """Remove what it has created beside the tables, which nobody sees in their region."""
-        self._services.s3.delete_bucket(Bucket=self._region)
-        self._services.athena.delete_work_group(WorkGroup=self._region, RecursiveDeleteOption=True)
+        self._aws.s3.client.delete_bucket(Bucket=self._region)
+        self._aws.athena.delete_work_group(WorkGroup=self._region, RecursiveDeleteOption=True)
 
     def judge(self, declared: DeclaredReport, period: Period) -> Verdict:
         """Return what a dry run of a period says of its report.
@@ -199,9 +197,9 @@ class DryRun:
 
     def _verdict_of_sql(self, reason: str, request: TrialRequest) -> Verdict:
         """Return the verdict on a query that the local Athena refuses."""
-        place = template_place(reason, request.query.query, request.declared, request.period)
-        if not place:
-            place = shown_path(request.declared.sql_path)
+        declared = request.declared
+        line = template_place(reason, request.query.query, declared, request.period)
+        place = line or shown_path(declared.sql_path)
         problem = f"{_NAME_AND_PLACE.sub('', reason).rstrip('.')}.{self._advice(reason)}"
         if _NOT_JUDGED.match(reason):
             return _not_validated(f"{place}: {problem}")
@@ -257,8 +255,8 @@ class DryRun:
     def _create_database(self, name: str) -> None:
         if name in self._databases:
             return
-        with suppress(self._glue.exceptions.AlreadyExistsException):
-            self._glue.create_database(DatabaseInput={"Name": name})
+        with suppress(self._aws.glue.exceptions.AlreadyExistsException):
+            self._aws.glue.create_database(DatabaseInput={"Name": name})
         self._databases.add(name)
 
     def _table(self, database: str, name: str) -> TableSchema | None:
@@ -276,7 +274,7 @@ class DryRun:
     def _create_table(self, database: str, name: str, table: TableSchema) -> None:
         self._create_database(database)
         create_glue_table(
-            self._glue,
+            self._aws.glue,
             database,
             name,
             columns=table.columns,
@@ -307,16 +305,14 @@ def open_dry_run(
 ) -> Iterator[DryRun]:
     """Make dry runs in the local Athena of the shell; if it has none, in one that is started."""
     reports_by_id = {declared.dag.dag_id: declared for declared in reports}
-    if not remote_endpoint(aws.athena):
-        dry_run = DryRun(aws.athena.meta.endpoint_url, reports_by_id, find_table)
-        with closing(dry_run):
-            yield dry_run
-        return
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        local_services(Path(folder) / "local-aws.log") as services,
-    ):
-        yield DryRun(services.endpoint_url, reports_by_id, find_table)
+    endpoint_url = aws.athena.meta.endpoint_url
+    with ExitStack() as stack:
+        if remote_endpoint(aws.athena):
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            services = stack.enter_context(local_services(Path(folder) / "local-aws.log"))
+            endpoint_url = services.endpoint_url
+        dry_run = DryRun(endpoint_url, reports_by_id, find_table)
+        yield stack.enter_context(closing(dry_run))
 
 
 def _wrong(place: str, problem: str) -> Verdict:

@@ -14,11 +14,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from athena_reports_cli.authoring.new import NewReport, write_report
-from athena_reports_cli.authoring.project_folder import (
-    InitError,
-    folder_beside,
-    require_new_folder,
-)
+from athena_reports_cli.authoring.project_folder import InitError, folder_beside
 from athena_reports_cli.authoring.project_wheels import COMMAND, kept_wheels
 from athena_reports_cli.authoring.rules.dag_rules import Repository
 from athena_reports_cli.authoring.rules.sql_rules import renew
@@ -53,7 +49,6 @@ def write_project(folder: Path, report: NewReport) -> None:
     NewReportError if the project or the report cannot be written. Then nothing is written.
     """
     folder = folder.absolute()
-    require_new_folder(folder)
     wheels = kept_wheels()
     texts = _texts(folder.name, report, has_wheels=wheels != [])
     try:

@@ -86,7 +86,8 @@ def _files(report: NewReport, project: Project) -> Mapping[Path, str]:
         "report": report,
         "title": report.name.replace("_", " ").capitalize(),
         "key_column": _key_column(report.ranked),
-        "input_format": _format_argument(report.partition),
+        # What an `Input` needs for a key that is not named after a date.
+        "input_format": "" if report.partition in DATE_KEYS else ', format="%Y-%m-%d"',
         "count": "event_count" if report.ranked == "events" else "events",
         "week": week,
         "events": [_event(key, instant) for key, instant in instants.items()],
@@ -112,11 +113,6 @@ def _key_column(key: str) -> str:
         return name
     # The linter takes a quoted name without AS for a text.
     return f"{name} AS {name}"
-
-
-def _format_argument(key: str) -> str:
-    """Return the argument `format` that an `Input` of a key such as 2025-06-21 needs, if any."""
-    return "" if key in DATE_KEYS else ', format="%Y-%m-%d"'
 
 
 def _event(key: str, instant: datetime) -> list[str]:

@@ -104,11 +104,12 @@ def table_schema(table: Mapping[str, Any], environment: str) -> TableSchema:
     A link to a table of another account has no columns. Those that Glue has of a Delta Lake table
     may be out of date ("Query Delta Lake tables" in Athena's user guide), so it has none here.
     """
-    columns = {}
-    for column in table.get("StorageDescriptor", {}).get("Columns", []):
+    columns = {
+        column["Name"]: column.get("Type", "")
+        for column in table.get("StorageDescriptor", {}).get("Columns", [])
         # Glue also lists the columns that an Iceberg table had once.
-        if column.get("Parameters", {}).get("iceberg.field.current") != "false":
-            columns[column["Name"]] = column.get("Type", "")
+        if column.get("Parameters", {}).get("iceberg.field.current") != "false"
+    }
     if table.get("Parameters", {}).get("table_type", "").lower() == "delta":
         columns = {}
     keys = {key["Name"]: key.get("Type", "") for key in table.get("PartitionKeys", [])}

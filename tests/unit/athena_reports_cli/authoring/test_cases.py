@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_reports_cli.authoring.case_tables import CaseError
-from athena_reports_cli.authoring.cases import case_folders
+from athena_reports_cli.authoring.cases import CaseError, case_folders
 from athena_reports_cli.local.local_endpoint import RemoteEndpointError
 from athena_reports_cli.local.services import Services
 from tests.unit.athena_reports_cli.authoring.scores import EXPECTED, PLAYS, SQL, run
@@ -72,18 +71,6 @@ def test_a_case_that_cannot_run_says_why(case: Path, text: str, problem: str) ->
     assert result.problem.startswith(f"{file}{problem}")
 
 
-@pytest.mark.parametrize("text", ["period: 2025-06-15", "period: 2025-06-15\ncadence: weekly"])
-def test_a_case_of_no_report_names_its_folder(case: Path, text: str) -> None:
-    (case / "case.yaml").write_text(text)
-    folder = case.parent.with_name("scroes") / case.name
-    folder.parent.mkdir()
-    case.rename(folder)
-    result = run(folder)
-    assert result.outcome == "failed"
-    assert 'There is no report "scroes' in result.problem
-    assert result.problem.startswith(f"{folder}/case.yaml: ")
-
-
 def test_a_case_whose_rows_are_right_and_whose_check_fails_has_failed(case: Path) -> None:
     (case / "plays.csv").write_text(PLAYS + "c,1,2025-06-16 00:00:00,2025-06-16\n")
     assert run(case, accept=True).outcome == "failed"
@@ -135,11 +122,33 @@ def test_of_a_long_difference_the_begin_is_told(case: Path) -> None:
     assert problem.endswith("\n-user_id='X16', score='16'\n... and 13 lines more")
 
 
-def test_a_table_that_the_case_lacks_is_reported_with_the_files_that_it_has(case: Path) -> None:
-    (case / "plays.csv").rename(case / "plai.csv")
+@pytest.mark.parametrize(
+    ("old", "new", "says", "place"),
+    [
+        ("FROM plays", "FROM plai", "TABLE_NOT_FOUND", "line 3 (`SELECT user_id, score FROM plai"),
+        ("SUM(score)", "SUM(scor)", "COLUMN_NOT_FOUND", "line 6 (`SELECT user_id, SUM(scor) AS"),
+    ],
+)
+def test_what_the_case_lacks_is_told_with_its_line_and_the_files_that_it_has(
+    old: str, new: str, says: str, place: str, case: Path, sql_folder: Path
+) -> None:
+    file = sql_folder / "scores.sql"
+    file.write_text(SQL.replace(old, new))
     problem = run(case).problem
-    assert "TABLE_NOT_FOUND" in problem
-    assert problem.endswith(" plai.csv.")
+    assert says in problem
+    assert f" The error is in {file}, {place}" in problem
+    assert problem.endswith(
+        " Run the command again. Or, if the SQL is right, add the table or column to the case:"
+        f" {case} has plays.csv."
+    )
+
+
+def test_a_value_that_cannot_be_read_does_not_name_a_task_of_no_run(
+    case: Path, sql_folder: Path
+) -> None:
+    late = "SUM(score) AS score, MAX(TIMESTAMP '2025-10-26 02:30:00 Europe/Berlin') AS late"
+    (sql_folder / "scores.sql").write_text(SQL.replace("SUM(score) AS score", late))
+    assert run(case).problem.endswith("for example with CAST, then run the command again.")
 
 
 def test_what_another_report_publishes_is_a_table_of_the_case(case: Path, sql_folder: Path) -> None:

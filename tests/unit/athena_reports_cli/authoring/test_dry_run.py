@@ -72,10 +72,7 @@ def no_row(rows: Any, _: object) -> Any:
 
 
 def gone(rows: Any, _: object) -> Any:
-    return rows.query(
-        "rows",
-        "SELECT gone FROM rows",
-    )
+    return rows.query("rows", "SELECT gone FROM rows")
 
 
 NOT_READ = "An UNLOAD without rows"
@@ -177,15 +174,12 @@ def test_a_report_is_valid_or_wrong_or_cannot_be_judged(
 def test_a_report_has_the_columns_that_another_one_returns(declare: Declare, judge: Judge) -> None:
     other = declare(RIGHT, name="others")
     sql = "SELECT score FROM {{ inputs.others_weekly.table }}"
-    reader = declare(
-        sql,
-        inputs=[Published("others", WEEKS)],
-        columns=columns({"score": "bigint"}),
-    )
+    inputs = [Published("others", WEEKS)]
+    reader = declare(sql, inputs=inputs, columns=columns({"score": "bigint"}))
     assert judge(reader, other).outcome == "valid"
     unknown = declare(RIGHT, name="others", transform=no_row)
     assert judge(reader, unknown).outcome == "not validated"
-    wrong = declare(sql.replace("score", "tags"), inputs=[Published("others", WEEKS)])
+    wrong = declare(sql.replace("score", "tags"), inputs=inputs)
     assert judge(wrong, other).outcome == "wrong"  # a column of plays, which the other drops
 
 

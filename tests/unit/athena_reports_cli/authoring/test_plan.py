@@ -43,39 +43,40 @@ NO_CHANGES = Differences(
     columns_retyped={},
     examples=(),
 )
-AS_PUBLISHED = PlannedPeriod(
-    period="2025-06-08",
-    version="a1",
-    rows=3,
-    differences=NO_CHANGES,
-    failed="",
-    scanned_bytes=1234,
-    price_usd=0.00005,
-)
+
+
+def planned(period_id: str = "2025-06-08", failed: str = "", **differences: Any) -> PlannedPeriod:
+    """A period that does not change, but for these differences."""
+    return PlannedPeriod(
+        period=period_id,
+        version="a1",
+        rows=3,
+        differences=NO_CHANGES.model_copy(update=differences),
+        failed=failed,
+        scanned_bytes=1234,
+        price_usd=0.00005,
+    )
+
+
+def printed(*periods: PlannedPeriod) -> list[str]:
+    return markdown(ChangePlan(dag_id="plays_weekly", periods=periods)).splitlines()
 
 
 # --- the table
 
 
 def test_a_period_is_a_line_with_its_counts_its_columns_and_its_price() -> None:
-    differences = NO_CHANGES.model_copy(
-        update={
-            "added": 1,
-            "removed": 2,
-            "changed": 3,
-            "columns": {"score": 2, "name": 1},
-            "columns_added": ("grade",),
-            "columns_removed": ("rank", "place"),
-            "columns_retyped": {"score": ("INTEGER", "BIGINT")},
-        }
+    changed = planned(
+        "2025-06-15",
+        added=1,
+        removed=2,
+        changed=3,
+        columns={"score": 2, "name": 1},
+        columns_added=("grade",),
+        columns_removed=("rank", "place"),
+        columns_retyped={"score": ("INTEGER", "BIGINT")},
     )
-    changed = AS_PUBLISHED.model_copy(
-        update={"period": "2025-06-15", "differences": differences, "price_usd": None}
-    )
-    lines = markdown(
-        ChangePlan(dag_id="plays_weekly", periods=(AS_PUBLISHED, changed))
-    ).splitlines()
-
+    lines = printed(planned(), changed.model_copy(update={"price_usd": None}))
     assert lines[0] == "### plays_weekly: 1 of 2 periods would change"
     header, border, *rows = (line.strip("| ").split(" | ") for line in lines[2:])
     assert len(border) == len(header)
@@ -94,35 +95,12 @@ def test_a_period_is_a_line_with_its_counts_its_columns_and_its_price() -> None:
 
 
 def test_examples_name_the_row_by_its_key_or_by_all_of_its_values() -> None:
-    keyed = NO_CHANGES.model_copy(
-        update={
-            "key": ("user_id", "game"),
-            "changed": 1,
-            "examples": (
-                Change(
-                    kind="changed",
-                    key=("7", None),
-                    columns={"score": ("1", "2"), "rank": ("3", "4")},
-                ),
-            ),
-        }
-    )
-    whole = NO_CHANGES.model_copy(
-        update={
-            "key": (),
-            "added": 1,
-            "examples": (Change(kind="added", key=("7", None), columns={}),),
-        }
-    )
-    plan = ChangePlan(
-        dag_id="plays_weekly",
-        periods=(
-            AS_PUBLISHED.model_copy(update={"differences": keyed}),
-            AS_PUBLISHED.model_copy(update={"period": "2025-06-15", "differences": whole}),
-        ),
-    )
-    below = markdown(plan).splitlines()[6:]
-    assert below == [
+    columns = {"score": ("1", "2"), "rank": ("3", "4")}
+    changed = Change(kind="changed", key=("7", None), columns=columns)
+    added = Change(kind="added", key=("7", None), columns={})
+    keyed = planned(key=("user_id", "game"), changed=1, examples=(changed,))
+    whole = planned("2025-06-15", key=(), added=1, examples=(added,))
+    assert printed(keyed, whole)[6:] == [
         "",
         "2025-06-08, for example:",
         "",
@@ -145,21 +123,14 @@ def test_examples_name_the_row_by_its_key_or_by_all_of_its_values() -> None:
 )
 def test_a_null_is_told_apart_from_every_text(old: str | None, new: str | None, shown: str) -> None:
     changed = Change(kind="changed", key=(new,), columns={"name": (old, new)})
-    differences = NO_CHANGES.model_copy(update={"changed": 1, "examples": (changed,)})
-    period = AS_PUBLISHED.model_copy(update={"differences": differences})
-    example = markdown(ChangePlan(dag_id="plays_weekly", periods=(period,))).splitlines()[-1]
-
     _, new_shown = shown.split(" → ")
+    *_, example = printed(planned(changed=1, examples=(changed,)))
     assert example == f"- changed: user_id {new_shown}; name {shown}"
 
 
 def test_a_period_that_a_check_forbids_is_said_and_is_not_restated() -> None:
-    differences = NO_CHANGES.model_copy(update={"removed": 3})
-    forbidden = AS_PUBLISHED.model_copy(
-        update={"differences": differences, "failed": "Check rows(at_least=1) failed."}
-    )
-    plan = ChangePlan(dag_id="plays_weekly", periods=(AS_PUBLISHED, forbidden))
-
+    forbidden = planned(removed=3, failed="Check rows(at_least=1) failed.")
+    plan = ChangePlan(dag_id="plays_weekly", periods=(planned(), forbidden))
     assert markdown(plan).endswith(
         "\n\n2025-06-08 would not be published. Check rows(at_least=1) failed."
     )
@@ -210,18 +181,11 @@ def test_a_key_and_the_parquet_of_each_period_are_looked_for_before_anything_is_
 ) -> None:
     declared = DeclaredReport(build_dag(make_report(), UTC_WEEKS))
     published = [UTC_WEEKS.period(period_id) for period_id in PUBLISHED]
-    without_parquet = UTC_WEEKS.period(WITHOUT_PARQUET)
-
     check_comparable(declared, published, ["name", "user_id"], aws)
     with pytest.raises(PlanError, match='period 2025-06-01 has no column "game"'):
         check_comparable(declared, published, ["user_id", "game"], aws)
     with pytest.raises(PlanError, match='has no column "NAME"'):
         check_comparable(declared, published, ["NAME"], aws)
-    with pytest.raises(PlanError, match=r"2025-06-29/manifest.json has no Parquet to compare with"):
-        check_comparable(declared, [*published, without_parquet], [], aws)
-    without_manifest = UTC_WEEKS.period("2025-06-15")
-    with pytest.raises(
-        PlanError,
-        match=r"2025-06-15/manifest.json has no Parquet to compare with. Publish the period",
-    ):
-        check_comparable(declared, [*published, without_manifest], [], aws)
+    for without in (WITHOUT_PARQUET, "2025-06-15"):  # which has no manifest either
+        with pytest.raises(PlanError, match=f"{without}/manifest.json has no Parquet to compare"):
+            check_comparable(declared, [*published, UTC_WEEKS.period(without)], [], aws)

@@ -1,4 +1,7 @@
-"""`status` as a command: what is published, what an edit has made outdated, and what is missing."""
+"""`status` as a command: which periods it counts and names.
+
+tests/services/commands/test_looks.py has an edit of the SQL.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from athena_reports.periods.calendar import Cadence, monthly, weekly
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
 from athena_reports_cli.authoring.status import PeriodStatus, Status, show
-from tests.support.flown import ALL_WEEKS, DAG_ID, EDIT, WEEKS, Flown
+from tests.support.flown import ALL_WEEKS, DAG_ID, WEEKS, Flown
 from tests.support.shell import Shell
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -22,13 +25,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on
 
 def states(status: dict[str, Any]) -> dict[str, list[str]]:
     return {period["period"]: period["states"] for period in status["periods"]}
-
-
-def test_what_is_published_is_told_apart_from_what_is_missing(shell: Shell, flown: Flown) -> None:
-    code, printed = shell("status", "flown")
-    assert code == 0
-    assert printed.startswith(f"{DAG_ID}, logic ")
-    assert printed.endswith(": 4 periods, 1 missing, 3 published\n")
 
 
 def test_as_json_each_period_has_its_states_and_its_version(shell: Shell, flown: Flown) -> None:
@@ -46,30 +42,6 @@ def test_as_json_each_period_has_its_states_and_its_version(shell: Shell, flown:
         )
         assert period["version"] == manifest["version"]
         assert period["logic"] == status["logic"]
-
-
-def test_an_edit_of_the_sql_makes_what_is_published_outdated(shell: Shell, flown: Flown) -> None:
-    before = flown.queries().keys()
-    old = shell.status("flown")["logic"]
-    flown.edit(*EDIT)
-    code, printed = shell("status", "flown")
-    assert code == 0, printed
-    assert f"outdated: {', '.join(WEEKS)}\n" in printed
-    status = shell.status("flown")
-    assert states(status) == {
-        week: ["outdated", "published"] if week in WEEKS else ["missing"] for week in ALL_WEEKS
-    }
-    assert status["logic"] != old
-    assert {period["logic"] for period in status["periods"] if "published" in period["states"]} == {
-        old
-    }
-    assert flown.queries().keys() == before
-
-
-def test_of_a_report_that_published_nothing_all_is_missing(shell: Shell, flown: Flown) -> None:
-    file = flown.root / "dags" / "flown.py"
-    file.write_text(file.read_text().replace('name="flown"', 'name="unflown"'))
-    assert states(shell.status("unflown")) == {week: ["missing"] for week in ALL_WEEKS}
 
 
 def test_of_a_report_without_a_table_no_period_is_known_to_be_published(
@@ -176,26 +148,6 @@ def test_a_report_that_is_read_no_more_makes_nothing_stale(shell: Shell, flown: 
         flown.services.glue.delete_table(DatabaseName="report_dev", Name="sums_weekly")
     assert found[WEEKS[0]] == ["stale", "outdated", "published"]
     assert found[WEEKS[1]] == ["outdated", "published"]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ('weekly("monday",', 'weekly("sunday",', "Weekly from Sunday, America/New_York"),
-        ('"America/New_York"', '"UTC"', "Weekly from Monday, UTC"),
-    ],
-)
-def test_a_report_that_no_run_could_publish_says_so(
-    old: str, new: str, says: str, shell: Shell, flown: Flown
-) -> None:
-    file = flown.root / "dags" / "flown.py"
-    file.write_text(file.read_text().replace(old, new))
-    code, _ = shell("status", "flown", "--json")
-    assert code == 1
-    conflict, *others = json.loads(shell.output)[0]["problems"]
-    assert len(others) == (len(WEEKS) if "sunday" in new else 0)  # no such week begins on them
-    assert conflict.startswith("s3://athena-report-dev/flown/weekly/ holds periods of report flown")
-    assert f"report flown, {says}, would reuse" in conflict
 
 
 def shown(periods: list[PeriodStatus], *problems: str, width: int = 300) -> list[str]:
