@@ -11,7 +11,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
-from difflib import unified_diff
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +35,7 @@ from athena_reports_cli.authoring.report_files import (
     UnknownReportError,
     find_report,
 )
+from athena_reports_cli.authoring.tables import difference
 from athena_reports_cli.authoring.trial import (
     NOT_SUPPORTED_LOCALLY,
     Aws,
@@ -46,10 +46,8 @@ from athena_reports_cli.authoring.trial import (
     without_history,
 )
 from athena_reports_cli.local.local_endpoint import require_local
-from athena_reports_cli.local.words import counted
 
 CASE_FILE = "case.yaml"
-_SHOWN_LINES = 20  # of a difference
 
 
 class CaseError(AthenaReportsError):
@@ -153,9 +151,10 @@ def _run(folder: Path, reports: Declared, aws: Aws, accept: bool) -> CaseResult:
     elif not accept and not expected_file.is_file():
         problem = f"{expected_file} is missing. Add --accept to write it."
     elif not accept:
-        difference = _difference(read_lines(expected_file), actual)
-        if difference:
-            problem = "\n".join([f"{expected_file}: the rows differ.", *difference])
+        # Line 1 is the header.
+        differing = difference(read_lines(expected_file), actual, context=0)
+        if differing:
+            problem = f"{expected_file}: the rows differ.\n{differing}"
     outcome: Outcome = "passed"
     if problem:
         outcome = "failed"
@@ -189,15 +188,6 @@ def _read(file: Path) -> CaseFile:
     except ValidationError as error:
         field, problem = explain(error, CaseFile, fields)
         raise CaseError(f"{file}, field {field!r}: {problem}") from error
-
-
-def _difference(expected: Sequence[str], actual: Sequence[str]) -> list[str]:
-    """Return how rows differ, as lines of a unified diff. Line 1 is the header."""
-    lines = list(unified_diff(expected, actual, "expected", "found", n=0, lineterm=""))
-    left_out = len(lines) - _SHOWN_LINES
-    if left_out > 0:
-        lines[_SHOWN_LINES:] = [f"... and {counted(left_out, 'line')} more"]
-    return lines
 
 
 def show(result: CaseResult, console: Console) -> None:

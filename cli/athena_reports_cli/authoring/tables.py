@@ -1,13 +1,18 @@
-"""A table of rows for a person.
+"""A table of rows, and how texts differ, for a person.
 
 The width is rich's: that of the terminal, or COLUMNS if it is set, or 80 characters if there is no
 terminal, as in a CI job.
 """
 
 from collections.abc import Iterable, Sequence
+from difflib import unified_diff
 
 from rich.table import Table as Grid
 from rich.text import Text
+
+from athena_reports_cli.local.words import counted
+
+_SHOWN_LINES = 24  # of a difference
 
 
 def rows_table(
@@ -34,3 +39,12 @@ def _cell(value: str | None) -> Text:
     if value is None:
         return Text("NULL", style="dim")
     return Text(value)
+
+
+def difference(expected: Sequence[str], found: Sequence[str], *, context: int) -> str:
+    """Return how lines differ, as the first lines of a unified diff; empty if they are the same."""
+    lines = list(unified_diff(expected, found, "expected", "found", n=context, lineterm=""))
+    left_out = len(lines) - _SHOWN_LINES
+    if left_out > 0:
+        lines[_SHOWN_LINES:] = [f"... and {counted(left_out, 'line')} more"]
+    return "\n".join(lines)

@@ -7,7 +7,6 @@ of its name, `weekly_2025-03-02.sql`, and run `athena-reports check --renew`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,9 +27,9 @@ from athena_reports.reports.sql_template import SqlInput
 from athena_reports_cli.authoring.dry_run import Verdict, shape_of
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.rules.dag_rules import Repository, Rule
+from athena_reports_cli.authoring.tables import difference
 from athena_reports_cli.authoring.template_lines import place_of
 
-_DIFF_LINES = 24
 _DRY_RUNS_AT_ONCE = 4
 _CLOCKS = (
     exp.CurrentDate,
@@ -168,17 +167,9 @@ def sql_is_the_golden_one(repository: Repository) -> list[str]:
         if golden is None:
             findings.append(f"{query.file}: the file is missing.")
         elif query.sql and golden != query.sql:
-            findings.append(f"{query.file}:\n{_difference(golden, query.sql)}")
+            differing = difference(golden.splitlines(), query.sql.splitlines(), context=1)
+            findings.append(f"{query.file}:\n{differing}")
     return findings
-
-
-def _difference(golden: str, sql: str) -> str:
-    """Return the first lines of the difference."""
-    difference = difflib.unified_diff(golden.splitlines(), sql.splitlines(), lineterm="", n=1)
-    lines = list(difference)[2:]  # without the names of two files
-    if len(lines) > _DIFF_LINES:
-        lines[_DIFF_LINES:] = [f"... {len(lines) - _DIFF_LINES} more lines"]
-    return "\n".join(lines)
 
 
 def _different(repository: Repository) -> list[Snapshot]:

@@ -119,7 +119,7 @@ def test_of_a_long_difference_the_begin_is_told(case: Path) -> None:
     rows = "".join(f"X{number},{number}\n" for number in range(30))
     (case / "expected.csv").write_text(EXPECTED + rows)
     problem = run(case).problem
-    assert problem.endswith("\n-user_id='X16', score='16'\n... and 13 lines more")
+    assert problem.endswith("\n-user_id='X20', score='20'\n... and 9 lines more")
 
 
 @pytest.mark.parametrize(

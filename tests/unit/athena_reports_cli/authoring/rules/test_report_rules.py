@@ -508,23 +508,6 @@ def test_sql_of_several_rows_needs_an_order_of_its_own(make: Make, sql: str) -> 
     assert finding.endswith(": the outer query has no ORDER BY.")
 
 
-def test_a_long_difference_is_cut_short(make: Make, sql_folder: Path) -> None:
-    root = make().root
-    (sql_folder / "plays.sql").write_text("-- more\n" * 300 + SQL)
-
-    (finding,) = sql_rules.sql_is_the_golden_one(read(root))
-
-    lines = finding.splitlines()
-    # The file, a place, 23 of 300 lines that are new, and the one after them is not shown.
-    assert (len(lines), lines[0]) == (26, f"{FIRST}:")
-    assert lines[2:25] == ["+-- more"] * 23
-    assert lines[25] == "... 278 more lines"
-
-    (sql_folder / "plays.sql").write_text("-- more\n" * 22 + SQL)
-    (finding,) = sql_rules.sql_is_the_golden_one(read(root))
-    assert finding.splitlines()[2:] == [*["+-- more"] * 22, f" {SQL.splitlines()[0]}"]
-
-
 def test_a_report_whose_first_period_is_not_over_has_golden_files_too(make: Make) -> None:
     assert findings(make(DAG_FILE.replace("2025-01-01", "2099-01-01"))) == {}
 
