@@ -35,7 +35,7 @@ class State(StrEnum):
 
 
 class Run(NamedTuple):
-    """A run of a report's DAG; id and state are Airflow's."""
+    """A run of a report's DAG that is active or has failed; id and state are Airflow's."""
 
     run_id: str
     state: str
@@ -54,7 +54,7 @@ class Cell(NamedTuple):
     period: Period
     states: Sequence[State]  # all that hold, the most important one first
     published: PartitionFacts | None
-    run: Run | None  # if it is active or failed
+    run: Run | None  # that is active, or has failed after the publication
 
 
 class PeriodCoverage(NamedTuple):
@@ -108,11 +108,10 @@ def period_coverage(
     for period in sorted(periods.values(), key=lambda period: period.first_date):
         facts = published.get(period.id)
         run = runs.get(period.id)
+        if run is not None and _is_published_since(facts, run):
+            run = None
         states = _states(facts, run, is_stale=period.id in stale, logic=logic)
-        shown_run = None
-        if State.RUNNING in states or State.FAILED in states:
-            shown_run = run
-        cells.append(Cell(period, states, facts, shown_run))
+        cells.append(Cell(period, states, facts, run))
     return PeriodCoverage(cells, problems)
 
 
@@ -136,10 +135,8 @@ def _states(
 ) -> list[State]:
     """Return the states of a period that hold, the most important one first."""
     states = []
-    if run is not None and run.is_active:
-        states.append(State.RUNNING)
-    if run is not None and run.state == "failed" and not _is_published_since(published, run):
-        states.append(State.FAILED)
+    if run is not None:
+        states.append(State.RUNNING if run.is_active else State.FAILED)
     if published is None:
         states.append(State.MISSING)
         return states
