@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from airflow.models.backfill import Backfill
-from airflow.models.dag import DagModel, DagTag
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from cachetools import LRUCache  # type: ignore[import-untyped]
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from athena_reports.errors import PeriodError, RunPeriodError
@@ -76,11 +76,9 @@ def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
             DagModel.is_paused,
             func.max(SerializedDagModel.last_updated).label("updated_at"),
         )
-        .join(DagTag, DagTag.dag_id == DagModel.dag_id)
         .join(SerializedDagModel, SerializedDagModel.dag_id == DagModel.dag_id)
-        .where(DagTag.name == REPORT_TAG)
-        .where(DagModel.dag_id.in_(dag_ids))
-        .where(~DagModel.is_stale)
+        .where(DagModel.dag_id.in_(dag_ids), ~DagModel.is_stale)
+        .where(DagModel.tags.any(name=REPORT_TAG))
         .group_by(DagModel.dag_id, DagModel.is_paused)
     )
     models = {row.dag_id: row for row in session.execute(tagged)}
@@ -134,15 +132,7 @@ def _waits_for_inputs(dag_ids: Iterable[str], session: Session) -> dict[tuple[st
     """Return by DAG and run what is said of each run that waits for its inputs."""
     notes = (
         select(XComModel.dag_id, XComModel.run_id, XComModel.value)
-        .join(
-            TaskInstance,
-            and_(
-                TaskInstance.dag_id == XComModel.dag_id,
-                TaskInstance.run_id == XComModel.run_id,
-                TaskInstance.task_id == XComModel.task_id,
-                TaskInstance.map_index == XComModel.map_index,
-            ),
-        )
+        .join(XComModel.task)
         .where(XComModel.dag_id.in_(dag_ids))
         .where(XComModel.task_id == INPUTS_TASK, XComModel.key == MISSING_XCOM)
         .where(TaskInstance.state.in_(_WAITING_STATES))
@@ -165,18 +155,15 @@ def _rank(period_and_run: tuple[str, Run]) -> tuple[bool, str]:
 
 def dated_runs(dag: ReportDag, session: Session) -> dict[str, DatedRun]:
     """Return by period id the run that has the start of the period as its logical date."""
-    paused = select(Backfill.id).where(Backfill.is_paused.is_(True))
-    cancelled = paused.where(Backfill.completed_at.is_not(None))
-    of_dag = select(DagRun, DagRun.backfill_id.in_(cancelled)).where(DagRun.dag_id == dag.dag_id)
-    dated = of_dag.where(DagRun.logical_date.is_not(None))
+    of_dag = select(DagRun, Backfill).outerjoin(DagRun.backfill).where(DagRun.dag_id == dag.dag_id)
     runs = {}
-    for run, is_of_cancelled_backfill in session.execute(dated):
+    for run, backfill in session.execute(of_dag.where(DagRun.logical_date.is_not(None))):
         period = dag.cadence.containing(run.logical_date)
         if period.start_utc != run.logical_date:
             continue
+        is_cancelled = backfill is not None and backfill.is_paused and backfill.completed_at
         reports_period = _period_id(dag.cadence, run) == period.id
-        can_run_period = reports_period and not is_of_cancelled_backfill
-        runs[period.id] = DatedRun(run.run_id, can_run_period)
+        runs[period.id] = DatedRun(run.run_id, reports_period and not is_cancelled)
     return runs
 
 
@@ -189,17 +176,14 @@ def _read_report_dag(dag_id: str, stored: Mapping[str, Any]) -> ReportDag | None
         start_seconds = dag["start_date"]
     except (KeyError, TypeError, PeriodError):
         return None
-    until = None
     end_seconds = dag.get("end_date")
-    if end_seconds is not None:
-        until = datetime.fromtimestamp(end_seconds, UTC)
     return ReportDag(
         dag_id=dag_id,
         timetable=timetable,
         since=datetime.fromtimestamp(start_seconds, UTC),
         is_paused=False,
         has_table=NO_TABLE_TAG not in dag.get("tags", ()),
-        until=until,
+        until=datetime.fromtimestamp(end_seconds, UTC) if end_seconds else None,
         logic=_logic(dag),
         reads=_reads(dag),
     )
@@ -213,11 +197,7 @@ def _logic(dag: Mapping[str, Any]) -> str:
 
 def _reads(dag: Mapping[str, Any]) -> Sequence[str]:
     """Return the field `reads` of the one task that has it."""
-    for task in dag["tasks"]:
-        reads: Sequence[str] = task["__var"].get("reads", ())
-        if reads:
-            return reads
-    return ()
+    return [dag_id for task in dag["tasks"] for dag_id in task["__var"].get("reads", ())]
 
 
 def _period_id(cadence: Cadence, run: DagRun) -> str:

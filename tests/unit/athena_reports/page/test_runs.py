@@ -15,7 +15,6 @@ from sqlalchemy import select, update
 from athena_reports.page.coverage import Run
 from athena_reports.page.runs import (
     DatedRun,
-    ReportDag,
     current_runs,
     dated_runs,
     report_dags,
@@ -23,7 +22,7 @@ from athena_reports.page.runs import (
 )
 from athena_reports.steps.missing_inputs import MissingInputs
 from tests.support.calendars import WEEKS
-from tests.support.partition_facts import text
+from tests.support.partition_facts import periods_from, text
 from tests.unit.athena_reports.page.metadata import add_run, add_task, dated
 
 if TYPE_CHECKING:
@@ -33,30 +32,17 @@ SINCE = datetime(2024, 3, 6, 5, tzinfo=UTC)
 WEEK = WEEKS.period("2026-03-01")
 
 
-def weekly_dag(session: Session) -> ReportDag:
-    (dag,) = report_dags(["plays_weekly"], session)
-    return dag
-
-
 def test_the_reports_among_some_dags_are_those_that_a_report_made(session: Session) -> None:
-    ids = [
-        "texts_weekly",
-        "plays_weekly",
-        "plays_monthly",
-        "tagged_weekly",
-        "undated_weekly",
-        "other",
-        "nothing",
-    ]
+    no_reports = ["tagged_weekly", "undated_weekly", "other", "nothing"]
+    ids = ["texts_weekly", "plays_weekly", "plays_monthly", *no_reports]
     session.execute(update(DagModel).values(is_paused=DagModel.dag_id == "plays_monthly"))
     monthly, weekly, texts = report_dags(ids, session)
-    assert [dag.dag_id for dag in (monthly, weekly, texts)] == [
-        "plays_monthly",
-        "plays_weekly",
-        "texts_weekly",
+    shown = [(dag.dag_id, dag.report, dag.is_paused) for dag in (monthly, weekly, texts)]
+    assert shown == [
+        ("plays_monthly", "plays", True),
+        ("plays_weekly", "plays", False),
+        ("texts_weekly", "texts", False),
     ]
-    assert [dag.report for dag in (monthly, weekly, texts)] == ["plays", "plays", "texts"]
-    assert [dag.is_paused for dag in (monthly, weekly, texts)] == [True, False, False]
     assert (weekly.cadence, weekly.since, weekly.until) == (WEEKS, WEEK.start_utc, None)
     assert (weekly.has_table, texts.has_table) == (True, False)
     assert texts.until is not None
@@ -126,42 +112,29 @@ def test_a_run_that_waits_for_its_input_says_since_when_and_for_what(session: Se
 def test_a_dated_run_can_run_its_period_if_it_reports_it_and_no_backfill_was_cancelled(
     session: Session,
 ) -> None:
-    weeks = [WEEK]
-    for _ in range(4):
-        weeks.append(weeks[-1].next)
-    bounds = {
-        "dag_id": "plays_weekly",
-        "from_date": weeks[0].start_utc,
-        "to_date": weeks[-1].start_utc,
-    }
-    active = Backfill(**bounds)
-    done = Backfill(**bounds, completed_at=WEEK.end_utc)
-    cancelled = Backfill(**bounds, completed_at=WEEK.end_utc, is_paused=True)
-    paused = Backfill(**bounds, is_paused=True)
-    session.add_all([active, done, cancelled, paused])
-    session.flush()
-    add_run(
-        session, "active", "running", run_type="backfill", backfill_id=active.id, **dated(weeks[0])
-    )
-    add_run(session, "done", "success", run_type="backfill", backfill_id=done.id, **dated(weeks[1]))
-    add_run(
-        session,
-        "cancelled",
-        "failed",
-        run_type="backfill",
-        backfill_id=cancelled.id,
-        **dated(weeks[2]),
-    )
-    add_run(
-        session, "paused", "failed", run_type="backfill", backfill_id=paused.id, **dated(weeks[4])
-    )
+    weeks = periods_from(WEEK, 5)
+    ended = {"completed_at": WEEK.end_utc}
+    backfills = [
+        ("active", "running", weeks[0], {}),
+        ("done", "success", weeks[1], ended),
+        ("cancelled", "failed", weeks[2], {**ended, "is_paused": True}),
+        ("paused", "failed", weeks[4], {"is_paused": True}),
+    ]
+    bounds = {"from_date": weeks[0].start_utc, "to_date": weeks[-1].start_utc}
+    for run_id, state, week, facts in backfills:
+        backfill = Backfill(dag_id="plays_weekly", **bounds, **facts)
+        session.add(backfill)
+        session.flush()
+        fields = {"run_type": "backfill", "backfill_id": backfill.id, **dated(week)}
+        add_run(session, run_id, state, **fields)
     # Triggered with the date of a period, it reports the period before.
     before = (weeks[2].start_utc, weeks[2].end_utc)
     add_run(session, "triggered", "failed", logical_date=weeks[3].start_utc, data_interval=before)
     within = weeks[3].start_utc + timedelta(hours=1)
     add_run(session, "within", "failed", logical_date=within, data_interval=before)
     add_run(session, "undated", "failed", conf={"period": weeks[4].id})
-    assert dated_runs(weekly_dag(session), session) == {
+    (dag,) = report_dags(["plays_weekly"], session)
+    assert dated_runs(dag, session) == {
         weeks[0].id: DatedRun("active", can_run_period=True),
         weeks[1].id: DatedRun("done", can_run_period=True),
         weeks[2].id: DatedRun("cancelled", can_run_period=False),
