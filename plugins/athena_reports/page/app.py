@@ -225,9 +225,7 @@ def deliveries(dag: Dag, period_id: str, user: GetUserDep, session: SessionDep) 
     channels = []
     for channel in delivering.channels:
         task = tasks.get(channel)
-        clear = None
-        if task is not None and may_clear and task.can_be_cleared:
-            clear = clear_request(delivering, channel, task)
+        clear = clear_request(delivering, channel, task) if may_clear else None
         channels.append(ChannelRow(name=channel, task=task, clear=clear))
     receipts: Sequence[Receipt] = []
     problem = ""

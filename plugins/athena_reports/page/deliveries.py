@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from airflow.models.dag import DagModel, DagTag
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
-from sqlalchemy import and_, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from athena_reports.page.runs import ReportDag
@@ -47,31 +47,20 @@ class DeliveringTask:
     state: str | None
     try_number: int
 
-    @property
-    def can_be_cleared(self) -> bool:
-        """Whether it is not under way. A clear would end a task that may be sending just now."""
-        return self.state in _CLEARABLE_STATES
-
 
 def delivering_dag(report: ReportDag, session: Session) -> DeliveringDag | None:
     """Return the DAG that delivers what a report publishes; None if there is none."""
     dag_id = f"{report.dag_id}_deliver"
-    tagged = (
-        select(DagModel.is_paused)
-        .join(DagTag, DagTag.dag_id == DagModel.dag_id)
-        .where(DagTag.name == MAINTENANCE_TAG)
-        .where(DagModel.dag_id == dag_id)
-        .where(~DagModel.is_stale)
+    tagged = select(DagModel.is_paused).where(
+        DagModel.dag_id == dag_id, ~DagModel.is_stale, DagModel.tags.any(name=MAINTENANCE_TAG)
     )
     is_paused = session.scalar(tagged)
-    if is_paused is None:
+    stored = SerializedDagModel.get(dag_id, session=session)
+    if is_paused is None or stored is None or stored.data is None:
         return None
-    for stored in SerializedDagModel.get_latest_serialized_dags(dag_ids=[dag_id], session=session):
-        # As Airflow serializes it: the fields of an object, such as a task, are its `__var`.
-        dag = (stored.data or {}).get("dag", {})
-        channels = [task["__var"]["task_id"] for task in dag.get("tasks", ())]
-        return DeliveringDag(dag_id=dag_id, is_paused=is_paused, channels=channels)
-    return None
+    # As Airflow serializes it: the fields of an object, such as a task, are its `__var`.
+    channels = [task["__var"]["task_id"] for task in stored.data["dag"]["tasks"]]
+    return DeliveringDag(dag_id=dag_id, is_paused=is_paused, channels=channels)
 
 
 def delivering_tasks(
@@ -82,35 +71,30 @@ def delivering_tasks(
     A task delivers what is published when it runs. So what became of earlier ones does not matter.
     """
     of_channels = (
-        select(
-            DagRun.run_id,
-            DagRun.partition_key,
-            DagRun.conf,
-            TaskInstance.task_id,
-            TaskInstance.state,
-            TaskInstance.try_number,
-        )
-        .join(
-            TaskInstance,
-            and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id),
-        )
-        .where(DagRun.dag_id == dag.dag_id)
+        select(TaskInstance)
+        .join(TaskInstance.dag_run)
+        .where(DagRun.dag_id == dag.dag_id, TaskInstance.task_id.in_(dag.channels))
         # A run without a key is for the period of its param.
         .where(or_(DagRun.partition_key == period_id, DagRun.partition_key.is_(None)))
-        .where(TaskInstance.task_id.in_(dag.channels))
         .order_by(DagRun.id)
     )
     tasks = {}
-    for row in session.execute(of_channels):
-        conf = row.conf or {}
-        if period_id not in (row.partition_key, conf.get(PERIOD_PARAM)):
-            continue
-        tasks[row.task_id] = DeliveringTask(row.run_id, row.state, row.try_number)
+    for task in session.scalars(of_channels):
+        conf = task.dag_run.conf or {}
+        if task.dag_run.partition_key or conf.get(PERIOD_PARAM) == period_id:
+            tasks[task.task_id] = DeliveringTask(task.run_id, task.state, task.try_number)
     return tasks
 
 
-def clear_request(dag: DeliveringDag, channel: str, task: DeliveringTask) -> ClearRequest:
-    """Return the request that clears the task of a channel, and so sends again."""
+def clear_request(
+    dag: DeliveringDag, channel: str, task: DeliveringTask | None
+) -> ClearRequest | None:
+    """Return the request that clears the task of a channel, and so sends again.
+
+    None without a task, or if it is under way: a clear would end one that may be sending just now.
+    """
+    if task is None or task.state not in _CLEARABLE_STATES:
+        return None
     return ClearRequest(
         path=f"dags/{quote(dag.dag_id, safe='')}/clearTaskInstances",
         body={

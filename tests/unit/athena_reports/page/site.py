@@ -33,11 +33,7 @@ from athena_reports.page.answers import (
     ReportsAnswer,
 )
 from athena_reports.page.coverage import State
-from athena_reports.page.deliveries import (
-    DeliveringDag,
-    DeliveringTask,
-    clear_request,
-)
+from athena_reports.page.deliveries import DeliveringDag, DeliveringTask, clear_request
 from athena_reports.page.fill import FillPlan, RunRequest
 from athena_reports.page.history import History
 from athena_reports.page.published_reports import ColumnRoles, TextValues, names_of_entries
@@ -258,16 +254,11 @@ def receipt(channel: str, version: str = "v1", **changes: Any) -> Receipt:
     return made.model_copy(update=changes)
 
 
-def channel(
-    name: str, state: str | None = "success", *, try_number: int = 1, may_clear: bool = True
-) -> ChannelRow:
+def channel(name: str, state: str | None = "success", *, try_number: int = 1) -> ChannelRow:
     """A channel, and its task of the last run."""
     task = DeliveringTask(run_id="asset triggered/1", state=state, try_number=try_number)
-    clear = None
-    if may_clear and task.can_be_cleared:
-        dag = DeliveringDag(dag_id=DELIVERING, is_paused=False, channels=(name,))
-        clear = clear_request(dag, name, task)
-    return ChannelRow(name=name, task=task, clear=clear)
+    dag = DeliveringDag(dag_id=DELIVERING, is_paused=False, channels=(name,))
+    return ChannelRow(name=name, task=task, clear=clear_request(dag, name, task))
 
 
 def deliveries(

@@ -34,12 +34,7 @@ def delivering(session: Session, report: str = "sent_weekly") -> DeliveringDag |
 
 
 def add_delivery(
-    session: Session,
-    run_id: str,
-    states: dict[str, str | None],
-    *,
-    try_number: int = 1,
-    **fields: Any,
+    session: Session, run_id: str, states: dict[str, Any], *, try_number: int = 1, **fields: Any
 ) -> None:
     add_run(session, run_id, "running", dag_id=DELIVERING, **fields)
     for channel, state in states.items():
@@ -47,9 +42,8 @@ def add_delivery(
 
 
 def test_the_delivering_dag_of_a_report_has_its_channels(session: Session) -> None:
-    assert delivering(session) == DeliveringDag(
-        dag_id=DELIVERING, is_paused=False, channels=["sales", "board"]
-    )
+    channels = ["sales", "board"]
+    assert delivering(session) == DeliveringDag(DELIVERING, is_paused=False, channels=channels)
     assert delivering(session, "plays_weekly") is None
     of_delivering = update(DagModel).where(DagModel.dag_id == DELIVERING)
     session.execute(of_delivering.values(is_paused=True))
@@ -60,8 +54,11 @@ def test_the_delivering_dag_of_a_report_has_its_channels(session: Session) -> No
     assert delivering(session) is None
 
 
-def test_a_dag_of_that_name_that_no_report_has_made_delivers_nothing(session: Session) -> None:
-    session.execute(delete(DagTag).where(DagTag.dag_id == DELIVERING))
+@pytest.mark.parametrize(
+    "what", [DagTag, SerializedDagModel], ids=["no report made it", "not stored yet"]
+)
+def test_another_dag_of_that_name_delivers_nothing(session: Session, what: Any) -> None:
+    session.execute(delete(what).where(what.dag_id == DELIVERING))
     assert delivering(session) is None
 
 
@@ -71,13 +68,8 @@ def test_of_each_channel_the_task_of_the_last_run_for_the_period_counts(session:
     assert delivering_tasks(dag, WEEK.id, session) == {}
     add_delivery(session, "first", {"sales": "failed", "old": "failed"}, partition_key=WEEK.id)
     # The channel `board` is newer than the first run.
-    add_delivery(
-        session,
-        "by-param",
-        {"sales": "up_for_retry", "board": None},
-        conf={"period": WEEK.id},
-        try_number=3,
-    )
+    states = {"sales": "up_for_retry", "board": None}
+    add_delivery(session, "by-param", states, conf={"period": WEEK.id}, try_number=3)
     add_delivery(session, "of-nothing", {"sales": "failed"})
     add_delivery(session, "of-the-next", {"sales": "failed"}, partition_key=WEEK.next.id)
     add_delivery(session, "next-by-param", {"sales": "failed"}, conf={"period": WEEK.next.id})
@@ -99,39 +91,27 @@ def test_of_each_channel_the_task_of_the_last_run_for_the_period_counts(session:
     }
 
 
-@pytest.mark.parametrize(
-    "state", ["success", "failed", "skipped", "upstream_failed", "up_for_retry"]
-)
-def test_a_task_that_has_ended_or_waits_for_its_next_try_can_be_cleared(state: str) -> None:
-    assert DeliveringTask("run", state, 1).can_be_cleared
+SENT = DeliveringDag(dag_id="sent weekly", is_paused=False, channels=["sales", "board"])
 
 
-@pytest.mark.parametrize("state", [None, "scheduled", "queued", "running", "restarting"])
-def test_a_task_that_is_under_way_cannot_be_cleared(state: str | None) -> None:
-    assert not DeliveringTask("run", state, 1).can_be_cleared
+def test_a_task_that_has_ended_or_waits_for_its_next_try_can_be_cleared() -> None:
+    states = ["success", "failed", "skipped", "upstream_failed", "up_for_retry"]
+    for state in states:
+        assert clear_request(SENT, "sales", DeliveringTask("run", state, 1)), state
+    for under_way in (None, "scheduled", "queued", "running", "restarting"):
+        assert clear_request(SENT, "sales", DeliveringTask("run", under_way, 1)) is None
 
 
 def test_the_request_clears_the_task_of_one_channel_in_one_run() -> None:
-    dag = DeliveringDag(dag_id="sent weekly", is_paused=False, channels=["sales", "board"])
     task = DeliveringTask("asset triggered/1", "success", 1)
-    request = clear_request(dag, "sales", task)
+    request = clear_request(SENT, "sales", task)
+    assert request is not None
     assert request.path == "dags/sent%20weekly/clearTaskInstances"
     # As Airflow understands it: what it is not told has defaults that clear more, or nothing.
     understood = ClearTaskInstancesBody.model_validate(request.body)
     assert (understood.dag_run_id, understood.task_ids) == (task.run_id, ["sales"])
     assert (understood.dry_run, understood.only_failed, understood.only_running) == (False,) * 3
-    others = (
-        understood.include_downstream,
-        understood.include_upstream,
-        understood.include_future,
-        understood.include_past,
-    )
-    assert others == (False,) * 4
+    assert (understood.include_downstream, understood.include_upstream) == (False, False)
+    assert (understood.include_future, understood.include_past) == (False, False)
     assert understood.reset_dag_runs
     assert understood.prevent_running_task
-
-
-def test_a_dag_that_airflow_has_not_stored_yet_delivers_nothing(session: Session) -> None:
-    stored = delete(SerializedDagModel).where(SerializedDagModel.dag_id == DELIVERING)
-    session.execute(stored)
-    assert delivering(session) is None
