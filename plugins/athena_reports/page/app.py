@@ -156,10 +156,10 @@ def what_fills(dag: Dag, session: SessionDep, first: str, last: str, state: Stat
 
     reports = PublishedReports.connect()
     coverage = _coverage(reports, snapshot, dag)
-    read_reports = []
-    for read_dag in read_dags:
-        cells = _coverage(reports, snapshot, read_dag).cells
-        read_reports.append(ReadReport(read_dag, {cell.period.id: cell for cell in cells}))
+    read_reports = [
+        ReadReport.of(read_dag, _coverage(reports, snapshot, read_dag).cells)
+        for read_dag in read_dags
+    ]
     plan = plan_fill(
         dag,
         coverage.cells,

@@ -3,10 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, Self
 from urllib.parse import quote
-
-from pydantic import BaseModel
 
 from athena_reports.errors import PeriodError
 from athena_reports.page.coverage import Cell, State
@@ -16,7 +14,7 @@ from athena_reports.periods.run_period import FILL_RUN_ID, PERIOD_PARAM
 from athena_reports.publication.scan_estimate import estimate_scans
 
 # A period that has one of these states is run before one that reads it.
-_COMES_FIRST = frozenset({State.MISSING, State.BROKEN, State.RUNNING, State.STALE})
+_COMES_FIRST = {State.MISSING, State.BROKEN, State.RUNNING, State.STALE}
 
 
 @dataclass(frozen=True)
@@ -31,23 +29,27 @@ class HeldPeriod:
     parts: Sequence[str]
 
 
-class ReadReport(NamedTuple):
-    """A report that another one reads: its DAG, and its periods by id."""
+@dataclass(frozen=True)
+class ReadReport:
+    """A report that another one reads: its DAG, and the ids of its periods that can be read."""
 
     dag: ReportDag
-    cells: Mapping[str, Cell]
+    ready_ids: Collection[str]
+
+    @classmethod
+    def of(cls, dag: ReportDag, cells: Sequence[Cell]) -> Self:
+        """Return a report with these periods."""
+        ready = (cell.period for cell in cells if _COMES_FIRST.isdisjoint(cell.states))
+        return cls(dag, {period.id for period in ready})
 
     def open_parts(self, period: Period) -> list[str]:
         """Return the ids of the parts of a period that have to be run before it."""
-        parts = []
-        for part in self.dag.cadence.overlapping(period):
-            cell = self.cells.get(part.id)
-            if cell is None or not _COMES_FIRST.isdisjoint(cell.states):
-                parts.append(part.id)
-        return parts
+        parts = self.dag.cadence.overlapping(period)
+        return [part.id for part in parts if part.id not in self.ready_ids]
 
 
-class RunRequest(BaseModel, frozen=True):
+@dataclass(frozen=True)
+class RunRequest:
     """A POST request to Airflow's REST API that runs a period; `path` is below `/api/v2/`."""
 
     period: str

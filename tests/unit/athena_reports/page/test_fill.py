@@ -1,7 +1,7 @@
 """Which periods a fill runs, what it costs, and by which requests it runs them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from athena_reports.page.coverage import Cell, Run, State, period_coverage
 from athena_reports.page.fill import FillPlan, ReadReport, plan_fill
 from athena_reports.page.runs import ReportDag
-from athena_reports.periods.calendar import Period, daily
+from athena_reports.periods.calendar import daily
 from athena_reports.publication.manifest import PartitionFacts, Reading
 from athena_reports.publication.scan_estimate import estimate_scans
 from athena_reports.scheduling.timetable import PeriodTimetable
@@ -21,8 +21,6 @@ from tests.support.partition_facts import facts, periods_from, text
 WEEKLY = PeriodTimetable(WEEKS)
 PERIODS = periods_from(WEEKS.period("2026-03-01"), 8)
 IDS = [period.id for period in PERIODS]
-
-
 WEEK_DAG = ReportDag("plays_weekly", WEEKLY, PERIODS[0].start_utc, is_paused=False)
 DAILY = daily(WEEKS.timezone)
 DAYS = [*DAILY.between(PERIODS[0].start_utc, PERIODS[-1].end_utc)]
@@ -33,17 +31,17 @@ def cells_of(
     partitions: Mapping[str, PartitionFacts],
     runs: Mapping[str, Run] = {},
     *,
-    periods: Sequence[Period] = PERIODS,
+    timetable: PeriodTimetable = WEEKLY,
+    now: datetime = PERIODS[-1].end_utc,
 ) -> Sequence[Cell]:
-    since, now = periods[0].start_utc, periods[-1].end_utc
     return period_coverage(
-        WEEKLY,
+        timetable,
         partitions,
         runs,
-        since=since,
+        since=PERIODS[0].start_utc,
         until=None,
         now=now,
-        logic="",
+        logic="v3:today",
         published_of=lambda _: {},
     ).cells
 
@@ -91,55 +89,32 @@ def test_a_plan_has_the_chosen_periods_of_the_range_without_an_active_run(
     ]
 
 
-def test_what_a_plan_costs_is_the_median_of_what_was_paid_nearby() -> None:
-    """A lake grows: what a period of long ago cost says little, and one odd price less."""
-    weeks = periods_from(WEEKS.period(IDS[0]), 40)
-    prices: list[float] = [0.25] * 10 + [0.75] * 30
-    prices[38] = 900
-    partitions = {
-        week.id: facts(week, scanned_bytes=int(4000 * price), price_usd=price)
-        for week, price in zip(weeks, prices, strict=True)
-        if week not in (weeks[0], weeks[4], weeks[39])
-    }
-    cells = cells_of(partitions, periods=weeks)
-    early, late = (fill(cells, week.id, week.id) for week in (weeks[4], weeks[39]))
-    assert (early.scanned_bytes, early.price_usd) == (1000, 0.25)
-    assert (late.scanned_bytes, late.price_usd) == (3000, 0.75)
-    both = fill(cells, weeks[0].id, weeks[39].id)
-    assert (len(both.starts), both.scanned_bytes, both.price_usd) == (3, 5000, 1.25)
-    partitions[weeks[38].id] = facts(weeks[38], scanned_bytes=3_600_000)  # on a reservation
-    cells = cells_of(partitions, periods=weeks)
-    unpriced = fill(cells, weeks[39].id, weeks[39].id)
-    assert (unpriced.scanned_bytes, unpriced.price_usd) == (3000, None)
-    # The nearest ones lie on both sides of a hole.
-    middle = {
-        week.id: facts(week, scanned_bytes=int(number), price_usd=0.25)
-        for week, number in zip(weeks[:11], "11123x45999", strict=True)
-        if number != "x"
-    }
-    cells = cells_of(middle, periods=weeks[:11])
-    assert fill(cells, weeks[5].id, weeks[5].id).scanned_bytes == 3
-    # A query that scanned nothing costs nothing, which is a price.
-    nothing = {week.id: facts(week, scanned_bytes=0, price_usd=0) for week in weeks[:10]}
-    cells = cells_of(nothing, periods=weeks[:11])
-    free = fill(cells, weeks[10].id, weeks[10].id)
-    assert (free.scanned_bytes, free.price_usd) == (0, 0)
-    unknown = fill(cells_of({}), IDS[0], IDS[0])
-    assert (len(unknown.starts), unknown.scanned_bytes, unknown.price_usd) == (1, None, None)
-
-
-def test_a_plan_estimates_a_scan_as_its_run_does() -> None:
-    megabytes = [10, 30, 40, 50, 60]  # of a lake that grows
-    partitions = {
-        period.id: facts(period, scanned_bytes=size * 10**6)
+@pytest.mark.parametrize(
+    ("first_price", "price", "total"), [(0.25, 0.25, 0.75), (0, 0, 0), (None, 0.25, None)]
+)
+def test_a_plan_costs_what_the_queries_of_its_periods_are_estimated_to(
+    first_price: float | None, price: float, total: float | None
+) -> None:
+    """The price of a period that ran on a reservation is not known."""
+    megabytes = [10, 30, None, 40, 50, 60]  # of a lake that grows
+    published = {
+        period: facts(period, scanned_bytes=size * 10**6, price_usd=price)
         for period, size in zip(PERIODS, megabytes, strict=False)
+        if size is not None
     }
-    cells = cells_of(partitions)
-    period = PERIODS[5]
-    plan = fill(cells, period.id, period.id)
-    assert plan.scanned_bytes == 50_000_000
-    published = {cell.period: cell.published for cell in cells if cell.published is not None}
-    assert estimate_scans([period], published)[period].bytes == plan.scanned_bytes
+    published[PERIODS[0]] = facts(PERIODS[0], scanned_bytes=10**7, price_usd=first_price)
+    holes = [PERIODS[2], *PERIODS[6:]]
+    scans = [scan.bytes for scan in estimate_scans(holes, published).values()]
+    cells = cells_of({period.id: week for period, week in published.items()})
+    plan = fill(cells, IDS[0], IDS[-1])
+    assert started(plan) == [period.id for period in holes]
+    assert plan.scanned_bytes == sum(scans) == 130_000_000
+    assert plan.price_usd == total
+
+
+def test_before_the_first_publication_it_is_not_known_what_a_plan_costs() -> None:
+    plan = fill(cells_of({}), IDS[0], IDS[0])
+    assert (len(plan.starts), plan.scanned_bytes, plan.price_usd) == (1, None, None)
 
 
 @given(
@@ -149,17 +124,9 @@ def test_a_plan_estimates_a_scan_as_its_run_does() -> None:
 def test_a_period_waits_for_the_parts_that_are_not_there(
     published: set[str], running: dict[str, str]
 ) -> None:
-    day_cells = period_coverage(
-        PeriodTimetable(DAILY),
-        {day: facts(DAILY.period(day)) for day in published},
-        {day: Run("x", state) for day, state in running.items()},
-        since=DAYS[0].start_utc,
-        until=None,
-        now=DAYS[-1].end_utc + timedelta(hours=1),
-        logic="",
-        published_of=lambda _: {},
-    ).cells
-    days = ReadReport(DAY_DAG, {cell.period.id: cell for cell in day_cells})
+    partitions = {day: facts(DAILY.period(day)) for day in published}
+    runs = {day: Run("x", state) for day, state in running.items()}
+    days = ReadReport.of(DAY_DAG, cells_of(partitions, runs, timetable=DAY_DAG.timetable))
     plan = fill(cells_of({}), IDS[0], IDS[-1], [State.MISSING], days)
 
     held = {each.period: each.parts for each in plan.held}
@@ -176,7 +143,7 @@ def test_a_period_waits_for_the_parts_that_are_not_there(
 
 def test_a_period_waits_for_parts_of_which_the_page_has_no_cell() -> None:
     """As those before the first period of their report."""
-    plan = fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], ReadReport(DAY_DAG, {}))
+    plan = fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], ReadReport.of(DAY_DAG, []))
     (held,) = plan.held
     assert (held.period, len(held.parts)) == (IDS[0], 7)
     assert started(plan) == []
@@ -208,18 +175,9 @@ def test_a_part_comes_first_if_it_is_not_there_or_will_be_another_one(
     later = Reading(digest="b", since=text(day.end_utc + timedelta(days=1)))
     earlier = Reading(digest="a", since=text(first.end_utc))
     partitions[first.id] = facts(first, readings=(later, earlier))
-    cells = period_coverage(
-        PeriodTimetable(DAILY),
-        partitions,
-        {} if run is None else {day.id: run},
-        since=DAYS[0].start_utc,
-        until=None,
-        now=DAYS[6].end_utc + timedelta(hours=1),
-        logic="v3:today",
-        published_of=lambda _: {},
-    ).cells
-    days = ReadReport(DAY_DAG, {cell.period.id: cell for cell in cells})
-    plan = fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], days)
+    runs = {} if run is None else {day.id: run}
+    cells = cells_of(partitions, runs, timetable=DAY_DAG.timetable, now=DAYS[6].end_utc)
+    plan = fill(cells_of({}), IDS[0], IDS[0], [State.MISSING], ReadReport.of(DAY_DAG, cells))
     assert [(each.period, each.dag_id, each.parts) for each in plan.held] == (
         [(IDS[0], "days_daily", [day.id])] if holds else []
     )
