@@ -57,17 +57,16 @@ _UNFOLDED_BYTES = """
 SELECT coalesce(sum(total_uncompressed_size), 0)::BIGINT
 FROM parquet_metadata($file)
 """
-_ROWS = """
-SELECT {expressions}
+_ROWS = f"""
+SELECT {{expressions}}
 FROM read_parquet($file)
-LIMIT $limit
+LIMIT {SHOWN_ROWS}
 """
 _ROWS_OF_KEYS = """
 SELECT {expressions}
 FROM read_parquet($file)
 WHERE list_contains($keys::VARCHAR[][], {key})
 QUALIFY count(*) OVER (PARTITION BY {key}) = 1
-LIMIT $limit
 """
 _READ_ELSEWHERE = "Download it, or query the table in Athena."
 _SHORTENED = "if(length({text}) > {longest}, left({text}, {longest} - 1) || '…', {text})"
@@ -303,37 +302,25 @@ class PublishedReports:
             # Lists are compared, since in them NULL equals NULL.
             key=f"[{', '.join(key_values)}]::VARCHAR[]",
         )
-        key_lists = [list(values) for values in keys]
-        rows = self._select(sql, dag, manifest, keys=key_lists)
+        rows = self._select(sql, dag, manifest, keys=[list(values) for values in keys])
         return {row[: len(key)]: row[len(key) :] for row in rows}
 
     def _select(
-        self,
-        sql: str,
-        dag: ReportDag,
-        manifest: Manifest,
-        *,
-        keys: Sequence[Sequence[str | None]] | None = None,
+        self, sql: str, dag: ReportDag, manifest: Manifest, **parameters: Any
     ) -> list[TextValues]:
-        """Return what a query of the rows of a period returns.
-
-        Its parameters are `file` and `limit`, and `keys` if they are given.
-        """
+        """Return what a query returns that has these parameters, and the rows' `file`."""
         uri = self._parquet_uri(dag, manifest)
         with _engines, open_engine(MEMORY_LIMIT, about=uri) as engine:
             import duckdb  # not before: `open_engine` says what is wrong if it is missing
 
             path = engine.folder / "rows.parquet"
             self.s3.download(uri, path)
-            file = str(path)
-            parameters: dict[str, Any] = {"file": file, "limit": SHOWN_ROWS}
-            if keys is not None:
-                parameters["keys"] = keys
+            file = {"file": str(path)}
             try:
-                sizes = engine.connection.execute(_UNFOLDED_BYTES, {"file": file})
+                sizes = engine.connection.execute(_UNFOLDED_BYTES, file)
                 ((unfolded_bytes,),) = sizes.fetchall()
                 _require_at_most(SHOWN_UNFOLDED, unfolded_bytes, "uncompressed bytes", uri)
-                return engine.connection.execute(sql, parameters).fetchall()
+                return engine.connection.execute(sql, file | parameters).fetchall()
             except duckdb.OutOfMemoryException as error:
                 problem = (
                     f"Reading {uri} needs more memory than this page's limit of {MEMORY_LIMIT}."

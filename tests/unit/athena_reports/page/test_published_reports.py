@@ -49,47 +49,11 @@ def shown(account: Account, manifest: Manifest) -> list[tuple[str | None, ...]]:
     return account.reports.rows(DAG, manifest, [column.name for column in manifest.columns])
 
 
-@pytest.mark.parametrize(
-    ("region", "console"),
-    [
-        ("eu-west-1", "https://eu-west-1.console.aws.amazon.com/athena/home?region=eu-west-1#"),
-        ("cn-north-1", "https://cn-north-1.console.amazonaws.cn/athena/home?region=cn-north-1#"),
-        ("us-iso-east-1", ""),  # Airflow knows no console of its partition
-    ],
-)
-def test_the_console_is_that_of_the_partition_of_aws(
-    sql_folder: Path, monkeypatch: pytest.MonkeyPatch, region: str, console: str
-) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
-    connect: Any = PublishedReports.connect
-    connect.cache_clear()
-
-    shown = PublishedReports.connect().console
-    connect.cache_clear()
-    assert shown.partition("/query-editor/")[0] == console
-
-
-def test_nothing_is_read_from_a_bucket_of_another_account(
-    sql_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "123456789012")
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
-    connect: Any = PublishedReports.connect
-    connect.cache_clear()
-    reports = PublishedReports.connect()
-    connect.cache_clear()
-
-    refused = s3_error("AccessDenied", "Access Denied", 403)
-    with answered(reports.s3.client, "GetObject", refused) as requests, pytest.raises(S3Error):
-        reports.manifest(DAG, WEEK.id)
-    assert [dict(request.headers)["x-amz-expected-bucket-owner"] for request in requests] == [
-        b"123456789012"
-    ]
+Connect = Callable[[], PublishedReports]
 
 
 @pytest.fixture
-def connect(sql_folder: Path) -> Iterator[Callable[[], PublishedReports]]:
+def connect(sql_folder: Path) -> Iterator[Connect]:
     """Connects as another process would."""
     connect: Any = PublishedReports.connect
 
@@ -102,8 +66,37 @@ def connect(sql_folder: Path) -> Iterator[Callable[[], PublishedReports]]:
     connect.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("region", "console"),
+    [
+        ("eu-west-1", "https://eu-west-1.console.aws.amazon.com/athena/home?region=eu-west-1#"),
+        ("cn-north-1", "https://cn-north-1.console.amazonaws.cn/athena/home?region=cn-north-1#"),
+        ("us-iso-east-1", ""),  # Airflow knows no console of its partition
+    ],
+)
+def test_the_console_is_that_of_the_partition_of_aws(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, region: str, console: str
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+    assert connect().console.partition("/query-editor/")[0] == console
+
+
+def test_nothing_is_read_from_a_bucket_of_another_account(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET_OWNER", "123456789012")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://")
+    reports = connect()
+    refused = s3_error("AccessDenied", "Access Denied", 403)
+    with answered(reports.s3.client, "GetObject", refused) as requests, pytest.raises(S3Error):
+        reports.manifest(DAG, WEEK.id)
+    (request,) = requests
+    assert dict(request.headers)["x-amz-expected-bucket-owner"] == b"123456789012"
+
+
 def test_what_is_published_is_that_of_the_settings_and_of_their_connection(
-    connect: Callable[[], PublishedReports], monkeypatch: pytest.MonkeyPatch
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of_settings = {
         "ATHENA_REPORTS_ENV": "stg",
@@ -122,9 +115,7 @@ def test_what_is_published_is_that_of_the_settings_and_of_their_connection(
         assert client._request_signer._credentials.access_key == "of-the-connection"
 
 
-def test_a_viewer_waits_for_aws_for_seconds(
-    connect: Callable[[], PublishedReports],
-) -> None:
+def test_a_viewer_waits_for_aws_for_seconds(connect: Connect) -> None:
     reports = connect()
     for client in (reports.glue, reports.s3.client):
         config = client.meta.config
@@ -132,9 +123,7 @@ def test_a_viewer_waits_for_aws_for_seconds(
         assert config.retries["total_max_attempts"] == 2
 
 
-def test_a_connection_that_has_changed_is_noticed_after_some_minutes(
-    connect: Callable[[], PublishedReports],
-) -> None:
+def test_a_connection_that_has_changed_is_noticed_after_some_minutes(connect: Connect) -> None:
     of_class: Any = PublishedReports.connect
     reports = connect()
     of_class.cache.expire(time.monotonic() + 4 * 60)  # as time does
@@ -144,15 +133,13 @@ def test_a_connection_that_has_changed_is_noticed_after_some_minutes(
 
 
 def test_a_connection_that_cannot_be_used_is_named(
-    connect: Callable[[], PublishedReports], monkeypatch: pytest.MonkeyPatch
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
     monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", "aws://?profile_name=nobodys")
-    with pytest.raises(UnreadableReportError) as refused:
+    says = "^Could not use the Airflow connection 'aws_reports': .*nobodys.* Create it, or set "
+    with pytest.raises(UnreadableReportError, match=says):
         connect()
-    assert str(refused.value).startswith("Could not use the Airflow connection 'aws_reports': ")
-    assert "nobodys" in str(refused.value)
-    assert "set ATHENA_REPORTS_AWS_CONN_ID to another connection" in str(refused.value)
     of_a_role = "aws://?role_arn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fr"
     monkeypatch.setenv("AIRFLOW_CONN_AWS_REPORTS", f"{of_a_role}&assume_role_method=by_post")
     with pytest.raises(UnreadableReportError, match=r"'aws_reports': .*by_post"):
@@ -226,9 +213,7 @@ def test_all_who_ask_at_once_share_one_answer_of_glue(account: Account) -> None:
         hangs.set()
         problems = [str(each.exception()) for each in asked]
     assert len(calls) == 1
-    assert re.fullmatch(
-        r"Could not read Glue table .*scores_weekly: Connect timeout.*", problems[0]
-    )
+    assert re.match(r"Could not read Glue table .*scores_weekly: Connect timeout", problems[0])
     assert len(set(problems)) == 1
 
 
@@ -254,14 +239,11 @@ def test_an_entry_is_the_one_row_that_has_all_values_of_its_key(
     others: list[tuple[str | None, str | None]],
 ) -> None:
     """NULL is a value like others, and the empty text is another one."""
-    texts = [
-        [value and value.replace("'", "''") for value in row] for row in [*rows, ("end", "end")]
-    ]
     listed = [
-        ", ".join("NULL" if value is None else f"'{value}'" for value in row) for row in texts
+        {"one": one, "other": other, "place": place}
+        for place, (one, other) in enumerate([*rows, ("end", "end")])
     ]
-    values = ", ".join(f"({row}, {place})" for place, row in enumerate(listed))
-    manifest = published(account, f"SELECT * FROM (VALUES {values}) t(one, other, place)")
+    manifest = published(account, listed)
 
     found = account.reports.entries(DAG, manifest, ["one", "other"], [*rows, *others], ["place"])
     places = {row: str(rows.index(row)) for row in rows if rows.count(row) == 1}
@@ -339,25 +321,20 @@ def test_a_small_file_of_huge_values_stays_small(account: Account, tmp_path: Pat
 
 
 def test_a_key_that_is_too_long_to_be_shown_is_not_taken_for_another_one(account: Account) -> None:
-    rows = (
-        "SELECT repeat('x', 200) || n AS name, n AS score FROM range(2) r(n) UNION ALL SELECT"
-        " 'y', 7"
-    )
-    manifest = published(account, rows)
+    cut = "SELECT repeat('x', 200) || n AS name, n AS score FROM range(2) r(n)"
+    manifest = published(account, f"{cut} UNION ALL SELECT 'y', 7")
     keys = [(name,) for (name,) in account.reports.rows(DAG, manifest, ["name"])]
     assert len(set(keys)) == 2
     assert account.reports.entries(DAG, manifest, ["name"], keys, ["score"]) == {("y",): ("7",)}
 
 
 def test_a_long_value_is_cut(account: Account) -> None:
-    ((text, number),) = shown(
-        account, published(account, "SELECT repeat('ä', 201) AS text, repeat('1', 200) AS number")
-    )
-    assert (text, number) == ("ä" * 199 + "…", "1" * 200)
+    sql = "SELECT repeat('ä', 201) AS text, repeat('1', 200) AS number"
+    assert shown(account, published(account, sql)) == [("ä" * 199 + "…", "1" * 200)]
 
 
 def test_rows_are_read_from_their_period_alone(account: Account) -> None:
-    """A manifest that somebody else wrote could name any object that the page may read."""
+    """Another program's manifest could name any object that the page may read."""
     manifest = published(account)
     account.publisher("scores", WEEKS).put(WEEK.next)
     key = f"scores/weekly/{WEEK.id}/manifest.json"
@@ -371,15 +348,8 @@ def test_rows_of_every_type_are_shown_without_loss(account: Account) -> None:
     sql = """SELECT TIMESTAMPTZ '2026-01-02 03:00:00+00' AS at, DATE '2026-01-02' AS day,
         1.20::DECIMAL(10, 2) AS money, 1152921504606846977 AS big, NULL::VARCHAR AS nothing,
         'nan'::DOUBLE AS not_a_number, 0.1::DOUBLE AS tenth"""
-    row = (
-        "2026-01-02 03:00:00+00",
-        "2026-01-02",
-        "1.20",
-        "1152921504606846977",
-        None,
-        "nan",
-        "0.1",
-    )
+    dates = ("2026-01-02 03:00:00+00", "2026-01-02")
+    row = (*dates, "1.20", "1152921504606846977", None, "nan", "0.1")
     assert shown(account, published(account, sql)) == [row]
 
 
@@ -391,35 +361,23 @@ MEASURED = "day DATE, amount DECIMAL(10,2), parts DECIMAL(10,2)[], length INTERV
 @pytest.mark.parametrize(
     ("columns", "key", "expected"),
     [
-        (RANKED, (), ColumnRoles(["user_id"], ["user_name"], ["rank", "n"], [], ["n"])),
-        (RANKED, ("n",), ColumnRoles(["n"], ["n"], ["rank", "n"], [], [])),
-        (
-            RANKED,
-            ("movement", "user_id"),
-            ColumnRoles(
-                ["movement", "user_id"], ["movement", "user_name"], ["rank", "n"], [], ["n"]
-            ),
-        ),
-        (
-            CARRIERS,
-            (),
-            ColumnRoles(
-                ["carrier"], ["carrier_name"], ["flights", "previous_rank"], [], ["flights"]
-            ),
-        ),
-        (MEASURED, (), ColumnRoles([], [], ["amount"], ["amount"], ["amount"])),
-        ("movement VARCHAR", (), ColumnRoles([], [], [], [], [])),
+        (RANKED, "", ("user_id", "user_name", "rank n", "", "n")),
+        (RANKED, "n", ("n", "n", "rank n", "", "")),
+        (RANKED, "movement user_id", ("movement user_id", "movement user_name", "rank n", "", "n")),
+        (CARRIERS, "", ("carrier", "carrier_name", "flights previous_rank", "", "flights")),
+        (MEASURED, "", ("", "", "amount", "amount", "amount")),
+        ("movement VARCHAR", "", ("", "", "", "", "")),
     ],
 )
 def test_columns_mean_what_the_key_and_their_names_and_types_say(
-    columns: str, key: tuple[str, ...], expected: ColumnRoles
+    columns: str, key: str, expected: tuple[str, ...]
 ) -> None:
     described = []
     for column in columns.split(", "):
         name, kind = column.split(" ")
         described.append(TableColumn(name=name, type=kind, glue=""))
-    manifest = Manifest.model_construct(columns=tuple(described), key=key)
-    assert ColumnRoles.of(manifest) == expected
+    manifest = Manifest.model_construct(columns=tuple(described), key=tuple(key.split()))
+    assert ColumnRoles.of(manifest) == ColumnRoles(*(names.split() for names in expected))
 
 
 @pytest.mark.parametrize(
@@ -472,11 +430,7 @@ def test_partitions_are_cached_by_bytes_and_a_refusal_for_seconds(account: Accou
 
 
 def test_of_a_report_without_parquet_no_rows_are_shown(account: Account) -> None:
-    manifest = published(account)
-    objects = tuple(item for item in manifest.objects if item.format != "parquet")
-    of_csv = manifest.model_copy(update={"objects": objects})
-    says = (
-        r"^This report publishes no Parquet, so its rows are not shown\. Download them instead\.$"
-    )
+    account.publisher("scores", WEEKS).put(WEEK, formats=["csv"])
+    says = "^This report publishes no Parquet, so its rows are not shown. Download them instead.$"
     with pytest.raises(UnreadableReportError, match=says):
-        shown(account, of_csv)
+        shown(account, account.reports.manifest(DAG, WEEK.id))
