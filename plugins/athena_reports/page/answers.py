@@ -6,16 +6,19 @@ dataclass, since the coverage has thousands of periods, and a model would inspec
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
 from typing import NamedTuple, Self
 
 from pydantic_core import to_json
 
 from athena_reports.delivery.receipt import Receipt
-from athena_reports.page.coverage import Cell, State
+from athena_reports.page.coverage import Cell, Run, State
 from athena_reports.page.deliveries import ClearRequest, DeliveringTask
 from athena_reports.page.published_reports import ColumnRoles, TextValues
 from athena_reports.publication.manifest import Manifest
+
+_NO_RUN = Run(run_id="", state="")
 
 
 class PeriodRow(NamedTuple):
@@ -26,7 +29,6 @@ class PeriodRow(NamedTuple):
     """
 
     id: str
-    date: str
     days: int
     states: Sequence[State]
     run_id: str
@@ -44,19 +46,19 @@ class PeriodRow(NamedTuple):
     def of(cls, cell: Cell) -> Self:
         """Return the row of a period."""
         period = cell.period
+        run = cell.run or _NO_RUN
         row = cls(
             id=period.id,
-            date=period.first_date.isoformat(),
             days=(period.last_date - period.first_date).days + 1,
             states=cell.states,
-            run_id=cell.run.run_id if cell.run else "",
-            waits=cell.run.waits if cell.run else "",
+            run_id=run.run_id,
+            waits=run.waits,
         )
         published = cell.published
         if published is None:
             return row
         return row._replace(
-            run_id=row.run_id or published.run.run_id,
+            run_id=run.run_id or published.run.run_id,
             version=published.version,
             rows=published.rows,
             bytes=published.bytes,
@@ -74,7 +76,7 @@ class ReportHeading:
 
     `since` is the first date of its first period, and `until` the last date of its last one; None
     for a report that goes on. `may_run` is whether the viewer may start its runs. `note` is shown
-    in place of the states.
+    in place of the states. Whether its DAG is paused comes with its periods.
     """
 
     dag_id: str
@@ -82,18 +84,10 @@ class ReportHeading:
     cadence: str
     noun: str
     description: str
-    since: str
-    until: str | None
-    is_paused: bool
+    since: date
+    until: date | None
     may_run: bool
     note: str
-
-
-@dataclass(frozen=True)
-class ReportsAnswer:
-    """All reports that the viewer may read."""
-
-    reports: Sequence[ReportHeading]
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,6 @@ from athena_reports.page.answers import (
     PeriodRow,
     ReportHeading,
     ReportRow,
-    ReportsAnswer,
 )
 from athena_reports.page.coverage import Cell, PeriodCoverage, Run, State, period_coverage
 from athena_reports.page.deliveries import clear_request, delivering_dag, delivering_tasks
@@ -55,7 +54,7 @@ from athena_reports.page.runs import (
     unfinished_runs,
 )
 from athena_reports.periods.zones import midnight
-from athena_reports.publication.manifest import PartitionFacts, PublishedObject
+from athena_reports.publication.manifest import PartitionFacts
 from athena_reports.reports.logic_digest import UNKNOWN
 from athena_reports.rows.formats import CONTENT_TYPES
 from athena_reports.settings import settings
@@ -64,7 +63,6 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
 BARS = 15  # of the chart of a period
-SHOWN_SQL_BYTES = 300_000  # Athena takes 262,144
 _CHUNK_BYTES = 1024**2  # of a download
 # Airflow's API server has 40 threads in a process. A Glue that hangs holds at most so many of them:
 # other requests wait without a thread.
@@ -119,12 +117,7 @@ def list_reports(user: GetUserDep, session: SessionDep) -> Response:
     listed_ids = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
     dags = report_dags(listed_ids, session)
     session.rollback()
-    headings = []
-    for dag in dags:
-        if _may("GET", dag.dag_id, user):
-            may_run = _may("POST", dag.dag_id, user) and _may("PUT", dag.dag_id, user)
-            headings.append(_heading(dag, may_run))
-    return _answer(ReportsAnswer(headings))
+    return _answer([_heading(dag, user) for dag in dags if _may("GET", dag.dag_id, user)])
 
 
 @api.get("/coverage")
@@ -265,8 +258,9 @@ def sql(dag: Dag, period_id: str, version: str) -> Response:
     uri = reports.location(dag, period_id).sql_uri(version, queries[version].sql_sha256)
     text = None
     # It expires, and versions made before SQL was kept have none.
-    with suppress(MissingObjectError), closing(reports.s3.open(uri)) as body:
-        text = body.read(SHOWN_SQL_BYTES).decode(errors="replace")
+    with suppress(MissingObjectError):
+        body, _etag = reports.s3.read(uri)
+        text = body.decode()
     return _answer({"sql": text})
 
 
@@ -275,8 +269,7 @@ def download(dag: Dag, period_id: str, format: str) -> Response:
     """The rows in one format, as a file."""
     reports = PublishedReports.connect()
     manifest = reports.manifest(dag, period_id)
-    objects: Mapping[str, PublishedObject] = {item.format: item for item in manifest.objects}
-    published = objects.get(format)
+    published = next((item for item in manifest.objects if item.format == format), None)
     if published is None:
         raise HTTPException(404, f"Version {manifest.version} is not published as {format}.")
     name = f"{dag.dag_id}-{period_id}-{manifest.version}.{format}"
@@ -304,14 +297,10 @@ class _BodyResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        chunk = await self._read_chunk()
-        while chunk:
-            yield chunk
-            chunk = await self._read_chunk()
-
-    async def _read_chunk(self) -> bytes:
         # In none of Airflow's threads. A read that has begun ends before a cancelled response does.
-        return await to_thread.run_sync(self._body.read, _CHUNK_BYTES, limiter=_downloads)
+        read = partial(to_thread.run_sync, self._body.read, _CHUNK_BYTES, limiter=_downloads)
+        while chunk := await read():
+            yield chunk
 
 
 def create_app() -> FastAPI:
@@ -390,7 +379,7 @@ def _snapshot(dags: Sequence[ReportDag], session: Session) -> _Snapshot:
     )
 
 
-def _heading(dag: ReportDag, may_run: bool) -> ReportHeading:
+def _heading(dag: ReportDag, user: Any) -> ReportHeading:
     cadence = dag.cadence
     description = cadence.description
     if dag.logic == UNKNOWN:  # then none of its periods can be called outdated
@@ -403,16 +392,16 @@ def _heading(dag: ReportDag, may_run: bool) -> ReportHeading:
         )
     until = None
     if dag.until is not None:
-        until = cadence.containing(dag.until).last_date.isoformat()
+        until = cadence.containing(dag.until).last_date
+    may_run = _may("POST", dag.dag_id, user) and _may("PUT", dag.dag_id, user)
     return ReportHeading(
         dag_id=dag.dag_id,
         report=dag.report,
         cadence=cadence.unit,
         noun=cadence.noun,
         description=description,
-        since=cadence.containing(dag.since).first_date.isoformat(),
+        since=cadence.containing(dag.since).first_date,
         until=until,
-        is_paused=dag.is_paused,
         may_run=may_run,
         note=note,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -35,8 +35,8 @@ class History:
 
     periods: Sequence[str] = ()
     names: Sequence[EntryName] = ()
-    # By measure; of each entry in each period.
-    values: Mapping[str, Sequence[TextValues]] = field(default_factory=dict)
+    # The measures of each entry in each period; None where the entry is not in the period.
+    measures: Sequence[Sequence[TextValues | None]] = ()
     problems: Sequence[str] = ()
     note: str = ""
 
@@ -66,16 +66,10 @@ def find_history(reports: PublishedReports, dag: ReportDag, period_id: str) -> H
         _period_measures, reports, dag, key=manifest.key, keys=list(names), measures=roles.measures
     )
     periods = list(_THREADS.map(read, period_ids))
-    unknown = (None,) * len(roles.measures)  # of an entry that a period does not have
-    values = {}
-    for place, measure in enumerate(roles.measures):
-        values[measure] = [
-            tuple(period.by_key.get(key, unknown)[place] for period in periods) for key in names
-        ]
     return History(
         periods=period_ids,
         names=list(names.values()),
-        values=values,
+        measures=[[period.by_key.get(key) for period in periods] for key in names],
         problems=[period.problem for period in periods if period.problem],
     )
 

@@ -8,8 +8,7 @@ export const findReport = (dagId) => known.reports.find((report) => report.dag_i
 
 // `loadedSince` is the date from which on the periods of a report are known; null for all of them, undefined for none.
 export async function listReports() {
-  const response = await read("reports");
-  known.reports = response.reports.map((heading) => ({ cells: [], problems: [], loadedSince: undefined, ...findReport(heading.dag_id), ...heading }));
+  known.reports = (await read("reports")).map((heading) => ({ cells: [], problems: [], loadedSince: undefined, ...findReport(heading.dag_id), ...heading }));
   known.isListed = true;
   known.asOf = new Date();
 }
@@ -34,7 +33,7 @@ export async function loadPeriods(reports, since) {
 // Each cell comes as an array of values; the response names its fields once for all of them.
 function withNames(values, fields) {
   const cell = Object.fromEntries(fields.map((name, place) => [name, values[place]]));
-  return { ...cell, day: dayOf(cell.date) };
+  return { ...cell, day: dayOf(cell.id) };
 }
 
 // The day of a date or a period id, such as 2026-11-15, 2026-11, 2026-Q4 or 2026; NaN for another text.

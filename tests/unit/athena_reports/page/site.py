@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ from athena_reports.page.answers import (
     PeriodRow,
     ReportHeading,
     ReportRow,
-    ReportsAnswer,
 )
 from athena_reports.page.coverage import State
 from athena_reports.page.deliveries import DeliveringDag, DeliveringTask, clear_request
@@ -69,7 +68,6 @@ def row(period: Period, *states: State, **changes: Any) -> PeriodRow:
     """A period of the coverage; it is published unless it is missing."""
     made = PeriodRow(
         id=period.id,
-        date=period.first_date.isoformat(),
         days=(period.last_date - period.first_date).days + 1,
         states=states or (State.PUBLISHED,),
         run_id="",
@@ -90,6 +88,11 @@ def row(period: Period, *states: State, **changes: Any) -> PeriodRow:
     return made._replace(**changes)
 
 
+def end_of(cell: PeriodRow) -> date:
+    """The date after the last one of a day or a week."""
+    return date.fromisoformat(cell.id) + timedelta(days=cell.days)
+
+
 @dataclass(frozen=True)
 class Report:
     """A report as the page gets it: its heading, and its periods."""
@@ -99,7 +102,11 @@ class Report:
 
 
 def report(
-    *cells: PeriodRow, dag_id: str = DAG_ID, problems: Sequence[str] = (), **changes: Any
+    *cells: PeriodRow,
+    dag_id: str = DAG_ID,
+    problems: Sequence[str] = (),
+    is_paused: bool = False,
+    **changes: Any,
 ) -> Report:
     """A report that the viewer may run."""
     heading = ReportHeading(
@@ -108,14 +115,12 @@ def report(
         cadence="weekly",
         noun="week",
         description=WEEKS.description,
-        since=min((cell.date for cell in cells), default=WEEK[-1].id),
+        since=min((date.fromisoformat(cell.id) for cell in cells), default=WEEK[-1].first_date),
         until=None,
-        is_paused=False,
         may_run=True,
         note="",
     )
-    heading = replace(heading, **changes)
-    return Report(heading, ReportRow(dag_id, heading.is_paused, problems, cells))
+    return Report(replace(heading, **changes), ReportRow(dag_id, is_paused, problems, cells))
 
 
 def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +130,6 @@ def _changed(fields: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 
 def plan(*starts: RunRequest, **changes: Any) -> FillPlan:
-    """What fills a range."""
     made = FillPlan(
         starts=starts,
         backfill=(WEEK[0].start_utc.isoformat(), WEEK[-1].start_utc.isoformat()),
@@ -137,7 +141,6 @@ def plan(*starts: RunRequest, **changes: Any) -> FillPlan:
 
 
 def clear(period: Period) -> RunRequest:
-    """The request that clears the run of a period."""
     return RunRequest(
         period=period.id,
         action="clear",
@@ -147,7 +150,6 @@ def clear(period: Period) -> RunRequest:
 
 
 def trigger(period: Period) -> RunRequest:
-    """The request that triggers a run of a period."""
     return RunRequest(
         period=period.id,
         action="trigger",
@@ -157,12 +159,10 @@ def trigger(period: Period) -> RunRequest:
 
 
 def column(name: str, type: str = "VARCHAR", description: str = "") -> TableColumn:
-    """A column of a published period."""
     return TableColumn(name=name, type=type, glue=type.lower(), description=description)
 
 
 def query(**changes: Any) -> QueryFacts:
-    """The query of a version."""
     made = QueryFacts(
         id="3f1d9c52",
         submitted_at=NOW.isoformat(),
@@ -214,8 +214,7 @@ def earlier_version(version: str, difference: Difference | None, **changes: Any)
     return EarlierVersion(**_changed(dict(made), changes))
 
 
-def check(name: str, *, passed: bool, severity: str = "fail") -> CheckResult:
-    """What a check found."""
+def check(name: str, *, passed: bool = True, severity: str = "fail") -> CheckResult:
     return CheckResult.model_validate(
         {"name": name, "severity": severity, "passed": passed, "message": f"message of {name}"}
     )
@@ -236,6 +235,15 @@ def answer(
         problem="",
     )
     return replace(made, **changes)
+
+
+def history(
+    periods: Sequence[Period], names: Sequence[str | tuple[str, ...]], **values: Sequence[Any]
+) -> History:
+    """The values of each measure, in its order: of each entry in each period."""
+    entries = [name if isinstance(name, tuple) else (name,) for name in names]
+    measures = [list(zip(*lines, strict=True)) for lines in zip(*values.values(), strict=True)]
+    return History([period.id for period in periods], entries, measures)
 
 
 def receipt(channel: str, version: str = "v1", **changes: Any) -> Receipt:
@@ -280,13 +288,11 @@ class Refusal:
 
     status: int
     body: str
-    headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, status: int, detail: object, **headers: str) -> Refusal:
-        """An error as FastAPI answers it; `Retry_After` is a header."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return cls(status, json.dumps({"detail": detail}), named)
+    def of(cls, status: int, detail: object) -> Refusal:
+        """An error as FastAPI answers it."""
+        return cls(status, json.dumps({"detail": detail}))
 
 
 NO_NETWORK = Refusal(0, "")
@@ -333,7 +339,7 @@ class Held:
 
 
 class Site:
-    """The page, and what it asks for.
+    """The page, and what it asks for; by default a report whose last week is published.
 
     Attributes:
         page: The browser's page.
@@ -358,6 +364,8 @@ class Site:
         page.route("**/*", self._handle)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._note)
+        self.put_reports(report(row(WEEK[-1])))
+        self.put_period(answer(manifest(WEEK[-1])))
 
     def put(self, path: str, *bodies: Any) -> None:
         """Answer a path with bodies, one after the other; the last one again and again."""
@@ -369,7 +377,7 @@ class Site:
 
     def put_reports(self, *reports: Report) -> None:
         """Answer with these reports, and with the periods of those that are asked for."""
-        self.put("reports", ReportsAnswer([item.heading for item in reports]))
+        self.put("reports", [item.heading for item in reports])
         self.rows = {item.row.dag_id: item.row for item in reports}
 
     def put_news(self, *reports: Report) -> None:
@@ -399,6 +407,11 @@ class Site:
         self.page.goto(f"{BASE}{place}")
         self.page.locator("#status[data-complete=true]").wait_for()
         self.barrier()
+
+    def show(self, *reports: Report) -> None:
+        """Open the coverage of these reports."""
+        self.put_reports(*reports)
+        self.open()
 
     def times(self, path: str) -> int:
         """How often the page has asked for a path until now, whatever its query."""
@@ -471,16 +484,11 @@ class Site:
     def coverage(self, query_string: str) -> CoverageAnswer:
         """The rows that are asked for and not known, as the endpoint returns them."""
         query = parse_qs(query_string)
-        since = query.get("since", [""])[0]
+        since = date.fromisoformat(query.get("since", ["0001-01-01"])[0])
         rows = []
         for dag_id in query["dag_id"]:
             row = self.rows[dag_id]
-            cells = [
-                cell
-                for cell in row.cells
-                if date.fromisoformat(cell.date) + timedelta(days=cell.days)
-                > date.fromisoformat(since or "0001-01-01")
-            ]
+            cells = [cell for cell in row.cells if end_of(cell) > since]
             rows.append(replace(row, cells=cells))
         return CoverageAnswer.of(rows, query.get("known", ()))
 
@@ -500,7 +508,7 @@ def _fulfil(route: Route, body: Any) -> None:
     if body is NO_NETWORK:
         route.abort()
     elif isinstance(body, Refusal):
-        route.fulfill(status=body.status, body=body.body, headers=dict(body.headers))
+        route.fulfill(status=body.status, body=body.body)
     elif isinstance(body, dict):
         route.fulfill(json=body)
     else:

@@ -41,7 +41,6 @@ def test_a_period_has_what_its_partition_says() -> None:
     row = PeriodRow.of(Cell(WEEK, states, PUBLISHED, None))
     assert row._asdict() == {
         "id": "2026-03-01",
-        "date": "2026-03-01",
         "days": 7,
         "states": states,
         "run_id": "of the publication",
@@ -50,9 +49,7 @@ def test_a_period_has_what_its_partition_says() -> None:
     }
 
 
-def test_a_period_is_led_to_the_run_that_is_under_way_or_failed_and_says_what_it_waits_for() -> (
-    None
-):
+def test_a_period_leads_to_its_run_and_says_what_that_waits_for() -> None:
     run = Run("of today", "running", waits="Waits for its input.")
     row = PeriodRow.of(Cell(WEEK, [State.RUNNING], PUBLISHED, run))._asdict()
     assert (row["run_id"], row["waits"]) == ("of today", "Waits for its input.")
@@ -63,7 +60,7 @@ def test_a_period_that_is_not_published_has_its_dates_and_its_run() -> None:
     february = monthly("Asia/Tokyo").period("2024-02")
     run = Run("of today", "failed", text(datetime(2024, 3, 1, tzinfo=UTC)))
     row = PeriodRow.of(Cell(february, [State.FAILED, State.MISSING], None, run))._asdict()
-    assert (row["id"], row["date"], row["days"]) == ("2024-02", "2024-02-01", 29)
+    assert (row["id"], row["days"]) == ("2024-02", 29)
     assert row["states"] == [State.FAILED, State.MISSING]
     assert (row["run_id"], row["waits"]) == ("of today", "")
     assert {row[name] for name in OF_PUBLICATION} == {None}

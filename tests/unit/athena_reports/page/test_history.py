@@ -1,25 +1,23 @@
 """The history of the first entries of a period, through the periods before."""
 
-import json
 import re
 from typing import Any
 
 import pytest
-from pydantic_core import to_json
 
-from athena_reports.page.history import HISTORY_ENTRIES, find_history
+from athena_reports.page.history import HISTORY_ENTRIES, History, find_history
 from athena_reports.page.published_reports import SHOWN_ROWS
 from athena_reports.periods.calendar import Period, weekly
 from tests.support.page_publisher import PASSED, Publisher, ranking
+from tests.support.partition_facts import periods_from
 from tests.unit.athena_reports.page.account import WEEK, Account, report_dag
 
 SCORES = report_dag("scores")
 
 
-def history_of(account: Account, period: Period) -> dict[str, Any]:
-    """As the page gets it."""
-    history: dict[str, Any] = json.loads(to_json(find_history(account.reports, SCORES, period.id)))
-    assert history["problems"] == []
+def history_of(account: Account, period: Period) -> History:
+    history = find_history(account.reports, SCORES, period.id)
+    assert not history.problems
     return history
 
 
@@ -31,12 +29,14 @@ def test_history_follows_the_first_entries_through_the_periods_before(
         publisher.put(week, key=["user_id"])
     found = history_of(account, gap.next)
     top = ranking(gap.next)[:HISTORY_ENTRIES]
-    assert found["names"] == [[row["user_name"] or row["user_id"]] for row in top]
-    before = {row["user_id"]: str(row["score"]) for row in ranking(WEEK)}
-    assert found["values"]["score"] == [
-        [before.get(row["user_id"]), str(row["score"])] for row in top
-    ]
-    assert (found["periods"], found["note"]) == ([WEEK.id, gap.next.id], "")
+    assert found.names == [(row["user_name"] or row["user_id"],) for row in top]
+    before = {row["user_id"]: measures(row) for row in ranking(WEEK)}
+    assert found.measures == [[before.get(row["user_id"]), measures(row)] for row in top]
+    assert (found.periods, found.note) == ([WEEK.id, gap.next.id], "")
+
+
+def measures(row: dict[str, Any]) -> tuple[str, ...]:
+    return (str(row["score"]), str(row["plays"]))
 
 
 def test_history_leaves_out_the_weeks_that_were_published_before_first_day_was_changed(
@@ -46,7 +46,7 @@ def test_history_leaves_out_the_weeks_that_were_published_before_first_day_was_c
     since_monday.put(since_monday.cadence.containing(WEEK.end_utc), key=["user_id"])
     for week in (WEEK, WEEK.next.next):
         publisher.put(week, key=["user_id"])
-    assert history_of(account, WEEK.next.next)["periods"] == [WEEK.id, WEEK.next.next.id]
+    assert history_of(account, WEEK.next.next).periods == [WEEK.id, WEEK.next.next.id]
 
 
 SALES: list[dict[tuple[str | None, str | None], int]] = [
@@ -84,14 +84,12 @@ def test_history_follows_entries_that_two_columns_tell_apart(
     found = history_of(account, weeks[-1])
 
     top = [*SALES[-1]][:HISTORY_ENTRIES]
-    expected = [[sales.get(key) for sales in SALES] for key in top]
-    assert found["values"] == {
-        "sales": [[each and str(each) for each in line] for line in expected]
-    }
-    names = [["Quito", "GROCERY"], ["NULL", "GROCERY"], ["", "GROCERY"]]
-    names += [["NULL", "NULL"], ["a", "b, c"]]
-    assert found["names"] == names
-    assert (found["periods"], found["note"]) == ([week.id for week in weeks], "")
+    assert found.measures == [
+        [(str(sales[key]),) if key in sales else None for sales in SALES] for key in top
+    ]
+    names = [("Quito", "GROCERY"), ("NULL", "GROCERY"), ("", "GROCERY")]
+    assert found.names == [*names, ("NULL", "NULL"), ("a", "b, c")]
+    assert (found.periods, found.note) == ([week.id for week in weeks], "")
 
 
 def test_without_a_key_there_is_no_history_and_the_page_says_so(
@@ -101,39 +99,25 @@ def test_without_a_key_there_is_no_history_and_the_page_says_so(
     for week in (WEEK, WEEK.next):
         publisher.put(week, checks=[PASSED])
     answer = history_of(account, WEEK.next)
-    assert (answer["periods"], answer["names"], answer["values"]) == ([], [], {})
-    assert answer["note"].startswith("No history: the report has no key.")
+    assert (answer.periods, answer.names, answer.measures) == ((), (), ())
+    assert answer.note.startswith("No history: the report has no key.")
 
 
-@pytest.mark.parametrize(
-    ("rows", "key"),
-    [
-        ("VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)", []),
-        ("VALUES ('a', 'x', 1), ('a', 'x', 2), ('b', 'x', 3)", ["store", "family"]),
-        # more rows of another entry than the page reads
-        (
-            (
-                "SELECT * FROM (VALUES ('a', 'x', 1), ('b', 'x', 3)) UNION ALL SELECT 'c', 'x', n"
-                f" FROM range({2 * SHOWN_ROWS}) r(n) UNION ALL VALUES ('a', 'x', 2)"
-            ),
-            [],
-        ),
-    ],
-)
 def test_an_entry_that_several_rows_of_a_period_are_has_no_value_there(
-    account: Account, publisher: Publisher, rows: str, key: list[str]
+    account: Account, publisher: Publisher
 ) -> None:
-    """The key was not declared yet, or its check only warned."""
-    publisher.put(WEEK, rows=f"SELECT * FROM ({rows}) t(store, family, sales)", key=key)
-    now = "VALUES ('a', 'x', 10), ('b', 'x', 9), ('c', 'x', 8)"
-    publisher.put(
-        WEEK.next,
-        rows=f"SELECT * FROM ({now}) t(store, family, sales)",
-        key=["store", "family"],
+    """The key was not declared yet, or its check only warned. Here are more rows than are read."""
+    before = (
+        "SELECT * FROM (VALUES ('a', 'x', 1), ('b', 'x', 3)) UNION ALL SELECT 'c', 'x', n"
+        f" FROM range({2 * SHOWN_ROWS}) r(n) UNION ALL VALUES ('a', 'x', 2)"
     )
+    now = "VALUES ('a', 'x', 10), ('b', 'x', 9), ('c', 'x', 8)"
+    for week, rows in ((WEEK, before), (WEEK.next, now)):
+        sql = f"SELECT * FROM ({rows}) t(store, family, sales)"
+        publisher.put(week, rows=sql, key=["store", "family"] if rows is now else [])
     answer = history_of(account, WEEK.next)
-    assert answer["names"] == [["a", "x"], ["b", "x"], ["c", "x"]]
-    assert answer["values"] == {"sales": [[None, "10"], ["3", "9"], [None, "8"]]}
+    assert answer.names == [("a", "x"), ("b", "x"), ("c", "x")]
+    assert answer.measures == [[None, ("10",)], [("3",), ("9",)], [None, ("8",)]]
 
 
 def test_a_period_without_one_of_the_columns_has_no_values(
@@ -143,7 +127,7 @@ def test_a_period_without_one_of_the_columns_has_no_values(
     publisher.put(WEEK, rows="SELECT 'a' AS store, 5 AS sales", key=["store"])
     rows = "SELECT * FROM (VALUES ('a', NULL, 3), ('a', 'x', 2)) t(store, family, sales)"
     publisher.put(WEEK.next, rows=rows, key=["store", "family"])
-    assert history_of(account, WEEK.next)["values"] == {"sales": [[None, "3"], [None, "2"]]}
+    assert history_of(account, WEEK.next).measures == [[None, ("3",)], [None, ("2",)]]
 
 
 def test_history_of_a_single_row_is_a_line_whatever_its_text_is(
@@ -159,9 +143,9 @@ def test_history_of_a_single_row_is_a_line_whatever_its_text_is(
         at=weeks[-1].end_utc,
     )
     found = history_of(account, weeks[-1])
-    assert found["periods"] == [week.id for week in weeks]
-    assert found["names"] == [["scores"]]
-    assert found["values"] == {"total": [["0", None, "2"]]}
+    assert found.periods == [week.id for week in weeks]
+    assert found.names == [("scores",)]
+    assert found.measures == [[("0",), None, ("2",)]]
 
 
 def test_a_period_that_cannot_be_read_hides_no_other(
@@ -173,14 +157,14 @@ def test_a_period_that_cannot_be_read_hides_no_other(
     damaged = account.reports.manifest(SCORES, weeks[1].id)
     account.s3.put_object(Bucket=account.bucket, Key=damaged.parquet_key, Body=b"no parquet at all")
     history = find_history(account.reports, SCORES, weeks[-1].id)
-    assert history.values == {"total": [("4", None, "4")]}
+    assert history.measures == [[("4",), None, ("4",)]]
     (problem,) = history.problems
     assert re.search(rf"{weeks[1].id}/.* as Parquet: ", problem)
 
     key = f"scores/weekly/{weeks[0].id}/manifest.json"
     account.s3.put_object(Bucket=account.bucket, Key=key, Body=b'{"hello": 1}')
     history = find_history(account.reports, SCORES, weeks[-1].id)
-    assert history.values == {"total": [(None, None, "4")]}
+    assert history.measures == [[None, None, ("4",)]]
     damaged_manifest, _ = history.problems
     assert "is not a document of this report" in damaged_manifest
 
@@ -189,17 +173,15 @@ def test_a_period_that_cannot_be_read_hides_no_other(
 def test_history_has_the_twelve_periods_up_to_one_and_no_later_one(
     account: Account, publisher: Publisher
 ) -> None:
-    weeks = [WEEK]
-    while len(weeks) < 15:
-        weeks.append(weeks[-1].next)
+    weeks = periods_from(WEEK, 15)
     for week in weeks:
         publisher.put(week, key=["user_id"])
     found = history_of(account, weeks[-2])
-    assert found["periods"] == [week.id for week in weeks[2:-1]]
-    assert [len(values) for values in found["values"]["score"]] == [12] * HISTORY_ENTRIES
+    assert found.periods == [week.id for week in weeks[2:-1]]
+    assert [len(values) for values in found.measures] == [12] * HISTORY_ENTRIES
 
 
 def test_a_period_without_a_number_has_no_history(account: Account, publisher: Publisher) -> None:
     publisher.put(WEEK, rows="SELECT 'a' AS name, 1 AS rank", key=["name"])
     found = history_of(account, WEEK)
-    assert (found["periods"], found["names"], found["values"], found["note"]) == ([], [], {}, "")
+    assert found == History()
