@@ -367,15 +367,14 @@ class _Snapshot:
 
     now: datetime
     unfinished: Mapping[str, Mapping[str, Run]]
-    changes: Mapping[str, str]
+    changes: Mapping[str, datetime | None]
 
 
 def _snapshot(dags: Sequence[ReportDag], session: Session) -> _Snapshot:
-    read_ids = [dag_id for dag in dags for dag_id in dag.reads]
     return _Snapshot(
         now=datetime.now(UTC),
         unfinished=unfinished_runs(dags, session),
-        changes=last_run_changes([*read_ids, *(dag.dag_id for dag in dags)], session),
+        changes=last_run_changes(dags, session),
     )
 
 
@@ -444,7 +443,7 @@ def _coverage(
         return PeriodCoverage([], [])
 
     def published_periods(table: str, first_id: str = "") -> Mapping[str, PartitionFacts]:
-        changed_at = snapshot.changes.get(table, "")
+        changed_at = snapshot.changes.get(table)
         return reports.published_periods(table, first_id, runs_changed_at=changed_at)
 
     begin = dag.since

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from operator import attrgetter
 from threading import BoundedSemaphore, Condition
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -207,7 +208,7 @@ class PublishedReports:
         return PeriodLocation.of(self.bucket, dag.report, dag.cadence.period(period_id))
 
     def published_periods(
-        self, table: str, first_id: str = "", *, runs_changed_at: str = ""
+        self, table: str, first_id: str = "", *, runs_changed_at: datetime | None = None
     ) -> Mapping[str, PartitionFacts]:
         """Return the facts of a table's partitions by period id; none without a table.
 
@@ -221,7 +222,9 @@ class PublishedReports:
         return partitions.periods
 
     @cached(_partitions, condition=Condition())  # type: ignore[untyped-decorator]
-    def _list_partitions(self, table: str, first_id: str, _runs_changed_at: str) -> _Partitions:
+    def _list_partitions(
+        self, table: str, first_id: str, _runs_changed_at: datetime | None
+    ) -> _Partitions:
         """Return the facts of partitions, or why they cannot be read.
 
         The cache keeps what is returned, but no exception. While one call is under way, all others

@@ -94,17 +94,14 @@ def report_dags(dag_ids: Iterable[str], session: Session) -> list[ReportDag]:
     return dags
 
 
-def last_run_changes(dag_ids: Iterable[str], session: Session) -> dict[str, str]:
-    """Return when a run of each DAG changed last; nothing for a DAG without runs.
+def last_run_changes(dags: Iterable[ReportDag], session: Session) -> dict[str, datetime | None]:
+    """Return when a run of each report and of those that it reads changed last, by DAG.
 
-    Airflow changes an active run every few seconds.
+    There is nothing for a DAG without runs. Airflow changes an active run every few seconds.
     """
-    changes = (
-        select(DagRun.dag_id, func.max(DagRun.updated_at).label("changed_at"))
-        .where(DagRun.dag_id.in_(dag_ids))
-        .group_by(DagRun.dag_id)
-    )
-    return {row.dag_id: str(row.changed_at) for row in session.execute(changes)}
+    dag_ids = {dag_id for dag in dags for dag_id in (dag.dag_id, *dag.reads)}
+    changes = select(DagRun.dag_id, func.max(DagRun.updated_at)).group_by(DagRun.dag_id)
+    return dict(session.execute(changes.where(DagRun.dag_id.in_(dag_ids))).tuples().all())
 
 
 def unfinished_runs(dags: Sequence[ReportDag], session: Session) -> dict[str, dict[str, Run]]:

@@ -362,8 +362,7 @@ def test_partitions_are_read_again_when_a_run_has_changed(
     assert [cell["states"] for cell in coverage(client)[:2]] == [["published"], ["missing"]]
     published.put(WEEK.next)
     assert coverage(client)[1]["states"] == ["missing"], "of the cache"
-    changes = {"scores_weekly": "2026-05-10 00:00"}
-    monkeypatch.setattr(app_module, "last_run_changes", lambda *_: changes)
+    monkeypatch.setattr(app_module, "last_run_changes", lambda *_: {"scores_weekly": NOW})
     assert coverage(client)[1]["states"] == ["published"]
 
 

@@ -420,7 +420,7 @@ def test_partitions_are_cached_by_bytes_and_a_refusal_for_seconds(account: Accou
     assert 1_000 < cached.bytes == page._partitions.currsize < page.CACHED_BYTES == 8_000_000
     partition = {"Values": [WEEK.id], "Parameters": {"rows": "1"}}
     with answered(account.glue, "GetPartitions", json_response({"Partitions": [partition]})):
-        of_others = account.reports.published_periods(DAG.dag_id, runs_changed_at="later")
+        of_others = account.reports.published_periods(DAG.dag_id, runs_changed_at=WEEK.end_utc)
     assert of_others == {}
     refused = json_error("AccessDeniedException", "no")
     with answered(account.glue, "GetPartitions", refused), pytest.raises(UnreadableReportError):

@@ -17,6 +17,7 @@ from athena_reports.page.runs import (
     DatedRun,
     current_runs,
     dated_runs,
+    last_run_changes,
     report_dags,
     unfinished_runs,
 )
@@ -86,6 +87,18 @@ def test_a_run_counts_for_its_period_unless_it_succeeded(session: Session) -> No
         },
         "texts_weekly": {},
     }
+
+
+def test_the_runs_of_a_report_and_of_those_that_it_reads_tell_when_it_may_have_changed(
+    session: Session,
+) -> None:
+    for dag_id in ("plays_weekly", "texts_weekly"):
+        add_run(session, "first", "running", dag_id=dag_id)
+    sums = report_dags(["sums_weekly"], session)
+    before = last_run_changes(sums, session)
+    assert before.keys() == {"plays_weekly"}, "the report itself has no run yet"
+    add_run(session, "second", "queued")
+    assert last_run_changes(sums, session)["plays_weekly"] > before["plays_weekly"]
 
 
 def test_a_run_that_waits_for_its_input_says_since_when_and_for_what(session: Session) -> None:
