@@ -88,9 +88,9 @@ def row(period: Period, *states: State, **changes: Any) -> PeriodRow:
     return made._replace(**changes)
 
 
-def end_of(cell: PeriodRow) -> date:
-    """The date after the last one of a day or a week."""
-    return date.fromisoformat(cell.id) + timedelta(days=cell.days)
+def first_date(cell: PeriodRow) -> date:
+    """The date of a day, a week, a month or a year."""
+    return date.fromisoformat(f"{cell.id}-01-01"[: len("2026-01-01")])
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def report(
         cadence="weekly",
         noun="week",
         description=WEEKS.description,
-        since=min((date.fromisoformat(cell.id) for cell in cells), default=WEEK[-1].first_date),
+        since=min(map(first_date, cells), default=WEEK[-1].first_date),
         until=None,
         may_run=True,
         note="",
@@ -488,7 +488,8 @@ class Site:
         rows = []
         for dag_id in query["dag_id"]:
             row = self.rows[dag_id]
-            cells = [cell for cell in row.cells if end_of(cell) > since]
+            ends = [first_date(cell) + timedelta(days=cell.days) for cell in row.cells]
+            cells = [cell for cell, end in zip(row.cells, ends, strict=True) if end > since]
             rows.append(replace(row, cells=cells))
         return CoverageAnswer.of(rows, query.get("known", ()))
 

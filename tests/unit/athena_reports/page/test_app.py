@@ -10,9 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -719,11 +718,11 @@ def test_a_request_that_cannot_be_answered_says_why(
 
 @pytest.mark.usefixtures("published")
 def test_downloads_are_the_published_bytes(
-    client: TestClient, account: Account, bodies: Bodies
+    client: TestClient, account: Account, closed_bodies: list[bool]
 ) -> None:
     paths = ("objects/parquet", "objects/csv", "manifest")
     answers = [client.get(f"{DAG_PATH}/periods/{WEEK.id}/{path}") for path in paths]
-    assert bodies.closed == [True] * 5  # of three manifests and two objects
+    assert closed_bodies == [True] * 5  # of three manifests and two objects
     parquet, text, manifest = answers
     published = {each["format"]: each for each in manifest.json()["objects"]}
     for answer, name in ((parquet, "parquet"), (text, "csv")):
@@ -762,30 +761,26 @@ def test_a_download_takes_one_of_the_threads_for_downloads(
     assert app_module._downloads.borrowed_tokens == 0
 
 
-@dataclass
-class Bodies:
-    """The bodies of S3 objects that the page has opened; of each, whether it is closed."""
+@pytest.fixture
+def closed_bodies(account: Account, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of the body of each S3 object that the page has opened, whether it is closed."""
+    closed: list[bool] = []
+    get_object = account.s3.get_object
 
-    closed: list[bool] = field(default_factory=list)
-
-    def watch(self, get_object: Callable[..., Any], **request: Any) -> Any:
-        answer, number = get_object(**request), len(self.closed)
+    def watch(**request: Any) -> Any:
+        answer, number = get_object(**request), len(closed)
         close = answer["Body"].close
-        self.closed.append(False)
+        closed.append(False)
 
         def note() -> None:
             close()
-            self.closed[number] = True
+            closed[number] = True
 
         answer["Body"].close = note
         return answer
 
-
-@pytest.fixture
-def bodies(account: Account, monkeypatch: pytest.MonkeyPatch) -> Bodies:
-    bodies = Bodies()
-    monkeypatch.setattr(account.s3, "get_object", partial(bodies.watch, account.s3.get_object))
-    return bodies
+    monkeypatch.setattr(account.s3, "get_object", watch)
+    return closed
 
 
 @contextmanager
@@ -811,22 +806,22 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("received", [0, 1, 1_000_000], ids=["nothing", "a byte", "a part"])
 def test_a_download_that_the_client_breaks_off_leaves_no_body_open(
-    client: TestClient, publisher: Publisher, bodies: Bodies, received: int
+    client: TestClient, publisher: Publisher, closed_bodies: list[bool], received: int
 ) -> None:
     # More than sockets buffer.
     publisher.put(WEEK, rows="SELECT repeat('x', 1_000_000) AS text FROM range(30)")
     of_manifest = 1
     with serving(client.app) as port, socket.create_connection(("127.0.0.1", port)) as connection:
-        bodies.closed.clear()
+        closed_bodies.clear()
         connection.sendall(
             f"GET {DAG_PATH}/periods/{WEEK.id}/objects/csv HTTP/1.1\r\nHost: page\r\n\r\n".encode()
         )
         while received > 0:
             received -= len(connection.recv(received))
-        wait_until(lambda: len(bodies.closed) > of_manifest)
-        assert bodies.closed == [True, False]
+        wait_until(lambda: len(closed_bodies) > of_manifest)
+        assert closed_bodies == [True, False]
         connection.close()
-        wait_until(lambda: all(bodies.closed))
+        wait_until(lambda: all(closed_bodies))
 
 
 SENT_PATH = f"/api/dags/sent_weekly/periods/{WEEK.id}/deliveries"

@@ -26,18 +26,15 @@ from athena_reports.page.published_reports import (
     UnreadableReportError,
     names_of_entries,
 )
-from athena_reports.page.runs import ReportDag
 from athena_reports.publication.manifest import Manifest
 from athena_reports.rows.columns import TableColumn
-from athena_reports.scheduling.timetable import PeriodTimetable
 from tests.support.calendars import WEEKS
 from tests.support.page_publisher import ranking
 from tests.support.partition_facts import facts
 from tests.support.wire import answered, json_error, json_response, s3_error
-from tests.unit.athena_reports.page.account import Account
+from tests.unit.athena_reports.page.account import WEEK, Account, report_dag
 
-WEEK = WEEKS.period("2026-03-01")
-DAG = ReportDag("scores_weekly", PeriodTimetable(WEEKS), WEEK.start_utc, is_paused=False)
+DAG = report_dag("scores")
 
 
 def published(account: Account, rows: Any = None) -> Manifest:

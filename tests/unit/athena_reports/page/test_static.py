@@ -24,7 +24,7 @@ from athena_reports.page.history import History
 from athena_reports.periods.calendar import daily
 from athena_reports.publication.manifest import Difference
 from tests.support.browser import Screenshots
-from tests.support.calendars import WEEKS
+from tests.support.calendars import MONTHS, WEEKS
 from tests.support.paths import ROOT
 from tests.unit.athena_reports.page.site import (
     BASE,
@@ -536,18 +536,20 @@ def test_a_period_that_is_not_over_is_shown_as_a_whole(site: Site) -> None:
 def test_months_are_named_where_they_begin_wherever_the_viewer_is(
     browser: Browser, files: dict[str, tuple[bytes, dict[str, str]]], timezone: str
 ) -> None:
+    months = list(MONTHS.between(WEEK[-10].start_utc, LAST.start_utc))
+    assert len(months) == 2
+    monthly = report(*map(row, months), dag_id="months_monthly", cadence="monthly")
     with opened_site(browser, files, timezone) as site:
-        site.put_reports(report(*(row(week) for week in WEEK)))
-        site.open()
+        site.show(report(*map(row, WEEK)), monthly)
         x_before_last = x_of(site.cell(WEEK[-2]))
         day_width = (x_of(site.cell(WEEK[-1])) - x_before_last) / 7
         shown = {tick.inner_text(): x_of(tick) for tick in site.page.locator(".tick").all()}
-        months = {week.last_date.replace(day=1) for week in WEEK[-10:]}
-        assert len(months) >= 2
         for month in months:
-            name = f"{month:%Y}" if month.month == 1 else f"{month:%b}"
-            days = (month - WEEK[-2].first_date).days
+            first = month.first_date
+            name = f"{first:%Y}" if first.month == 1 else f"{first:%b}"
+            days = (first - WEEK[-2].first_date).days
             assert shown[name] == pytest.approx(x_before_last + days * day_width, abs=0.3)
+            assert shown[name] == pytest.approx(x_of(site.cell(month, "months_monthly")), abs=0.3)
 
 
 def x_of(locator: Locator) -> float:
