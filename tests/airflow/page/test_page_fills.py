@@ -17,9 +17,7 @@ from tests.airflow.page.reports_page import (
     BY_FORM,
     DAG_ID,
     HOLES,
-    MONTH,
     SCREENSHOTS,
-    WEEK,
     Enter,
     airflow_with_page,
     cell,
@@ -121,44 +119,3 @@ def test_holes_are_filled_and_stale_periods_restated(
         )
     runs = [run for run in airflow.client.runs(DAG_ID) if run.run_id.startswith("fill__")]
     assert {run.data_interval_start for run in runs} == {period.start_utc for period in HOLES}
-
-
-@pytest.mark.usefixtures("backfilled_by_form")
-def test_history_follows_what_the_key_tells_apart_and_says_so_without_one(
-    enter: Enter, airflow: LiveAirflow, services: Services
-) -> None:
-    publisher = Publisher(services, "campaign_reach", WEEKS)
-    for place, week in enumerate(WEEK[-3:]):
-        sales = [
-            ("Quito", "GROCERY", 700 - place),
-            ("Cuenca", "GROCERY", 500 + place),
-            ("Quito", "DAIRY", 300),
-        ]
-        rows = [{"store": store, "family": family, "sales": each} for store, family, each in sales]
-        publisher.put(week, rows=rows, key=["store", "family"])
-    page = enter("admin")
-    history = page.locator("section", has=page.get_by_role("heading", name="History"))
-    open_page(page, airflow)
-    reach = cell(page, WEEK[-1], "campaign_reach_weekly")
-    # The page keeps for seconds what was there before.
-    expect(reach).to_have_attribute("data-state", "published")
-    reach.click()
-    history.get_by_text("Show as a table").click()
-    values = {
-        "Quito, GROCERY": (700, 699, 698),
-        "Cuenca, GROCERY": (500, 501, 502),
-        "Quito, DAIRY": (300, 300, 300),
-    }
-    expect(history.locator("tbody tr")).to_have_count(len(values))
-    for name, numbers in values.items():
-        expect(history.get_by_role("row", name=name)).to_have_text(
-            name + "".join(map(str, numbers))
-        )
-    expect(history.locator("path")).to_have_count(len(values))
-
-    open_page(page, airflow, f"#{DAG_ID}/{BY_FORM[0].id}")  # which a run has published
-    expect(history.locator("path")).to_have_count(5)
-
-    open_page(page, airflow, f"#shop_revenue_monthly/{MONTH[-1].id}")
-    expect(history).to_contain_text("No history: the report has no key.")
-    expect(history.locator("path")).to_have_count(0)
