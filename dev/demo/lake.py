@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from athena_reports.publication.glue_table import parquet_descriptor
 from athena_reports_cli.local.lake import KeptTable, keep, kept_tables, locked
 from athena_reports_cli.local.services import Services
 from demo import flights, plays
@@ -23,7 +24,6 @@ DEMO_PLAYS = plays.PlaysSpec(
 )
 TABLES = ("plays", "flights")
 _GLUE_TYPES = {"string": "string", "int32": "int", "int64": "bigint", "timestamp[ms]": "timestamp"}
-_HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 
 
 def seed_plays(services: Services, environment: str, spec: plays.PlaysSpec = DEMO_PLAYS) -> str:
@@ -49,17 +49,7 @@ def load(
     Other partitions are left alone.
     """
     bucket, database = f"athena-lake-{environment}", f"database_{environment}"
-
-    columns = [{"Name": name, "Type": kind} for name, kind in _glue_types(schema).items()]
-
-    def storage(prefix: str) -> Any:
-        return {
-            "Location": f"s3://{bucket}/{prefix}",
-            "Columns": columns,
-            "InputFormat": f"{_HIVE}.MapredParquetInputFormat",
-            "OutputFormat": f"{_HIVE}.MapredParquetOutputFormat",
-            "SerdeInfo": {"SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe"},
-        }
+    table_uri, columns = f"s3://{bucket}/{table}/", _glue_types(schema)
 
     def put(partition: tuple[dt.date, pa.Table]) -> tuple[dt.date, int, int]:
         date, rows = partition
@@ -69,19 +59,20 @@ def load(
 
     with ThreadPoolExecutor() as pool:
         stored = list(pool.map(put, partitions))
+    table_input: Any = {
+        "Name": table,
+        "TableType": "EXTERNAL_TABLE",
+        "Parameters": {"classification": "parquet"},
+        "PartitionKeys": [{"Name": "dt", "Type": "string"}],
+        "StorageDescriptor": parquet_descriptor(columns, table_uri),
+    }
     with suppress(services.glue.exceptions.AlreadyExistsException):
-        services.glue.create_table(
-            DatabaseName=database,
-            TableInput={
-                "Name": table,
-                "TableType": "EXTERNAL_TABLE",
-                "Parameters": {"classification": "parquet"},
-                "PartitionKeys": [{"Name": "dt", "Type": "string"}],
-                "StorageDescriptor": storage(f"{table}/"),
-            },
-        )
+        services.glue.create_table(DatabaseName=database, TableInput=table_input)
     inputs: Any = [
-        {"Values": [str(date)], "StorageDescriptor": storage(f"{table}/dt={date}/")}
+        {
+            "Values": [str(date)],
+            "StorageDescriptor": parquet_descriptor(columns, f"{table_uri}dt={date}/"),
+        }
         for date, *_ in stored
     ]
     # 100 are what a call takes. Those that are there are left as they are.

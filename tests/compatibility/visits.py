@@ -16,12 +16,13 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from athena_reports.publication.glue_table import parquet_descriptor
+
 TABLE = "kept_visits"
 BUCKET = "athena-lake-dev"
 DATABASE = "database_dev"
 PAGES = ("/", "/about", "/books", "/cart", "/help", "/news")
-_HIVE = "org.apache.hadoop.hive.ql.io.parquet"
-_COLUMNS = [{"Name": "page", "Type": "string"}, {"Name": "visited_at", "Type": "timestamp"}]
+_COLUMNS = {"page": "string", "visited_at": "timestamp"}
 _SCHEMA = pa.schema([("page", pa.string()), ("visited_at", pa.timestamp("ms"))])
 
 
@@ -66,20 +67,20 @@ def put_table(days: list[date]) -> None:
     """Make the table with a partition for each day, in place of any before."""
     remove_table()
     client = boto3.client("glue")
+    table_uri = f"s3://{BUCKET}/{TABLE}/"
     table: Any = {
         "Name": TABLE,
         "TableType": "EXTERNAL_TABLE",
         "Parameters": {"classification": "parquet"},
         "PartitionKeys": [{"Name": "dt", "Type": "string"}],
-        "StorageDescriptor": _storage(f"{TABLE}/"),
+        "StorageDescriptor": parquet_descriptor(_COLUMNS, table_uri),
     }
     client.create_table(DatabaseName=DATABASE, TableInput=table)
     partitions: list[Any] = []
     for day in days:
         put_visits(day, "part-0", list(visits_on(day)))
-        partitions.append(
-            {"Values": [str(day)], "StorageDescriptor": _storage(f"{TABLE}/dt={day}/")}
-        )
+        descriptor = parquet_descriptor(_COLUMNS, f"{table_uri}dt={day}/")
+        partitions.append({"Values": [str(day)], "StorageDescriptor": descriptor})
     client.batch_create_partition(
         DatabaseName=DATABASE, TableName=TABLE, PartitionInputList=partitions
     )
@@ -117,13 +118,3 @@ def remove_objects(bucket: str, keys: list[str]) -> None:
         named: Any = [{"Key": key} for key in keys]
         answer = boto3.client("s3").delete_objects(Bucket=bucket, Delete={"Objects": named})
         assert not answer.get("Errors")
-
-
-def _storage(prefix: str) -> Any:
-    return {
-        "Location": f"s3://{BUCKET}/{prefix}",
-        "Columns": _COLUMNS,
-        "InputFormat": f"{_HIVE}.MapredParquetInputFormat",
-        "OutputFormat": f"{_HIVE}.MapredParquetOutputFormat",
-        "SerdeInfo": {"SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe"},
-    }
