@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from zoneinfo import ZoneInfo
 
 import psutil  # type: ignore[import-untyped]
 
@@ -22,10 +21,9 @@ from athena_reports_cli.local.client import AirflowApiError
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec, generate
-from tests.airflow.environment import environment_of_reports
 from tests.airflow.report_run import TASK_TITLE, Query, queries_of, title_of, until
+from tests.support.dates import Period
 from tests.support.local_athena import column_bytes, facts_of_query
-from tests.support.paths import ROOT
 from tests.support.published import object_of, rows_of
 from tests.support.reports import DAGS, WEEK_COLUMNS, Play, carriers, plays_of, top_users
 
@@ -35,58 +33,11 @@ if TYPE_CHECKING:
     from tests.support.live_airflow import LiveAirflow
 
 BUCKET = "athena-report-dev"
-TOKYO, NEW_YORK = ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
 FIRST_SUNDAY = dt.date(2023, 1, 1)
-DAG_IDS = (
-    "top_users_weekly",
-    "top_users_monthly",
-    "carriers_weekly",
-    "carriers_monthly",
-)
-_DAY, _WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
+DAG_IDS = ("top_users_weekly", "top_users_monthly", "carriers_weekly", "carriers_monthly")
+_DAY = dt.timedelta(days=1)
 
 Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Period:
-    """A period by its days, worked out without the package.
-
-    Attributes:
-        id: The id that the package gives it.
-        previous: First day of the period before.
-        first: First day.
-        end: The day after the last one.
-        zone: Where these days are.
-    """
-
-    id: str
-    previous: dt.date
-    first: dt.date
-    end: dt.date
-    zone: ZoneInfo
-
-    def midnight(self, day: dt.date) -> dt.datetime:
-        return dt.datetime.combine(day, dt.time.min, self.zone)
-
-    @property
-    def start(self) -> dt.datetime:
-        return self.midnight(self.first)
-
-
-def weeks(first: dt.date, number: int, zone: ZoneInfo) -> list[Period]:
-    starts = [first + _WEEK * n for n in range(number)]
-    return [Period(day.isoformat(), day - _WEEK, day, day + _WEEK, zone) for day in starts]
-
-
-def months(year: int, zone: ZoneInfo) -> list[Period]:
-    firsts = [
-        dt.date(year - 1, 12, 1),
-        *(dt.date(year, n, 1) for n in range(1, 13)),
-        dt.date(year + 1, 1, 1),
-    ]
-    bounds = zip(firsts, firsts[1:], firsts[2:], strict=False)
-    return [Period(f"{first:%Y-%m}", previous, first, end, zone) for previous, first, end in bounds]
 
 
 class Plays:
@@ -154,14 +105,7 @@ def start_reports(
 ) -> LiveAirflow:
     """Start an Airflow with the reports, in which nothing runs before it is asked for."""
     write_dags(folder / "dags")
-    environment = {**environment_of_reports(services), **settings.pop("environment", {})}
-    return start_airflow(
-        folder / "dags",
-        dag_ids=DAG_IDS,
-        plugins_folder=ROOT / "plugins",
-        environment=environment,
-        **settings,
-    )
+    return start_airflow(folder / "dags", dag_ids=DAG_IDS, services=services, **settings)
 
 
 @dataclass(frozen=True)

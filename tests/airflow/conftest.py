@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from athena_reports_cli.local.runtime import AirflowConfig
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
+from tests.airflow.environment import environment_of_reports
 from tests.airflow.harness import AirflowOnPostgresql, StartAirflow
 from tests.support.databases import postgresql
 from tests.support.inbox import Inbox
 from tests.support.live_airflow import LiveAirflow
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,8 +54,8 @@ def _each_sqlite_migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iter
 def start_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartAirflow]:
     """Starts Airflow, in a home of its own, and stops it after the module's last test.
 
-    The function takes the DAGs folder, and optionally the DAGs to wait for,
-    `database="postgresql"`, `supervised=True` and any field of AirflowConfig.
+    The function takes the DAGs folder, and optionally the DAGs to wait for, the services that
+    reports use, `database="postgresql"`, `supervised=True` and any field of AirflowConfig.
     """
     with contextlib.ExitStack() as started:
 
@@ -61,12 +63,21 @@ def start_airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartAir
             dags_folder: Path,
             *,
             dag_ids: Collection[str] = (),
+            services: Services | None = None,
+            environment: Mapping[str, str] | None = None,
             database: str = "sqlite",
             supervised: bool = False,
             **settings: Any,
         ) -> LiveAirflow:
+            variables = dict(environment or {})
+            if services is not None:
+                variables = environment_of_reports(services) | variables
+                settings["plugins_folder"] = ROOT / "plugins"
             config = AirflowConfig(
-                home=tmp_path_factory.mktemp("airflow"), dags_folder=dags_folder, **settings
+                home=tmp_path_factory.mktemp("airflow"),
+                dags_folder=dags_folder,
+                environment=variables,
+                **settings,
             )
             if database == "sqlite":
                 airflow = LiveAirflow(config, dag_ids=dag_ids, supervised=supervised)

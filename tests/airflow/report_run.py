@@ -5,6 +5,7 @@ its tasks, and its queries in Athena.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import time
 from collections.abc import Callable
@@ -167,6 +168,9 @@ class ReportRun:
 
         return until(ended, f"query {query_id} of {self.run_id} has ended")
 
+    def wait_until_cancelled(self, query: Query) -> None:
+        assert self.wait_until_ended(query.id).state == "CANCELLED"
+
 
 def queries_of(services: Services, dag_id: str) -> list[Query]:
     """All queries that were ever created for a DAG, in the order of their creation."""
@@ -186,6 +190,16 @@ def queries_of(services: Services, dag_id: str) -> list[Query]:
                 )
             )
     return sorted(queries, key=lambda query: query.submitted)
+
+
+def cells_on_the_page(airflow: LiveAirflow, dag_id: str) -> list[dict[str, Any]]:
+    """The periods of a DAG as the Reports page shows them."""
+    answer = airflow.client.request(
+        "GET", "/athena-reports/api/coverage", params={"dag_id": [dag_id]}
+    )
+    (report,) = map(json.loads, answer["rows"].values())
+    assert report["problems"] == []
+    return [dict(zip(answer["fields"], cell, strict=False)) for cell in report["cells"]]
 
 
 def title_of(process: psutil.Process) -> str:

@@ -9,10 +9,8 @@ import pytest
 from athena_reports import weekly
 from athena_reports_cli.local.services import Services
 from local_athena.faults import Faults, Hold
-from tests.airflow.environment import environment_of_reports
 from tests.airflow.report_run import ReportRun, until
 from tests.support.inbox import Inbox
-from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow
@@ -68,8 +66,7 @@ def airflow(
     return start_airflow(
         dags_folder,
         dag_ids=["hanging_weekly", "marked_weekly_alerts"],
-        plugins_folder=ROOT / "plugins",
-        environment=environment_of_reports(services),
+        services=services,
     )
 
 

@@ -9,13 +9,12 @@ import pytest
 
 from tests.airflow.backfilled import (
     FIRST_SUNDAY,
-    TOKYO,
     Backfilled,
     Plays,
     lake_of_plays,
     start_reports,
-    weeks,
 )
+from tests.support.dates import TOKYO, weeks
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow
@@ -49,18 +48,10 @@ def test_the_command_line_starts_a_backfill_and_reprocess_does_what_it_says(
 ) -> None:
     periods = WEEKS[:4]
     weekly.end()
-    airflow.cli(
-        *(
-            "backfill",
-            "create",
-            "--dag-id",
-            weekly.dag_id,
-            "--max-active-runs",
-            "16",
-            "--run-backwards",
-        ),
-        *("--from-date", periods[0].start.isoformat(), "--to-date", periods[2].start.isoformat()),
-    )
+    first, last = periods[0].start.isoformat(), periods[2].start.isoformat()
+    bounds = ["--from-date", first, "--to-date", last]
+    options = ["--dag-id", weekly.dag_id, "--max-active-runs", "16", "--run-backwards", *bounds]
+    airflow.cli("backfill", "create", *options)
     runs = weekly.wait_until_success(periods[:3])
     assert weekly.paid(runs) == [1, 1, 1]
     weekly.assert_right(periods[:3])

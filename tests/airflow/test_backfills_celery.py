@@ -12,15 +12,14 @@ import pytest
 from athena_reports_cli.local.runtime import COMPONENTS
 from tests.airflow.backfilled import (
     FIRST_SUNDAY,
-    TOKYO,
     Backfilled,
     Plays,
     lake_of_plays,
     start_reports,
-    weeks,
 )
 from tests.airflow.report_run import until
 from tests.support.databases import redis
+from tests.support.dates import TOKYO, weeks
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow

@@ -13,16 +13,13 @@ import pytest
 from demo.lake import seed_flights
 from tests.airflow.backfilled import (
     FIRST_SUNDAY,
-    NEW_YORK,
-    TOKYO,
     Backfilled,
     Plays,
     flights_ranking,
     lake_of_plays,
-    months,
     start_reports,
-    weeks,
 )
+from tests.support.dates import NEW_YORK, TOKYO, months, weeks
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow

@@ -16,14 +16,11 @@ import pytest
 from athena_reports import weekly
 from athena_reports_cli.local.services import Services
 from demo.lake import land_late_plays
-from tests.airflow.environment import PATIENCE
 from tests.airflow.report_run import ReportRun, until
 from tests.support.inbox import Inbox
 from tests.support.mail_server import MailServer, mail_server
-from tests.support.partition_facts import changed_facts
-from tests.support.paths import ROOT
-from tests.support.published import facts_in
-from tests.support.reports import SQL
+from tests.support.partition_facts import alter_partition, an_hour_before
+from tests.support.published import facts_in, partitions_of
 from tests.support.slack_server import SlackServer, slack_server
 
 if TYPE_CHECKING:
@@ -126,12 +123,9 @@ def world(
         airflow = start_airflow(
             dags_folder,
             dag_ids=["delivered_weekly_deliver", "down_weekly_deliver", "old_weekly_deliver"],
-            plugins_folder=ROOT / "plugins",
+            services=services,
             environment={
-                "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
-                **services.environment,
-                **PATIENCE,
-                "ATHENA_REPORTS_ENV": "dev",
+                "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
                 "AIRFLOW_CONN_SMTP_DEFAULT": mails.connection,
                 "AIRFLOW_CONN_SLACK_API_DEFAULT": slack.connection,
             },
@@ -302,17 +296,7 @@ def test_what_a_lost_event_should_have_started_is_delivered(world: World) -> Non
 
 def let_time_pass(services: Services, period_id: str) -> None:
     """Let a period look as if it was published an hour ago."""
-    table = {"DatabaseName": "report_dev", "TableName": "delivered_weekly"}
-    partition = services.glue.get_partition(**table, PartitionValues=[period_id])["Partition"]
-    published_at = dt.datetime.fromisoformat(facts_in(partition)["published_at"])
-    earlier = (published_at - dt.timedelta(hours=1)).isoformat(timespec="milliseconds")
-    parameters = changed_facts(partition["Parameters"], published_at=earlier)
-    services.glue.update_partition(
-        **table,
-        PartitionValueList=[period_id],
-        PartitionInput={
-            "Values": [period_id],
-            "StorageDescriptor": partition["StorageDescriptor"],
-            "Parameters": parameters,
-        },
-    )
+    glue, database, table = services.glue, "report_dev", "delivered_weekly"
+    published_at = facts_in(partitions_of(glue, database, table)[period_id])["published_at"]
+    earlier = an_hour_before(published_at)
+    alter_partition(glue, database, table, period_id, published_at=earlier)

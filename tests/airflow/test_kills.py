@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -13,10 +13,8 @@ import pytest
 from athena_reports_cli.local.client import AirflowApiError
 from athena_reports_cli.local.services import Services
 from local_athena.faults import Drop, End, Faults, Hold, QueryFault, Slow, SlowDown
-from tests.airflow.environment import environment_of_reports
-from tests.airflow.report_run import Query, ReportRun, logs_stop_of, now, until
+from tests.airflow.report_run import Query, ReportRun, logs_stop_of, until
 from tests.support.inbox import Inbox
-from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow
@@ -110,8 +108,7 @@ def airflow(
     return start_airflow(
         dags_folder,
         dag_ids=DAGS,
-        plugins_folder=ROOT / "plugins",
-        environment=environment_of_reports(services),
+        services=services,
     )
 
 
@@ -173,23 +170,6 @@ def row(airflow: LiveAirflow, services: Services, request: pytest.FixtureRequest
     row = Row(airflow, services, re.sub(r"\W+", "-", request.node.name).strip("-"))
     yield row
     row.faults.clear()
-
-
-StoppedAfter = Callable[[ReportRun, Query, dt.datetime], None]
-
-
-@pytest.fixture
-def stopped_after(record_property: Callable[[str, object], None]) -> StoppedAfter:
-    """Waits for a query to be stopped, and records for how long it went on after an instant."""
-
-    def wait(run: ReportRun, query: Query, instant: dt.datetime) -> None:
-        ended = run.wait_until_ended(query.id)
-        assert ended.state == "CANCELLED"
-        assert ended.completed is not None
-        seconds = (ended.completed - instant).total_seconds()
-        record_property("query_went_on_for_seconds", round(seconds, 1))
-
-    return wait
 
 
 def test_a_killed_submit_leads_back_to_its_query(row: Row) -> None:
@@ -359,15 +339,12 @@ def test_a_scheduler_killed_with_its_tasks_leads_back_to_the_query(row: Row) -> 
 
 
 @pytest.mark.parametrize("state", ["failed", "success"])
-def test_a_wait_marked_stops_its_query(
-    row: Row, state: Literal["failed", "success"], stopped_after: StoppedAfter
-) -> None:
+def test_a_wait_marked_stops_its_query(row: Row, state: Literal["failed", "success"]) -> None:
     run, query = row.begin_and_hold()
 
-    asked = now()
     row.airflow.client.set_state(run.dag_id, run.run_id, state, task_id="wait_for_query")
 
-    stopped_after(run, query, asked)
+    run.wait_until_cancelled(query)
     assert run.wait_until_over() == "failed"
     assert run.task("wait_for_query").state == state
     assert run.states == ["CANCELLED"]
@@ -378,13 +355,12 @@ def test_a_wait_marked_stops_its_query(
         assert "clear run_query and its downstream tasks" in run.log("transform")
 
 
-def test_a_waiting_run_cleared_gets_a_new_query(row: Row, stopped_after: StoppedAfter) -> None:
+def test_a_waiting_run_cleared_gets_a_new_query(row: Row) -> None:
     run, query = row.begin_and_hold()
 
-    asked = now()
     row.airflow.client.clear(run.dag_id, run.run_id)
 
-    stopped_after(run, query, asked)
+    run.wait_until_cancelled(query)
     run.wait_until_success()
     assert run.states == ["CANCELLED", "SUCCEEDED"]
     # Whichever comes first: the trigger, or the next try of run_query.
@@ -392,13 +368,12 @@ def test_a_waiting_run_cleared_gets_a_new_query(row: Row, stopped_after: Stopped
     assert logs_stop_of(query.id, logs)
 
 
-def test_a_run_marked_failed_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
+def test_a_run_marked_failed_stops_its_query(row: Row) -> None:
     run, query = row.begin_and_hold()
 
-    asked = now()
     row.airflow.client.set_state(run.dag_id, run.run_id, "failed")
 
-    stopped_after(run, query, asked)
+    run.wait_until_cancelled(query)
     assert run.states == ["CANCELLED"]
     assert run.task("wait_for_query").state == "failed"
     assert f"Stopping query {query.id}" in run.log("wait_for_query")
@@ -438,15 +413,11 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
         )
 
 
-def test_a_run_that_times_out_stops_its_query_and_is_told(
-    row: Row, inbox: Inbox, stopped_after: StoppedAfter
-) -> None:
+def test_a_run_that_times_out_stops_its_query_and_is_told(row: Row, inbox: Inbox) -> None:
     run, query = row.begin_and_hold("expiring_weekly")
 
     assert run.wait_until_over() == "failed"
-    asked = row.airflow.client.run(run.dag_id, run.run_id).end_date
-    assert asked is not None
-    stopped_after(run, query, asked)
+    run.wait_until_cancelled(query)
     assert run.states == ["CANCELLED"]
     assert run.task("wait_for_query").state == "skipped"
     assert f"Stopping query {query.id}" in run.log("wait_for_query")
@@ -455,14 +426,12 @@ def test_a_run_that_times_out_stops_its_query_and_is_told(
     assert "wait_for_query: the run took longer than its run_timeout" in message
 
 
-def test_a_wait_that_is_given_up_stops_its_query_and_says_so(
-    row: Row, stopped_after: StoppedAfter
-) -> None:
+def test_a_wait_that_is_given_up_stops_its_query_and_says_so(row: Row) -> None:
     row.strike(Hold)
     run = row.begin("impatient_weekly")
     query = run.wait_for_query()
 
-    stopped_after(run, query, query.submitted + dt.timedelta(seconds=5))
+    run.wait_until_cancelled(query)
     assert run.wait_until_over() == "failed"
     assert run.states == ["CANCELLED"]
     wait = run.task("wait_for_query")
@@ -470,13 +439,12 @@ def test_a_wait_that_is_given_up_stops_its_query_and_says_so(
     assert "timed out after 0:00:05 and was stopped" in run.log("wait_for_query")
 
 
-def test_a_dag_deleted_stops_its_query(row: Row, stopped_after: StoppedAfter) -> None:
+def test_a_dag_deleted_stops_its_query(row: Row) -> None:
     run, query = row.begin_and_hold("doomed_weekly")
 
-    asked = now()
     row.airflow.client.request("DELETE", "/api/v2/dags/doomed_weekly")
 
-    stopped_after(run, query, asked)
+    run.wait_until_cancelled(query)
     # Airflow 3.3.1's scheduler may end with ObjectDeletedError
     # when it schedules a run of a deleted DAG.
     row.airflow.restart("scheduler")

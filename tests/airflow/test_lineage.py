@@ -17,9 +17,8 @@ from tests.airflow.harness import StartAirflow
 from tests.airflow.report_run import ReportRun, until
 from tests.support.live_airflow import LiveAirflow
 from tests.support.local_athena import facts_of_query
-from tests.support.paths import ROOT
 from tests.support.published import read_json
-from tests.support.reports import DAGS, SQL
+from tests.support.reports import DAGS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
@@ -41,12 +40,8 @@ def airflow(start_airflow: StartAirflow, services: Services, events_file: Path) 
     return start_airflow(
         DAGS,
         dag_ids=[DAG_ID],
-        plugins_folder=ROOT / "plugins",
-        environment={
-            **services.environment,
-            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
-            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
-        },
+        services=services,
+        environment={"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport)},
     )
 
 

@@ -9,93 +9,69 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from athena_reports_cli.local.client import AirflowClient, DagRun
-from athena_reports_cli.local.runtime import AirflowConfig
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold
 from tests.airflow.report_run import ReportRun, until
+from tests.support.dates import TOKYO, Period, sunday_of, weeks
 from tests.support.live_airflow import LiveAirflow
-from tests.support.paths import ROOT
-from tests.support.reports import DAGS, SQL
+from tests.support.published import read_json
+from tests.support.reports import DAGS
+
+if TYPE_CHECKING:
+    from tests.airflow.harness import StartAirflow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 DAG_ID = "top_users_weekly"
 BUCKET = "athena-report-dev"
-TOKYO = ZoneInfo("Asia/Tokyo")
 TASKS = ["run_query", "wait_for_query", "transform", "publish"]
 
 
-@dataclass(frozen=True)
-class Week:
-    """The last complete Tokyo week from Sunday, worked out without the package."""
+@pytest.fixture(scope="module")
+def last_weeks() -> list[Period]:
+    """The last complete week and the present one: it may end just now.
 
-    start: dt.datetime
-    end: dt.datetime
-
-    @classmethod
-    def last_complete(cls) -> Week:
-        # Runs start five minutes after the week's end.
-        today = (dt.datetime.now(TOKYO) - dt.timedelta(minutes=5)).date()
-        sunday = today - dt.timedelta(days=(today.weekday() + 1) % 7)
-        start, end = (
-            dt.datetime.combine(day, dt.time.min, TOKYO)
-            for day in (sunday - dt.timedelta(7), sunday)
-        )
-        return cls(start, end)
-
-    @property
-    def id(self) -> str:
-        return self.start.date().isoformat()
-
-    @property
-    def next(self) -> Week:
-        # Tokyo keeps no daylight saving time.
-        return Week(self.end, self.end + dt.timedelta(days=7))
+    Runs start five minutes after the end of a week.
+    """
+    sunday = sunday_of(dt.datetime.now(TOKYO) - dt.timedelta(minutes=5))
+    return weeks(sunday - dt.timedelta(days=7), 2, TOKYO)
 
 
 @pytest.fixture(scope="module")
-def earliest() -> Week:
-    return Week.last_complete()
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory, earliest: Week) -> Iterator[Services]:
+def services(
+    tmp_path_factory: pytest.TempPathFactory, last_weeks: list[Period]
+) -> Iterator[Services]:
     with local_services(tmp_path_factory.mktemp("local-aws") / "log") as running:
         running.prepare("dev")
-        first = earliest.start.date() - dt.timedelta(days=9)
-        last = earliest.next.end.date() + dt.timedelta(days=2)
+        first = last_weeks[0].previous - dt.timedelta(days=2)
+        last = last_weeks[1].end + dt.timedelta(days=2)
         spec = PlaysSpec(first, last, events=20_000, users=1_000)
         seed_plays(running, "dev", spec)
         yield running
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, services: Services) -> Iterator[LiveAirflow]:
-    config = AirflowConfig(
-        home=tmp_path_factory.mktemp("airflow"),
-        dags_folder=DAGS,
-        plugins_folder=ROOT / "plugins",
+def airflow(start_airflow: StartAirflow, services: Services) -> LiveAirflow:
+    return start_airflow(
+        DAGS,
+        dag_ids=[DAG_ID],
+        services=services,
         environment={
-            **services.environment,
-            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
             "AIRFLOW__CORE__PARALLELISM": "2",
         },
     )
-    with LiveAirflow(config, dag_ids=[DAG_ID]) as runtime:
-        yield runtime
 
 
 @pytest.fixture(scope="module")
-def scheduled(airflow: LiveAirflow, earliest: Week) -> DagRun:
+def scheduled(airflow: LiveAirflow, last_weeks: list[Period]) -> DagRun:
     """The first run that the scheduler makes: DAGs start unpaused and without catch-up."""
 
     def first_is_over(runs: Sequence[DagRun]) -> bool:
@@ -103,18 +79,19 @@ def scheduled(airflow: LiveAirflow, earliest: Week) -> DagRun:
 
     run = airflow.client.wait_for_runs(DAG_ID, until=first_is_over, timeout_seconds=120)[0]
     assert (run.run_type, run.state) == ("scheduled", "success")
-    assert run.data_interval_start in (earliest.start, earliest.next.start)
+    assert run.data_interval_start in [week.start for week in last_weeks]
     return run
 
 
 @pytest.fixture(scope="module")
-def week(scheduled: DagRun, earliest: Week) -> Week:
-    """The week of the first scheduled run: the next one if that has ended just now."""
-    return earliest if scheduled.data_interval_start == earliest.start else earliest.next
+def week(scheduled: DagRun, last_weeks: list[Period]) -> Period:
+    """The week of the first scheduled run."""
+    (week,) = [week for week in last_weeks if week.start == scheduled.data_interval_start]
+    return week
 
 
 @pytest.fixture(scope="module")
-def scheduled_objects(services: Services, scheduled: DagRun, week: Week) -> Mapping[str, bytes]:
+def scheduled_objects(services: Services, scheduled: DagRun, week: Period) -> Mapping[str, bytes]:
     """What the first scheduled run has published, which is gone now."""
     return take_objects(services, week)
 
@@ -124,7 +101,7 @@ def test_a_scheduled_and_a_manual_run_of_one_period_at_once_end_in_one_publicati
     services: Services,
     scheduled: DagRun,
     scheduled_objects: Mapping[str, bytes],
-    week: Week,
+    week: Period,
 ) -> None:
     client = airflow.client
     faults = Faults(services.endpoint_url)
@@ -150,13 +127,14 @@ def test_one_period_is_the_same_bytes_by_every_way(
     services: Services,
     scheduled: DagRun,
     scheduled_objects: Mapping[str, bytes],
-    week: Week,
+    week: Period,
 ) -> None:
     client = airflow.client
     published = {"scheduled": scheduled_objects}
 
-    assert (scheduled.data_interval_start, scheduled.data_interval_end) == (week.start, week.end)
-    assert scheduled.run_after == week.end + dt.timedelta(minutes=5)
+    end = week.midnight(week.end)
+    assert (scheduled.data_interval_start, scheduled.data_interval_end) == (week.start, end)
+    assert scheduled.run_after == end + dt.timedelta(minutes=5)
     assert_tasks_show_what_went_in_and_out(client, scheduled, week)
 
     client.clear(DAG_ID, scheduled.run_id)
@@ -170,7 +148,7 @@ def test_one_period_is_the_same_bytes_by_every_way(
     published["backfill"] = take_objects(services, week)
     client.cancel_backfill(backfill_id)
 
-    in_the_next_week = week.end + dt.timedelta(minutes=7)
+    in_the_next_week = end + dt.timedelta(minutes=7)
     ways: dict[str, dict[str, Any]] = {
         "no logical date": {"run_after": in_the_next_week},
         "logical date": {"logical_date": in_the_next_week},
@@ -186,7 +164,7 @@ def test_one_period_is_the_same_bytes_by_every_way(
         assert objects == published["scheduled"], way
 
 
-def assert_tasks_show_what_went_in_and_out(client: AirflowClient, run: DagRun, week: Week) -> None:
+def assert_tasks_show_what_went_in_and_out(client: AirflowClient, run: DagRun, week: Period) -> None:
     tasks = {task.task_id: task for task in client.task_instances(DAG_ID, run.run_id)}
     assert [task for task in TASKS if task in tasks] == TASKS
     assert [tasks[task].operator_name for task in TASKS] == [
@@ -207,15 +185,11 @@ def assert_tasks_show_what_went_in_and_out(client: AirflowClient, run: DagRun, w
         assert len(came_out) < 3_000, task
 
 
-def read_manifest(services: Services, week: Week) -> Mapping[str, Any]:
-    key = f"top_users/weekly/{week.id}/manifest.json"
-    manifest: Mapping[str, Any] = json.loads(
-        services.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-    )
-    return manifest
+def read_manifest(services: Services, week: Period) -> Mapping[str, Any]:
+    return read_json(services.s3, f"s3://{BUCKET}/top_users/weekly/{week.id}/manifest.json")
 
 
-def take_objects(services: Services, week: Week) -> Mapping[str, bytes]:
+def take_objects(services: Services, week: Period) -> Mapping[str, bytes]:
     """Read the data objects of a period by format,
     and remove everything that was published of it.
     """

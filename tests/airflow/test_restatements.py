@@ -10,7 +10,6 @@ is none of its weeks.
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,14 +22,13 @@ from athena_reports_cli.local.client import AirflowApiError
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import land_late_plays, seed_plays
 from demo.plays import PlaysSpec, generate
-from tests.airflow.backfilled import BUCKET, TOKYO, Backfilled, Period, Rows, weeks
-from tests.airflow.environment import PATIENCE
-from tests.airflow.report_run import now, until
+from tests.airflow.backfilled import BUCKET, Backfilled, Rows
+from tests.airflow.report_run import cells_on_the_page, now, until
+from tests.support.dates import TOKYO, Period, sunday_of, weeks
 from tests.support.examples import consumers_dag_file
-from tests.support.partition_facts import changed_facts
-from tests.support.paths import ROOT
-from tests.support.published import facts_in, rows_of
-from tests.support.reports import DAGS, SQL, Play, plays_of, top_users
+from tests.support.partition_facts import alter_partition, an_hour_before
+from tests.support.published import facts_in, partitions_of, read_json, rows_of
+from tests.support.reports import DAGS, Play, plays_of, top_users
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +43,7 @@ DAG_ID = "top_users_weekly"
 RESTATEMENT = "athena_reports_restatement"
 CONSUMERS = ("after_publications", "after_each_week", "after_all_weeks_of_a_month")
 LATE_CONSUMER = "late_after_publications"
-LATEST = "top_users/weekly/latest.json"
+LATEST = f"s3://{BUCKET}/top_users/weekly/latest.json"
 DAY = dt.timedelta(days=1)
 # At least; until then a week is published, and it is seen that nothing is restated.
 SETTLES_AFTER = dt.timedelta(seconds=60)
@@ -54,17 +52,8 @@ TOP = 100
 _T = TypeVar("_T")
 
 
-def past_weeks(number: int) -> list[Period]:
-    """Tokyo weeks from Sunday, of which the last one has been over for more than a week.
-
-    The schedule, which has no catch-up, never runs them.
-    """
-    today = dt.datetime.now(TOKYO).date()
-    sunday = today - DAY * ((today.weekday() + 1) % 7)
-    return weeks(sunday - 7 * DAY * (number + 2), number, TOKYO)
-
-
-WEEKS = past_weeks(4)
+# The last one has been over for more than a week: the schedule, which has no catch-up, runs none.
+WEEKS = weeks(sunday_of(dt.datetime.now(TOKYO)) - 7 * DAY * 6, 4, TOKYO)
 BEFORE, LATE, AFTER, LAST = WEEKS
 
 
@@ -131,8 +120,7 @@ class Reports:
         return until(look, what, seconds=seconds)
 
     def look_at_latest(self) -> None:
-        body = self.weekly.services.s3.get_object(Bucket=BUCKET, Key=LATEST)["Body"]
-        latest = json.loads(body.read())
+        latest = read_json(self.weekly.services.s3, LATEST)
         if latest not in self.latest[-1:]:
             self.latest.append(latest)
 
@@ -156,24 +144,17 @@ class Reports:
                 )
 
     def partition(self, week: Period) -> Mapping[str, Any]:
-        answer = self.weekly.services.glue.get_partition(
-            DatabaseName="report_dev", TableName=DAG_ID, PartitionValues=[week.id]
-        )
-        partition: Mapping[str, Any] = answer["Partition"]
-        return partition
+        return partitions_of(self.weekly.services.glue, "report_dev", DAG_ID)[week.id]
 
     def age(self, week: Period) -> None:
         """Let the query of a week be an hour older: queries of one minute count as run together."""
-        partition = self.partition(week)
-        submitted = dt.datetime.fromisoformat(facts_in(partition)["query"]["submitted_at"])
-        earlier = (submitted - dt.timedelta(hours=1)).isoformat(timespec="milliseconds")
-        parameters = changed_facts(partition["Parameters"], submitted_at=earlier)
-        entry = {"StorageDescriptor": partition["StorageDescriptor"], "Parameters": parameters}
-        self.weekly.services.glue.update_partition(
-            DatabaseName="report_dev",
-            TableName=DAG_ID,
-            PartitionValueList=[week.id],
-            PartitionInput={"Values": [week.id], **entry},
+        submitted_at = facts_in(self.partition(week))["query"]["submitted_at"]
+        alter_partition(
+            self.weekly.services.glue,
+            "report_dev",
+            DAG_ID,
+            week.id,
+            submitted_at=an_hour_before(submitted_at),
         )
 
     def runs(self) -> list[DagRun]:
@@ -238,12 +219,7 @@ class Reports:
 
     def stale(self) -> list[str]:
         """The weeks that the Reports page lists as stale."""
-        asked = {"dag_id": [DAG_ID]}
-        path = "/athena-reports/api/coverage"
-        answer = self.airflow.client.request("GET", path, params=asked)
-        (report,) = map(json.loads, answer["rows"].values())
-        assert report["problems"] == []
-        cells = [dict(zip(answer["fields"], cell, strict=False)) for cell in report["cells"]]
+        cells = cells_on_the_page(self.airflow, DAG_ID)
         return [cell["id"] for cell in cells if "stale" in cell["states"]]
 
     def wait_until_stale(self, weeks: Sequence[Period]) -> None:
@@ -310,12 +286,9 @@ def reports(
     airflow = start_airflow(
         dags,
         dag_ids=[RESTATEMENT, *CONSUMERS],
-        plugins_folder=ROOT / "plugins",
+        services=lake.services,
         environment={
-            **lake.services.environment,
-            **PATIENCE,
-            "ATHENA_REPORTS_ENV": "dev",
-            "ATHENA_REPORTS_SQL_FOLDER": str(SQL),
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         },
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,9 +20,16 @@ from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from local_athena.faults import Faults, Hold
-from tests.airflow.report_run import ReportRun, logs_stop_of, now, queries_of, until
+from tests.airflow.report_run import (
+    ReportRun,
+    cells_on_the_page,
+    logs_stop_of,
+    queries_of,
+    until,
+)
 from tests.airflow.triggerers import give_to_another, start_with_two
 from tests.support.calendars import WEEKS
+from tests.support.published import read_json
 
 if TYPE_CHECKING:
     from tests.airflow.harness import StartAirflow
@@ -236,22 +243,10 @@ def log_of(run: ReportRun) -> str:
 
 def said_on_the_page(run: ReportRun) -> str:
     """What the Reports page says of the wait of a run."""
-    asked = {"dag_id": [run.dag_id]}
-    path = "/athena-reports/api/coverage"
-    answer = run.airflow.client.request("GET", path, params=asked)
-    (report,) = map(json.loads, answer["rows"].values())
-    for values in report["cells"]:
-        cell = dict(zip(answer["fields"], values, strict=True))
+    for cell in cells_on_the_page(run.airflow, run.dag_id):
         if cell["run_id"] == run.run_id:
             return str(cell["waits"])
     raise AssertionError(f"the page does not show {run.run_id}")
-
-
-def manifest_of(run: ReportRun) -> Any:
-    report = run.dag_id.removesuffix("_weekly")
-    key = f"{report}/weekly/{week_of(run.run_id)}/manifest.json"
-    body = run.services.s3.get_object(Bucket="athena-report-dev", Key=key)["Body"]
-    return json.load(body)
 
 
 def test_input_that_comes_late_and_in_parts_is_waited_for(
@@ -274,7 +269,8 @@ def test_input_that_comes_late_and_in_parts_is_waited_for(
 
     lake.land(second)
     run.wait_until_success()
-    assert manifest_of(run)["partial"] is False
+    uri = f"s3://athena-report-dev/patient/weekly/{week_of(run.run_id)}/manifest.json"
+    assert read_json(run.services.s3, uri)["partial"] is False
     assert len(run.queries) == 1
     events = [json.loads(line)["event"] for line in log_of(run).splitlines()]
     told = {event for event in events if event.startswith("Waiting for inputs")}
@@ -350,32 +346,18 @@ def _wait_for_state(run: ReportRun, state: str) -> None:
 # --- waits for a query
 
 
-StopCheck = Callable[[ReportRun, dt.datetime], None]
+def assert_stopped(run: ReportRun) -> None:
+    """Wait until a run's first query is stopped, and the log says so."""
+    query = run.queries[0]
+    run.wait_until_cancelled(query)
 
+    def is_told() -> bool:
+        # After a clear the next try of run_query may come before the trigger.
+        submit = run.task("run_query")
+        logs = run.log("wait_for_query") + run.log("run_query", submit.try_number)
+        return logs_stop_of(query.id, logs)
 
-@pytest.fixture
-def assert_stopped(record_property: Callable[[str, object], None]) -> StopCheck:
-    """Wait until a run's first query is stopped,
-    and record for how long it went on after an instant.
-    """
-
-    def wait(run: ReportRun, instant: dt.datetime) -> None:
-        ended = run.wait_until_ended(run.queries[0].id)
-        assert ended.state == "CANCELLED"
-        assert ended.completed is not None
-        record_property(
-            "query_went_on_for_seconds", round((ended.completed - instant).total_seconds(), 1)
-        )
-
-        def is_told() -> bool:
-            # After a clear the next try of run_query may come before the trigger.
-            submit = run.task("run_query")
-            logs = run.log("wait_for_query") + run.log("run_query", submit.try_number)
-            return logs_stop_of(ended.id, logs)
-
-        until(is_told, "the stop is in the log")
-
-    return wait
+    until(is_told, "the stop is in the log")
 
 
 def test_a_wait_that_changes_hands_leaves_its_query_alone(
@@ -401,24 +383,21 @@ def test_a_wait_that_changes_hands_leaves_its_query_alone(
 
 @pytest.mark.parametrize("state", ["failed", "success"])
 def test_a_submit_marked_with_what_is_behind_it_stops_its_query(
-    held_runs: Mapping[str, ReportRun],
-    state: Literal["failed", "success"],
-    assert_stopped: StopCheck,
+    held_runs: Mapping[str, ReportRun], state: Literal["failed", "success"]
 ) -> None:
     run = held_runs[f"held-marked-{state}"]
     run.wait_until_watched()
 
-    asked = now()
     run.airflow.client.set_state(
         run.dag_id, run.run_id, state, task_id="run_query", include_downstream=True
     )
 
-    assert_stopped(run, asked)
+    assert_stopped(run)
     assert run.wait_until_over() == state
 
 
 def test_a_submit_cleared_stops_its_query_and_not_the_next_one(
-    held_runs: Mapping[str, ReportRun], faults: Faults, assert_stopped: StopCheck
+    held_runs: Mapping[str, ReportRun], faults: Faults
 ) -> None:
     """Airflow cancels the old trigger when the wait begins again:
     it may have deferred before the trigger asks.
@@ -427,10 +406,9 @@ def test_a_submit_cleared_stops_its_query_and_not_the_next_one(
     run.wait_until_watched()
     hold_of_the_next = faults.add(Hold(sql=run.run_id))
 
-    asked = now()
     run.airflow.client.clear(run.dag_id, run.run_id, task_ids=["run_query"])
 
-    assert_stopped(run, asked)
+    assert_stopped(run)
     run.wait_until_watched()
     assert run.states == ["CANCELLED", "RUNNING"]
     faults.clear(hold_of_the_next)

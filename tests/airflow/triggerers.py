@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from athena_reports_cli.local.runtime import COMPONENTS
-from tests.airflow.environment import environment_of_reports
 from tests.airflow.report_run import ReportRun, until
-from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from athena_reports_cli.local.services import Services
@@ -39,10 +37,10 @@ def start_with_two(
     return start_airflow(
         dags_folder,
         dag_ids=dag_ids,
+        services=services,
         database="postgresql",
-        plugins_folder=ROOT / "plugins",
         components=(*others, *TRIGGERERS),
-        environment={**environment_of_reports(services), "PYTHONPATH": str(settings)},
+        environment={"PYTHONPATH": str(settings)},
     )
 
 

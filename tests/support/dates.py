@@ -1,22 +1,56 @@
-"""Dates of periods, counted without the package."""
+"""Periods by their days, worked out without the package."""
+
+from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-
-def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
-    return dt.datetime.combine(day, dt.time.min, zone)
+TOKYO, NEW_YORK = ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
 
 
-def weeks(first: dt.date, last: dt.date) -> list[tuple[dt.date, dt.date, dt.date]]:
-    """Of each week: the first day of the week before, its own, and that of the week after."""
+@dataclass(frozen=True)
+class Period:
+    """A period.
+
+    Attributes:
+        id: The id that the package gives it.
+        previous: First day of the period before.
+        first: First day.
+        end: The day after the last one.
+        zone: Where these days are.
+    """
+
+    id: str
+    previous: dt.date
+    first: dt.date
+    end: dt.date
+    zone: ZoneInfo
+
+    def midnight(self, day: dt.date) -> dt.datetime:
+        return dt.datetime.combine(day, dt.time.min, self.zone)
+
+    @property
+    def start(self) -> dt.datetime:
+        return self.midnight(self.first)
+
+
+def weeks(first: dt.date, number: int, zone: ZoneInfo) -> list[Period]:
     week = dt.timedelta(days=7)
-    starts = [first + week * n for n in range((last - first) // week + 1)]
-    return [(start - week, start, start + week) for start in starts]
+    starts = [first + week * n for n in range(number)]
+    return [Period(day.isoformat(), day - week, day, day + week, zone) for day in starts]
 
 
-def months(year: int, first: int, last: int) -> list[tuple[dt.date, dt.date, dt.date]]:
-    def month(number: int) -> dt.date:
-        return dt.date(year + (number - 1) // 12, (number - 1) % 12 + 1, 1)
+def months(year: int, zone: ZoneInfo) -> list[Period]:
+    firsts = [
+        dt.date(year - 1, 12, 1),
+        *(dt.date(year, n, 1) for n in range(1, 13)),
+        dt.date(year + 1, 1, 1),
+    ]
+    bounds = zip(firsts, firsts[1:], firsts[2:], strict=False)
+    return [Period(f"{first:%Y-%m}", previous, first, end, zone) for previous, first, end in bounds]
 
-    return [(month(n - 1), month(n), month(n + 1)) for n in range(first, last + 1)]
+
+def sunday_of(instant: dt.datetime) -> dt.date:
+    """The Sunday with which the week of an instant has begun."""
+    return instant.date() - dt.timedelta(days=(instant.weekday() + 1) % 7)

@@ -25,7 +25,7 @@ from athena_reports.rows.formats import Format
 from athena_reports.rows.writer import digest_of, write_file, write_table
 from athena_reports.steps.preparation import keep_sql, upload_version
 from athena_reports_cli.local.services import Services
-from tests.support.partition_facts import changed_facts
+from tests.support.partition_facts import alter_partition
 
 SCANNED_BYTES = 48_000_000
 PRICE_USD = 0.00024
@@ -154,21 +154,7 @@ class Publisher:
         publish(version, facts, location=location, s3=s3, table=glue_table, memory_limit="128MB")
 
     def alter(self, period: Period, /, **changes: Any) -> None:
-        """Let the partition of a period say something else; as `changed_facts` has it."""
-        glue = self.services.glue
-        partition = glue.get_partition(
-            DatabaseName=self.database, TableName=self.table, PartitionValues=[period.id]
-        )["Partition"]
-        glue.update_partition(
-            DatabaseName=self.database,
-            TableName=self.table,
-            PartitionValueList=[period.id],
-            PartitionInput={
-                "Values": [period.id],
-                "StorageDescriptor": partition["StorageDescriptor"],
-                "Parameters": changed_facts(partition["Parameters"], **changes),
-            },
-        )
+        alter_partition(self.services.glue, self.database, self.table, period.id, **changes)
 
 
 def ranking(period: Period, seed: int = 0, rows: int = 100) -> list[dict[str, Any]]:

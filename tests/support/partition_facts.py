@@ -1,9 +1,11 @@
-"""What Glue says of published periods, for tests that need no Glue."""
+"""What Glue says of published periods, also for tests that need no Glue."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.manifest import (
@@ -13,6 +15,9 @@ from athena_reports.publication.manifest import (
     RunFacts,
 )
 
+if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+
 
 def periods_from(period: Period, number: int) -> list[Period]:
     return list(accumulate(range(number - 1), lambda each, _: each.next, initial=period))
@@ -20,6 +25,10 @@ def periods_from(period: Period, number: int) -> list[Period]:
 
 def text(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def an_hour_before(instant: str) -> str:
+    return text(datetime.fromisoformat(instant) - timedelta(hours=1))
 
 
 def facts(period: Period, /, **changes: Any) -> PartitionFacts:
@@ -51,6 +60,20 @@ def facts(period: Period, /, **changes: Any) -> PartitionFacts:
         "ledger": {},
     }
     return PartitionFacts.model_validate(usual | changes)
+
+
+def alter_partition(
+    glue: GlueClient, database: str, table: str, period_id: str, **changes: Any
+) -> None:
+    """Let the partition of a period say something else; as `changed_facts` has it."""
+    where: Any = {"DatabaseName": database, "TableName": table}
+    partition = glue.get_partition(**where, PartitionValues=[period_id])["Partition"]
+    changed: Any = {
+        "Values": [period_id],
+        "StorageDescriptor": partition["StorageDescriptor"],
+        "Parameters": changed_facts(partition["Parameters"], **changes),
+    }
+    glue.update_partition(**where, PartitionValueList=[period_id], PartitionInput=changed)
 
 
 def changed_facts(parameters: Mapping[str, str], **changes: Any) -> dict[str, str]:

@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from athena_reports_cli.local.services import Services
 from demo.flights import archive_path
 from tests.reports.carrier_ranking.oracle import carrier_ranking
+from tests.reports.demo_jobs import check_jobs_of
 from tests.support.dag_files import load_dags
-from tests.support.dates import midnight, months, weeks
-from tests.support.demo_jobs import check_jobs_of
+from tests.support.dates import NEW_YORK, Period, months, weeks
 from tests.support.published import manifest_of, rows_of
 from tests.support.task_runner import run_dag
 
-NEW_YORK = ZoneInfo("America/New_York")
-WEEKS_OF_2013 = weeks(dt.date(2012, 12, 31), dt.date(2013, 12, 30))
+WEEKS_OF_2013 = weeks(dt.date(2012, 12, 31), 53, NEW_YORK)
+MONTHS_OF_2013 = months(2013, NEW_YORK)
 CLOCKS_CHANGE = (dt.date(2013, 3, 10), dt.date(2013, 11, 3))  # in New York
 SOME_WEEKS_OF_2013 = [
     week
     for number, week in enumerate(WEEKS_OF_2013)
     if number % 13 == 0
     or week == WEEKS_OF_2013[-1]
-    or any(week[1] <= day < week[2] for day in CLOCKS_CHANGE)
+    or any(week.first <= day < week.end for day in CLOCKS_CHANGE)
 ]
 # What the report promises of its rows, and whether it publishes where a promise is broken.
 PROMISES = [("unique(carrier)", "fail"), ("rows(at_least=10, at_most=30)", "warn")]
@@ -40,31 +39,25 @@ DAG_FILE = Path(__file__).parents[3] / "dags" / "carrier_ranking.py"
 @pytest.mark.ci
 @pytest.mark.usefixtures("flights_lake")
 @pytest.mark.parametrize(
-    ("cadence", "form", "periods", "departures"),
+    ("cadence", "periods", "departures"),
     [
-        ("weekly", "%Y-%m-%d", SOME_WEEKS_OF_2013, None),
-        ("monthly", "%Y-%m", months(2013, 1, 12)[2::8], None),  # in which the clocks change
+        ("weekly", SOME_WEEKS_OF_2013, None),
+        ("monthly", MONTHS_OF_2013[2::8], None),  # in which the clocks change
         # Every departure of the year is in exactly one month: 336,776 flights,
         # 8,255 of them without one.
-        pytest.param("monthly", "%Y-%m", months(2013, 1, 12), 328_521, marks=pytest.mark.full),
+        pytest.param("monthly", MONTHS_OF_2013, 328_521, marks=pytest.mark.full),
     ],
 )
 def test_carrier_ranking_is_what_the_csv_says(
-    services: Services,
-    cadence: str,
-    form: str,
-    periods: list[tuple[dt.date, dt.date, dt.date]],
-    departures: int | None,
+    services: Services, cadence: str, periods: list[Period], departures: int | None
 ) -> None:
     dag = load_dags(DAG_FILE)[f"carrier_ranking_{cadence}"]
     flights = 0
-    for _, start, end in periods:
-        manifest = manifest_of(services.s3, run_dag(dag, period=start.strftime(form)))
-        expected = carrier_ranking(
-            archive_path(), midnight(start, NEW_YORK), midnight(end, NEW_YORK)
-        )
-        assert rows_of(services.s3, manifest, "parquet") == expected, start
-        assert rows_of(services.s3, manifest, "csv") == expected, start
+    for period in periods:
+        manifest = manifest_of(services.s3, run_dag(dag, period=period.id))
+        expected = carrier_ranking(archive_path(), period.start, period.midnight(period.end))
+        assert rows_of(services.s3, manifest, "parquet") == expected, period.id
+        assert rows_of(services.s3, manifest, "csv") == expected, period.id
         assert manifest["rows"] == len(expected)
         assert [(check["name"], check["severity"]) for check in manifest["checks"]] == PROMISES
         flights += sum(row["flights"] for row in expected)

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from athena_reports_cli.local.services import Services
 from demo.plays import PlaysSpec, generate
+from tests.reports.demo_jobs import check_jobs_of
 from tests.reports.user_ranking.oracle import Event, events_of, user_ranking
 from tests.support.dag_files import load_dags
-from tests.support.dates import midnight, months, weeks
-from tests.support.demo_jobs import check_jobs_of
+from tests.support.dates import TOKYO, Period, months, weeks
 from tests.support.published import manifest_of, rows_of
 from tests.support.task_runner import run_dag
 
-TOKYO = ZoneInfo("Asia/Tokyo")
-WEEKS, MONTHS = weeks(dt.date(2024, 12, 29), dt.date(2025, 6, 29)), months(2025, 1, 6)
+WEEKS, MONTHS = weeks(dt.date(2024, 12, 29), 27, TOKYO), months(2025, TOKYO)[:6]
 # What the report promises of its rows, and whether it publishes where a promise is broken.
 PROMISES = [
     ("columns", "fail"),
@@ -41,30 +39,25 @@ def plays(plays_lake: PlaysSpec) -> list[Event]:
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    ("cadence", "form", "top", "periods"),
+    ("cadence", "top", "periods"),
     [
-        ("weekly", "%Y-%m-%d", 100, WEEKS[::12]),
-        ("monthly", "%Y-%m", 1000, MONTHS[1::3]),
-        pytest.param("weekly", "%Y-%m-%d", 100, WEEKS, marks=pytest.mark.full),
-        pytest.param("monthly", "%Y-%m", 1000, MONTHS, marks=pytest.mark.full),
+        ("weekly", 100, WEEKS[::12]),
+        ("monthly", 1000, MONTHS[1::3]),
+        pytest.param("weekly", 100, WEEKS, marks=pytest.mark.full),
+        pytest.param("monthly", 1000, MONTHS, marks=pytest.mark.full),
     ],
 )
 def test_user_ranking_is_what_the_events_say(
-    services: Services,
-    plays: list[Event],
-    cadence: str,
-    form: str,
-    top: int,
-    periods: list[tuple[dt.date, dt.date, dt.date]],
+    services: Services, plays: list[Event], cadence: str, top: int, periods: list[Period]
 ) -> None:
     dag = load_dags(DAG_FILE)[f"user_ranking_{cadence}"]
     seen: set[str] = set()
-    for previous, start, end in periods:
-        manifest = manifest_of(services.s3, run_dag(dag, period=start.strftime(form)))
-        bounds = (midnight(day, TOKYO) for day in (start, end, previous, start))
-        expected = user_ranking(plays, *bounds, top)
-        assert rows_of(services.s3, manifest, "parquet") == expected, start
-        assert rows_of(services.s3, manifest, "csv") == expected, start
+    for period in periods:
+        manifest = manifest_of(services.s3, run_dag(dag, period=period.id))
+        days = (period.first, period.end, period.previous, period.first)
+        expected = user_ranking(plays, *map(period.midnight, days), top)
+        assert rows_of(services.s3, manifest, "parquet") == expected, period.id
+        assert rows_of(services.s3, manifest, "csv") == expected, period.id
         assert [(check["name"], check["severity"]) for check in manifest["checks"]] == PROMISES
         seen |= {row["movement"].split(" ")[0] for row in expected}
     assert seen == {"new", "up", "down", "same"}
