@@ -17,8 +17,6 @@ from athena_reports_cli.local.client import AirflowClient, DagRun
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
-from local_athena.faults import Faults, Hold
-from tests.airflow.report_run import ReportRun, until
 from tests.support.dates import TOKYO, Period, sunday_of, weeks
 from tests.support.live_airflow import LiveAirflow
 from tests.support.published import read_json
@@ -90,47 +88,11 @@ def week(scheduled: DagRun, last_weeks: list[Period]) -> Period:
     return week
 
 
-@pytest.fixture(scope="module")
-def scheduled_objects(services: Services, scheduled: DagRun, week: Period) -> Mapping[str, bytes]:
-    """What the first scheduled run has published, which is gone now."""
-    return take_objects(services, week)
-
-
-def test_a_scheduled_and_a_manual_run_of_one_period_at_once_end_in_one_publication(
-    airflow: LiveAirflow,
-    services: Services,
-    scheduled: DagRun,
-    scheduled_objects: Mapping[str, bytes],
-    week: Period,
-) -> None:
-    client = airflow.client
-    faults = Faults(services.endpoint_url)
-    faults.add(Hold(times=2))
-    client.clear(DAG_ID, scheduled.run_id)
-    by_schedule = ReportRun(airflow, services, DAG_ID, scheduled.run_id)
-    by_hand = ReportRun.begin(airflow, services, DAG_ID, "by-hand", week.id)
-    for run in (by_schedule, by_hand):
-        until(lambda run=run: run.states[-1:] == ["RUNNING"], f"the query of {run.run_id} is held")
-
-    faults.clear()
-
-    for run in (by_schedule, by_hand):
-        run.wait_until_success()
-    manifest = read_manifest(services, week)
-    assert manifest["query"]["id"] in {run.queries[-1].id for run in (by_schedule, by_hand)}
-    assert manifest["earlier_versions"] == []
-    assert take_objects(services, week) == scheduled_objects
-
-
 def test_one_period_is_the_same_bytes_by_every_way(
-    airflow: LiveAirflow,
-    services: Services,
-    scheduled: DagRun,
-    scheduled_objects: Mapping[str, bytes],
-    week: Period,
+    airflow: LiveAirflow, services: Services, scheduled: DagRun, week: Period
 ) -> None:
     client = airflow.client
-    published = {"scheduled": scheduled_objects}
+    published = {"scheduled": take_objects(services, week)}
 
     end = week.midnight(week.end)
     assert (scheduled.data_interval_start, scheduled.data_interval_end) == (week.start, end)
