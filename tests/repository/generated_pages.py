@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer.main
-from cfnlint.decode import decode
 
 from athena_reports.settings import Settings, defaults, read_settings
 from athena_reports_cli.authoring.commands import app
 from tests.repository import api_page
-from tests.support.paths import ROOT
+from tests.support.stacks import TEMPLATE
 
 RENEW = "`make docs` writes it."
 
@@ -136,16 +135,14 @@ def _default_of_param(param: Any) -> str:
 
 def stack_page() -> str:
     """The parameters and the outputs of the template."""
-    template, problems = decode(str(ROOT / "cli" / "athena_reports_cli" / "mwaa" / "stack.yaml"))
-    assert not problems
     rows = ["\n## Parameters\n", "| parameter | default | what it says |", "| --- | --- | --- |"]
-    for name, each in template["Parameters"].items():
+    for name, each in TEMPLATE["Parameters"].items():
         default = "must be given"
         if "Default" in each:
             default = f"`{each['Default']}`" if each["Default"] else "none"
         rows.append(f"| `{name}` | {default} | {_one_line(each['Description'])} |")
     rows += ["\n## Outputs\n", "| output | what it is |", "| --- | --- |"]
-    for name, each in template["Outputs"].items():
+    for name, each in TEMPLATE["Outputs"].items():
         description = each["Description"]
         if re.fullmatch("ATHENA_REPORTS_[A-Z_]+", description):
             description = f"the value of `{description}`"

@@ -5,10 +5,7 @@ and every code block is run or held against what it names.
 from __future__ import annotations
 
 import ast
-import io
 import re
-import signal
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +27,6 @@ from tests.support.console import check_console, run_python
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
-from tests.support.shell import Shell
 from tests.support.task_runner import run_dag
 
 EXISTING = "docs/how-to/existing-environment.md"
@@ -41,47 +37,25 @@ TRANSFORM = "docs/how-to/transform-and-check.md"
 WAIT = "docs/how-to/wait-for-input.md"
 RUN_HERE = {"docs/explanation/periods.md", READ_A_REPORT, MIGRATE, TRANSFORM, WAIT}
 
-# A page whose blocks other than console have a test of their own, which reads the page.
-RUN_ELSEWHERE = {
-    "README.md": "tests/repository/test_without_samples.py",
-    "README.ja.md": "tests/repository/test_readme.py",
-    "docs/tutorial.md": "tests/services/test_tutorial.py",
-    "docs/how-to/alerts.md": "tests/services/test_alerts.py",
-    "docs/how-to/deliver.md": "tests/services/test_deliveries.py",
-    "docs/how-to/configure.md": "tests/unit/athena_reports_cli/mwaa/test_stack.py",
-    EXISTING: "tests/repository/test_existing_environment.py",
-    "docs/how-to/lineage.md": "tests/repository/test_lineage_page.py",
-    "docs/how-to/read-another-report.md": "tests/services/test_read_another_report.py",
-    "docs/how-to/partitions.md": "tests/services/test_partition_layouts.py",
-    "docs/how-to/several-tables.md": "tests/services/test_several_tables.py",
-    "docs/how-to/sql-patterns.md": "tests/services/test_sql_patterns.py",
-    "docs/how-to/start-a-dag.md": "tests/services/test_asset_events.py",
-    "docs/how-to/write-a-dag-by-hand.md": "tests/services/test_runs.py",
-    "docs/how-to/write-a-report.md": (
-        "tests/unit/athena_reports_cli/authoring/test_source_tables.py"
-    ),
-}
+# Blocks other than those of the console that no test runs.
 NOT_RUN = {
-    (
-        "docs/reference/api.md",
-        "python",
-    ): "signatures, which test_generated_pages.py compares with the code",
-    ("docs/reference/published.md", ""): "a listing of keys",
-    (
-        "local_athena/tests/statements/README.md",
-        "sql",
-    ): "an example of the format; local_athena/tests/test_statements.py reads it in all files",
-    (
-        "local_athena/README.md",
-        "python",
-    ): "pieces of one session; local_athena/tests makes each of these calls",
-    (
-        "local_athena/README.md",
-        "sql",
-    ): "the target is a bucket of the reader's; local_athena/tests/test_unload.py",
+    # Signatures, which test_generated_pages.py compares with the code.
+    ("docs/reference/api.md", "python"),
+    # A listing of keys.
+    ("docs/reference/published.md", ""),
+    # An example of the format, which local_athena/tests/test_statements.py reads in all files.
+    ("local_athena/tests/statements/README.md", "sql"),
+    # Pieces of one session; local_athena/tests makes each of these calls.
+    ("local_athena/README.md", "python"),
+    # The target is a bucket of the reader's; local_athena/tests/test_unload.py has one.
+    ("local_athena/README.md", "sql"),
 }
-
-
+# A page whose blocks have a test of their own, which reads the page by its name.
+OTHER_TESTS = "".join(
+    file.read_text(encoding="utf-8")
+    for file in (ROOT / "tests").rglob("*.py")
+    if file != Path(__file__)
+)
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
@@ -92,8 +66,8 @@ def test_a_block_is_run_or_checked_or_declared(block: Block) -> None:
         check_console(block)
     elif page in RUN_HERE:
         assert block.language in ("python", "sql")
-    elif page not in RUN_ELSEWHERE:
-        assert (page, block.language) in NOT_RUN, "run it in a test, or declare here why not"
+    elif (page, block.language) not in NOT_RUN:
+        assert f'{block.page.name}"' in OTHER_TESTS, "run it in a test, or say above why not"
 
 
 # --- links
@@ -203,34 +177,6 @@ def test_the_messages_that_a_page_quotes_are_those_of_the_code(page: str, at_lea
         for quote, pattern in patterns.items()
         if not any(pattern.search(message) for message in messages)
     ] == []
-
-
-# --- exit codes
-
-
-def test_the_exit_codes_of_the_page_are_those_of_the_commands(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Those of the signals are 128 and the signal's number: commands/test_shell.py sends them."""
-    page = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
-    codes = [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)]
-    signals = [128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
-    wrong = (
-        ["--nothing"],
-        ["new"],
-        ["plan", "top_users", "--last", "0"],
-        ["new", "--since", "today"],
-    )
-
-    ended = [
-        {shell("docs", "top_users")[0]},
-        {shell(*arguments)[0] for arguments in (["docs", "nothing"], ["new", "own"])},
-        {shell(*arguments)[0] for arguments in wrong},
-    ]
-
-    assert codes == [0, 1, 2, *signals]
-    assert ended == [{0}, {1}, {2}]
 
 
 # --- lists
