@@ -17,15 +17,14 @@ from zoneinfo import ZoneInfo
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from athena_reports_cli.local.client import AirflowClient, AirflowRuntimeError
-from athena_reports_cli.local.connections import ConnectionsError
+from athena_reports.errors import AthenaReportsError
+from athena_reports_cli.local.client import AirflowClient
 from athena_reports_cli.local.project import find_project
 from athena_reports_cli.local.runs import TimedProgress, follow_run, require_success
 from athena_reports_cli.local.runtime import AirflowRuntime, Progress
 from athena_reports_cli.local.services import (
     ENVIRONMENT,
     Services,
-    ServicesError,
     forget_aws_of_shell,
     local_services,
 )
@@ -90,7 +89,7 @@ ORDER BY m."rank\"""",
 )
 
 
-class DemoError(RuntimeError):
+class DemoError(AthenaReportsError):
     """The demo has nothing to show; the message says why."""
 
 
@@ -99,15 +98,7 @@ def told(console: Console) -> Iterator[None]:
     """Tell a person of an error or an interrupt, and exit with 1 or 130."""
     try:
         yield
-    except (
-        ServicesError,
-        AirflowRuntimeError,
-        ConnectionsError,
-        DemoError,
-        OSError,
-        BotoCoreError,
-        ClientError,
-    ) as error:
+    except (AthenaReportsError, OSError, BotoCoreError, ClientError) as error:
         message = f"\nFailed: {error}\nLogs: {HOME.parent}"
         console.print(message, style="red", markup=False, highlight=False)
         sys.exit(1)

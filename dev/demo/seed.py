@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from athena_reports_cli.local.lake import Lake, restore
 from athena_reports_cli.local.project import KEPT_FOLDER
-from athena_reports_cli.local.services import Services
+from athena_reports_cli.local.services import ENVIRONMENT, Services
 from demo.lake import DEMO_PLAYS, TABLES, seed_flights, seed_plays
 from demo.plays import PlaysSpec
 
@@ -19,18 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def main() -> int:
     """Fill the lakes; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m demo.seed", description=__doc__)
-    parser.add_argument(
-        "--env", default="dev", help="environment whose lakes to fill (default: dev)"
-    )
-    environment = parser.parse_args().env
     if not os.environ.get("AWS_ENDPOINT_URL"):
         print(
             "AWS_ENDPOINT_URL is not set:"
             " start `.venv/bin/local-athena serve` and set it to the address it prints."
         )
         return 2
-    fill(Services(os.environ["AWS_ENDPOINT_URL"]), environment, print)
+    fill(Services(os.environ["AWS_ENDPOINT_URL"]), ENVIRONMENT, print)
     return 0
 
 

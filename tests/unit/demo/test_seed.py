@@ -59,7 +59,6 @@ def test_the_lakes_are_those_of_the_demo_and_the_tables_that_were_loaded(
 def test_without_an_endpoint_nothing_is_filled_and_that_is_no_success(
     endpoint: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["seed"])
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     if endpoint is not None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
@@ -70,12 +69,8 @@ def test_without_an_endpoint_nothing_is_filled_and_that_is_no_success(
     )
 
 
-@pytest.mark.parametrize(("options", "environment"), [([], "dev"), (["--env", "stg"], "stg")])
-def test_the_services_of_the_endpoint_are_filled_for_the_environment_that_is_named(
-    options: list[str], environment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_services_of_the_endpoint_are_filled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker Compose runs it so."""
-    monkeypatch.setattr("sys.argv", ["seed", *options])
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://local-aws:4566")
     filled = []
 
@@ -84,4 +79,4 @@ def test_the_services_of_the_endpoint_are_filled_for_the_environment_that_is_nam
 
     monkeypatch.setattr(seed, "fill", fill)
     assert seed.main() == 0
-    assert filled == [("http://local-aws:4566", environment, print)]
+    assert filled == [("http://local-aws:4566", "dev", print)]

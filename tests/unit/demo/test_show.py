@@ -89,18 +89,6 @@ def test_the_latest_ranking_is_shown_with_its_first_rows_and_all_that_is_publish
     ]
 
 
-def test_movements_have_colours_and_other_columns_have_none(place: Place) -> None:
-    place.publish(place.upload("down and out", "b", "c", "d", sql=RANKING), facts())
-    output = StringIO()
-    bucket = place.location.report.bucket
-    manifest = latest_manifest(place.s3.client, bucket, "plays", "weekly")
-    console = Console(file=output, width=150, force_terminal=True, color_system="standard")
-    show_ranking(console, place.s3.client, bucket, manifest)
-    coloured = {"\x1b[32mup 2", "\x1b[31mdown 1", "\x1b[36mnew", "\x1b[2msame"}
-    assert {text for text in coloured if text in output.getvalue()} == coloured
-    assert "\x1b[31mdown and out" not in output.getvalue()
-
-
 def test_a_version_is_shown_with_those_before_it_and_with_what_it_lacks(place: Place) -> None:
     place.publish(first := place.upload("a", "b", key=["user_id"]), facts(EARLY))
     marks: dict[str, Any] = {"provisional": True, "partial": True}
