@@ -27,7 +27,6 @@ class Played(NamedTuple):
 
 
 def played(seed: int) -> Played:
-    """Play a world."""
     story = io.StringIO()
     try:
         with contextlib.redirect_stdout(story):
@@ -54,13 +53,13 @@ def play_one(seed: int) -> int:
     return 0
 
 
-def play_many(first: int, number: int, processes: int | None) -> int:
+def play_many(first: int, number: int) -> int:
     """Play worlds; print the stories that end badly, and return 1 if there is one."""
     begun = time.monotonic()
     figures: Counter[str] = Counter()
     bad = 0
     seeds = range(first, first + number)
-    with ProcessPoolExecutor(processes, initializer=silence) as pool:
+    with ProcessPoolExecutor(initializer=silence) as pool:
         for seed, result in zip(seeds, pool.map(played, seeds, chunksize=20), strict=True):
             figures.update(result.figures)
             if result.failure:
@@ -82,7 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seeds", nargs="?", default="10000", help=f"how many worlds, or {SEED}<number> for one"
     )
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
-    parser.add_argument("--processes", type=int, help="how many at once; one a core")
     options = parser.parse_args(arguments)
     is_one = options.seeds.startswith(SEED)
     digits = options.seeds.removeprefix(SEED)
@@ -90,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.seeds} is neither a number of worlds nor {SEED}<number>")
     if is_one:
         return play_one(int(digits))
-    return play_many(options.first, int(digits), options.processes)
+    return play_many(options.first, int(digits))
 
 
 if __name__ == "__main__":

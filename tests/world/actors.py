@@ -65,7 +65,8 @@ def populate(world: World) -> None:
         world.deliveries = Deliveries(world)
         world.spawn("deliveries", world.deliveries.play)
         world.spawn("author of the channels", world.deliveries.add_channel)
-        world.spawn("look for lost events", partial(_repeat, world, look_for_lost_events))
+        look = world.deliveries.look_for_lost_events
+        world.spawn("look for lost events", partial(_repeat, world, lambda _: look()))
     if world.has_authors:
         world.authors = Authors(world)
         world.spawn("author", world.authors.play)
@@ -131,11 +132,6 @@ def restate(world: World) -> None:
         if len(world.runs) < _MOST_RUNS and run_id not in [run.run_id for run in world.runs]:
             world.say(f"triggers {run_id}")
             add_run(world, run_id, found["conf"]["period"])
-
-
-def look_for_lost_events(world: World) -> None:
-    assert world.deliveries is not None
-    world.deliveries.look_for_lost_events()
 
 
 def clean_up(world: World) -> None:

@@ -152,7 +152,6 @@ class Run:
 
     @property
     def task_ids(self) -> Sequence[str]:
-        """Its tasks, in order."""
         if self.world.sources is None:
             return TASKS
         return (INPUTS_TASK, *TASKS)
@@ -180,7 +179,6 @@ class Run:
 
     @property
     def location(self) -> PeriodLocation:
-        """Where its period is published."""
         return PeriodLocation.of(BUCKET, REPORT, self.period)
 
     @property
@@ -248,9 +246,8 @@ class Run:
         self.edit()
         for name in self.task_ids[self.task_ids.index(first) :]:
             self.xcoms.pop(name, None)
-            if (
-                ti := self.tasks[name]
-            ) is not running:  # as in Airflow: a task that runs keeps its `max_tries`
+            ti = self.tasks[name]
+            if ti is not running:  # as in Airflow: a task that runs keeps its `max_tries`
                 ti.max_tries = ti.try_number + RETRIES
 
     def note_refusal(self, error: str) -> None:
@@ -384,11 +381,9 @@ class Attempt:
             self.calls_left -= 1
 
     def crash(self) -> None:
-        """The worker dies."""
         raise CrashError
 
     def plan(self, number: int) -> Plan:
-        """How the query goes that it starts."""
         return self.run.world.plan_of_run(self.run.period.id, number)
 
     def after_a_call(self) -> None:
@@ -515,18 +510,10 @@ class Attempt:
         path = FOLDER / hashlib.sha256(rows).hexdigest()
         self.run.world.s3.files[path] = rows
         file = LocalFile(format="parquet", path=path, rows=1, bytes=len(rows), sha256=path.name)
-        table, location = (
-            LocalTable(path=path, rows=1, columns=_COLUMNS),
-            self.run.location,
-        )
+        table = LocalTable(path=path, rows=1, columns=_COLUMNS)
+        store, location = self.run.world.store, self.run.location
         with report_errors():
-            version = upload_version(
-                [file],
-                table,
-                location,
-                self.run.world.store,
-                ordered=True,
-            )
+            version = upload_version([file], table, location, store, ordered=True)
         version = version.model_copy(update={"read_by_next": path.name})
         prepared = PreparedVersion(query=query, version=version, checks=())
         return prepared.model_dump(mode="json")

@@ -61,29 +61,18 @@ class Topic:
 
 @dataclass(eq=False)
 class AlertProcess(Process):
-    """A process that calls notifiers, each in a thread.
-
-    Attributes:
-        failure: The failure that it knows of.
-        has_no_record: Whether S3 did not serve the record, so that it went on without.
-        began_at: When it began, in seconds of the world.
-    """
+    """A process that calls notifiers, each in a thread."""
 
     failure: Topic | None = None
     began_at: float = 0.0
-    has_no_record: bool = False
+    has_no_record: bool = False  # S3 did not serve it, so the process went on without
 
     @classmethod
     def begin(cls, world: World, limit_seconds: float, failure: Topic | None = None) -> Self:
         """Begin a process that Airflow kills after a time."""
-        dies_at = world.clock.seconds + limit_seconds
-        return cls(
-            world,
-            "alerting process killed",
-            dies_at,
-            failure=failure,
-            began_at=world.clock.seconds,
-        )
+        now = world.clock.seconds
+        incident, dies_at = "alerting process killed", now + limit_seconds
+        return cls(world, incident, dies_at, failure=failure, began_at=now)
 
 
 class MemoryNotifier(BaseNotifier):
@@ -104,16 +93,10 @@ class MemoryNotifier(BaseNotifier):
 
 @dataclass(frozen=True)
 class Delivery:
-    """A notifier has told somebody.
-
-    Attributes:
-        process: Who called it.
-        is_late: Whether that came after its process had stopped waiting.
-        at: When, in seconds of the world.
-    """
+    """A notifier has told somebody."""
 
     process: AlertProcess
-    is_late: bool
+    is_late: bool  # the process had stopped waiting
     at: float
 
 

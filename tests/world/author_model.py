@@ -28,16 +28,10 @@ class Interrupted(BaseException):
 
 @dataclass(eq=False)
 class Command(Process):
-    """The process of a command.
-
-    Attributes:
-        query_id: Its query, once it was started.
-        interrupted_at: When it gets a signal that it can answer, by the world's clock.
-        actor: Who it is.
-    """
+    """The process of a command."""
 
     query_id: str = ""
-    interrupted_at: float = 0.0
+    interrupted_at: float = 0.0  # by a signal that it can answer
     was_interrupted: bool = False
     actor: Actor | None = None
 
@@ -72,7 +66,7 @@ class Command(Process):
 
 
 class Authors:
-    """All commands of authors in a world. Attributes: the commands, oldest first."""
+    """All commands of authors in a world."""
 
     def __init__(self, world: World) -> None:
         self.world = world

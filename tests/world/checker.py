@@ -8,7 +8,7 @@ from datetime import datetime
 from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.manifest import Manifest, PublishedPeriod
 from tests.world.actors import clean_up, populate
-from tests.world.promises import judge_followers
+from tests.world.promises import judge_followers, judge_latest
 from tests.world.world import (
     BUCKET,
     DAY,
@@ -49,7 +49,7 @@ def _rest(made: World) -> None:
         _period(made, period.id)
     if made.sources is not None:
         _inputs(made, made.sources)
-    _latest(made)
+    judge_latest(made, PERIODS[-1].id)
     _owner(made)
     if made.alerts is not None:
         made.alerts.judge_at_rest()
@@ -118,12 +118,3 @@ def _owner(made: World) -> None:
         if run.deployment != made.owner and not run.is_handwritten:
             paid = [start.id for start in made.books.values() if start.run is run]
             assert not paid, f"{run.run_id} has paid, and cannot publish"
-
-
-def _latest(made: World) -> None:
-    """`latest.json` is the manifest of the last period."""
-    location = made.location(PERIODS[-1].id)
-    manifest, _ = read_manifest(location, made.store)
-    assert manifest is not None
-    found = json.loads(made.s3.objects[location.report.latest_uri.removeprefix("s3://")].body)
-    assert found == manifest.model_dump(mode="json"), f"latest.json says {found}"

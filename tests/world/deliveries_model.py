@@ -73,9 +73,6 @@ class Deliveries:
     """All that has to do with deliveries in a world.
 
     Attributes:
-        channels: Those that the report has now.
-        runs: The runs of the delivering DAG, in their order.
-        arrivals: What the mail server has taken.
         kills: How often a mail has arrived of a process that has not come to its end.
         unnoted: What has arrived of the process that runs.
         noted: What has arrived of processes that have come to their end.

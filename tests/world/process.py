@@ -11,24 +11,15 @@ from tests.world.world import Actor, CrashError, Start, World
 
 @dataclass(eq=False)
 class Process:
-    """A process, which is killed after any of its calls. It stands where an `Attempt` stands.
-
-    Attributes:
-        incident: What kills it.
-        dies_at: When it is killed at the latest, by the world's clock.
-        outcome: `done`, `failed` or `killed`; None while it lasts.
-        result: What it has returned.
-        threads: Its other threads, which die with it.
-        started: The execution that it has started last.
-    """
+    """A process, which is killed after any of its calls. It stands where an `Attempt` stands."""
 
     world: World
-    incident: str
-    dies_at: float
-    outcome: str | None = None
+    incident: str  # what kills it
+    dies_at: float  # at the latest, by the world's clock
+    outcome: str | None = None  # `done`, `failed` or `killed`; None while it lasts
     result: Any = None
-    threads: list[Actor] = field(default_factory=list)
-    started: Start | None = None
+    threads: list[Actor] = field(default_factory=list)  # which die with it
+    started: Start | None = None  # the last execution
 
     def execute(self, function: Callable[[], Any], *errors: type[Exception]) -> None:
         """Do what the process is for; errors of these types are told."""
@@ -46,7 +37,6 @@ class Process:
             thread.wake = self.world.clock.seconds
 
     def go_on(self) -> None:
-        """Called when it has slept, or has had its turn."""
         if self.outcome is None and self.world.clock.seconds > self.dies_at:
             self.outcome = "killed"
         if self.outcome is not None:

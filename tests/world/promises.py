@@ -20,7 +20,7 @@ def judge_followers(world: World) -> None:
         world.judged_at[period.id] = world.writes
         _judge_partition(world, period.id)
         if period == PERIODS[-1]:
-            _judge_latest(world, period.id)
+            judge_latest(world, period.id)
 
 
 def _is_at_rest(world: World, period_id: str) -> bool:
@@ -51,10 +51,11 @@ def _judge_partition(world: World, period_id: str) -> None:
     )
 
 
-def _judge_latest(world: World, period_id: str) -> None:
+def judge_latest(world: World, period_id: str) -> None:
+    """`latest.json` says what the manifest of the last period says."""
     manifest = world.manifest_now(period_id)
     assert manifest is not None, f"{period_id} has no manifest"
     location = world.location(period_id)
     expected = manifest.model_dump(mode="json")
     latest = world.latest_now(location)
-    assert latest == expected, f"latest.json says {latest}, before a cleanup"
+    assert latest == expected, f"latest.json says {latest}"

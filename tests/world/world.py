@@ -107,21 +107,18 @@ INCIDENTS = {
     "slow removal": 0.5,
 }
 """What can happen, and how probable it is each time that it can."""
-_OF_DELIVERIES = (
+# They count for nothing. Those of deliveries come last in a day, when others have had their number.
+_ORDINARY = {
+    "slow",
+    "late events",
+    "cleared days later",
+    "slow removal",
     "event lost",
     "mail server busy",
     "answer of the mail server lost",
     "delivery killed",
     "delivery cleared",
-)
-# They count for nothing. Those of deliveries come last in a day, when others have had their number.
-_ORDINARY = (
-    "slow",
-    "late events",
-    "cleared days later",
-    "slow removal",
-    *_OF_DELIVERIES,
-)
+}
 BUCKET, REPORT = "reports", "plays"
 SOURCE_DATABASE = "database_dev"
 # The last one ends three days before the clock starts.
@@ -148,7 +145,6 @@ class Deployment:
 
     @property
     def database(self) -> str:
-        """The Glue database of its reports."""
         return f"report_{self.environment}"
 
     @property
@@ -185,19 +181,12 @@ class Actor:
 
 @dataclass(eq=False)
 class Work:
-    """What writes partitions: a try of `publish`, or a cleanup.
-
-    Attributes:
-        deployment: Who does it.
-        period_id: The period that it is of; None for all.
-        is_over: Whether it does nothing more.
-        is_complete: Whether it came to its end: it neither died nor gave up on the way.
-    """
+    """What writes partitions: a try of `publish`, or a cleanup."""
 
     deployment: Deployment
-    period_id: str | None
+    period_id: str | None  # None for all
     is_over: bool = False
-    is_complete: bool = False
+    is_complete: bool = False  # it neither died nor gave up on the way
 
 
 @dataclass(eq=False)
@@ -254,7 +243,6 @@ class Sources:
         return cls(Input("plays", wait=wait, missing="partial"), lands_at)
 
     def create(self, glue: MemoryGlue) -> None:
-        """Make the table, with what is there from the beginning."""
         glue.tables[SOURCE_DATABASE, "plays"] = {
             "Name": "plays",
             "PartitionKeys": [{"Name": "dt", "Type": "string"}],
@@ -388,7 +376,6 @@ class World:
 
     @property
     def attempt(self) -> Any:
-        """The process of a task, if it is one that acts."""
         return self.acting.attempt
 
     # --- who writes partitions
@@ -414,7 +401,6 @@ class World:
     # --- chance
 
     def happens(self, incident: str) -> bool:
-        """Whether it happens now."""
         if self.rng.random() >= INCIDENTS[incident]:
             return False
         day = int(self.clock.seconds // DAY)
@@ -449,28 +435,14 @@ class World:
     @property
     def figures(self) -> Counter[str]:
         """What there was, for the figures of many worlds."""
-        killed = (
-            "crash",
-            "alerting process",
-            "command killed",
-            "delivery killed",
-            "worker killed",
-            "task stopped",
-            "task cleared",
-            "process frozen",
-        )
-        figures = Counter({f"judged {name}": count for name, count in self.judged.items()})
-        for incident, count in self.incidents.items():
-            if incident.startswith(killed):
-                figures["processes killed or frozen"] += count
-            elif incident not in _ORDINARY:
-                figures["other incidents"] += count
+        figures = Counter({f"judged: {name}": count for name, count in self.judged.items()})
+        figures.update({f"incident: {name}": count for name, count in self.incidents.items()})
+        if self.deliveries is not None:
+            figures["mails"] = len(self.deliveries.arrivals)
         figures["worlds"] = 1
         figures["worlds with notifiers"] = int(self.has_alerts)
         figures["worlds with an author's commands"] = int(self.has_authors)
         figures["worlds with deliveries"] = int(self.has_deliveries)
-        if self.deliveries is not None:
-            figures["mails"] = len(self.deliveries.arrivals)
         figures["worlds with inputs that come late"] = int(self.sources is not None)
         figures["worlds with another environment"] = int(self.rival is ANOTHER_ENVIRONMENT)
         figures["worlds with a changed calendar"] = int(self.rival in OTHER_CALENDARS)
@@ -669,8 +641,7 @@ class World:
 def story_of(made: World) -> str:
     """Tell who did what, and when."""
     lines = [f"The world of seed {made.seed}:"]
-    for at, name, what in made.log:
-        lines.append(f"{at:%d %H:%M:%S} {name:<28} {what}")
+    lines += [f"{at:%d %H:%M:%S} {name:<28} {what}" for at, name, what in made.log]
     return "\n".join(lines)
 
 
@@ -720,9 +691,8 @@ def world(seed: int) -> Iterator[World]:
         try:
             yield made
         finally:
-            for (
-                actor
-            ) in made.actors:  # of a world that has ended badly: none goes on in another one
+            # Those of a world that has ended badly: none goes on in another one.
+            for actor in made.actors:
                 while not actor.thread.dead:
                     actor.thread.throw()
 
@@ -745,13 +715,7 @@ class TurnsLoop(ClockLoop):
     def run(
         cls, coroutine: Coroutine[Any, Any, T], clock: VirtualClock, pause: Callable[[float], None]
     ) -> T:
-        """Run a coroutine to its end.
-
-        Args:
-            coroutine: What a triggerer does.
-            clock: The clock of the world.
-            pause: Gives turns to others for some seconds.
-        """
+        """Run a coroutine of a triggerer to its end; `pause` gives turns to others."""
         loop = cls(clock, pause)
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             try:
