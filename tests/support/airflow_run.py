@@ -37,11 +37,8 @@ class DagRun:
 class TaskInstance:
     """The task instances of a run, one after the other: `task_id` names the one that runs.
 
-    Attributes:
-        values: The XComs of the run, by task and key. A mapped task has its index in its name.
-        states: How the tasks of the run have ended.
-        active_runs: The runs of any DAG that have not ended, by DAG and run.
-        asked: The questions for the number of runs.
+    `values` has the XComs of the run, by task and key. A mapped task has its index in its name.
+    `states` says how the tasks have ended, and `active_runs` which runs of any DAG have not.
     """
 
     task_id: str = "run_query"

@@ -41,16 +41,11 @@ def log_in(page: Page, url: str, user: str, password: str) -> None:
 
 @dataclass(frozen=True)
 class Screenshots:
-    """Pictures for the documentation, taken if the variable SCREENSHOTS is set.
-
-    Attributes:
-        folder: Where they are written.
-    """
+    """Pictures for the documentation, taken if the variable SCREENSHOTS is set."""
 
     folder: Path
 
     def take(self, page: Page, name: str, *schemes: Literal["light", "dark"]) -> None:
-        """Write `<name>-light.png` and `<name>-dark.png`, as far as they are asked for."""
         if not os.environ.get("SCREENSHOTS"):
             return
         page.mouse.move(0, 0)

@@ -13,21 +13,14 @@ from athena_reports_cli.local.services import Services
 
 @dataclass(frozen=True)
 class Inbox:
-    """What was published to a topic.
+    """What was published to a topic."""
 
-    Attributes:
-        topic: ARN of the topic.
-        sqs: A client.
-        queue: URL of the queue.
-    """
-
-    topic: str
+    topic: str  # its ARN
     sqs: Any
-    queue: str
+    queue: str  # its URL
 
     @classmethod
     def create(cls, services: Services, name: str) -> Inbox:
-        """Create a topic of this name, and its queue."""
         session: Any = boto3.Session("inbox", "secret", region_name="us-east-1")
         sns, sqs = (
             session.client(service, endpoint_url=services.endpoint_url)

@@ -12,18 +12,13 @@ from aiosmtpd.controller import Controller
 
 @dataclass
 class MailServer:
-    """What arrived, and how the server answers.
-
-    Attributes:
-        port: Where it listens on 127.0.0.1.
-        arrived: Each mail with its recipients, in their order.
-        answers_to_recipients: Answers for addresses that are not taken, such as `550 no such user`.
-        answers_to_data: Answers to the next mails, in the place of taking them.
-    """
+    """What arrived, with its recipients, and how the server answers."""
 
     port: int = 0
     arrived: list[tuple[tuple[str, ...], EmailMessage]] = field(default_factory=list)
+    # For addresses that are not taken, such as `550 no such user`.
     answers_to_recipients: dict[str, str] = field(default_factory=dict)
+    # To the next mails, in the place of taking them.
     answers_to_data: list[str] = field(default_factory=list)
 
     @property
@@ -35,14 +30,12 @@ class MailServer:
     async def handle_RCPT(  # aiosmtpd calls it by this name
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
     ) -> str:
-        """Take a recipient, or not."""
         if address in self.answers_to_recipients:
             return self.answers_to_recipients[address]
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
-        """Take a mail, or not."""
         if self.answers_to_data:
             return self.answers_to_data.pop(0)
         message = cast("EmailMessage", message_from_bytes(envelope.content, policy=policy.default))
@@ -61,7 +54,6 @@ class _OnAFreePort(Controller):
 
 @contextmanager
 def mail_server() -> Iterator[MailServer]:
-    """Run a mail server."""
     server = MailServer()
     controller = _OnAFreePort(server, hostname="127.0.0.1", port=0)
     controller.start()

@@ -24,27 +24,19 @@ FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 @dataclass(frozen=True)
 class Plan:
-    """How a query goes.
+    """How a query goes."""
 
-    Attributes:
-        states: Each state before the end, and for how many seconds.
-        end: The state that it ends in; None for a query that never ends.
-        reason: StateChangeReason at the end.
-        error: AthenaError at the end.
-        scanned_bytes: DataScannedInBytes.
-    """
-
+    # Each state before the end, and for how many seconds.
     states: tuple[tuple[str, float], ...] = (("QUEUED", 0.5), ("RUNNING", 1.5))
-    end: str | None = "SUCCEEDED"
-    reason: str = ""
-    error: Mapping[str, Any] | None = None
+    end: str | None = "SUCCEEDED"  # None for a query that never ends
+    reason: str = ""  # StateChangeReason
+    error: Mapping[str, Any] | None = None  # AthenaError
     scanned_bytes: int = 20_000_000
 
     @classmethod
     def failing(
         cls, error_type: int | None, *, category: int = 1, retryable: bool | None = None
     ) -> Plan:
-        """A query that fails with an ErrorType."""
         error = {"ErrorCategory": category, "ErrorType": error_type, "Retryable": retryable}
         given = {name: value for name, value in error.items() if value is not None}
         return cls(end="FAILED", reason=f"Failed with type {error_type}", error=given)
@@ -66,7 +58,6 @@ class Query:
     cancelled_at: datetime | None = None
 
     def state_at(self, now: datetime) -> str:
-        """The state at some time."""
         at = self.submitted_at
         for state, seconds in self.plan.states:
             at += timedelta(seconds=seconds)
@@ -153,16 +144,13 @@ class MemoryAthena:
 
     @property
     def now(self) -> datetime:
-        """The time, by whatever clock there is."""
         return datetime.now(UTC)
 
     @property
     def states(self) -> list[str]:
-        """The state of each query, oldest first."""
         return [query.state_at(self.now) for query in self.queries.values()]
 
     def count(self, action: str) -> int:
-        """How often an action was asked for."""
         return sum(called == action for called, _ in self.calls)
 
     def cancel(self, id_: str) -> None:

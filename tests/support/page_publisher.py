@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,8 +30,8 @@ from tests.support.partition_facts import alter_partition
 SCANNED_BYTES = 48_000_000
 PRICE_USD = 0.00024
 
-_NAMES = ("Swift", "Icy", "Young", "Gentle", "Vivid", "Brave", "Happy", "Fierce", "Calm", "Lucky")
-_ANIMALS = (
+_NAMES = ["Swift", "Icy", "Young", "Gentle", "Vivid", "Brave", "Happy", "Fierce", "Calm", "Lucky"]
+_ANIMALS = [
     "Raven",
     "Newt",
     "Eagle",
@@ -42,20 +42,12 @@ _ANIMALS = (
     "Ocelot",
     "Heron",
     "Lynx",
-)
+]
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes periods of a report without a run.
-
-    Attributes:
-        services: Where.
-        report: Name of the report.
-        cadence: Its periods.
-        database: Glue database of the tables.
-        bucket: The report bucket.
-    """
+    """Publishes periods of a report without a run."""
 
     services: Services
     report: str
@@ -81,19 +73,9 @@ class Publisher:
         rows: Sequence[Mapping[str, Any]] | str | None = None,
         formats: Sequence[Format] = ("parquet", "csv"),
     ) -> None:
-        """Publish a version of a period.
+        """Publish a version of a period, by default six minutes after its end.
 
-        Args:
-            period: The period.
-            seed: Other rows for another number.
-            at: When; by default six minutes after the end of the period.
-            provisional: As in the manifest.
-            partial: As in the manifest.
-            key: As in the manifest.
-            checks: As in the manifest.
-            run_id: The run that is said to have done it.
-            rows: What, as rows or as SQL; by default a ranking.
-            formats: As what.
+        Rows are given as such or as SQL; by default they are a ranking, another one for each seed.
         """
         s3 = S3(self.services.s3)
         location = PeriodLocation.of(self.bucket, self.report, period)
@@ -105,20 +87,14 @@ class Publisher:
             )
             table = write_table(relation, engine)
             files = [write_file(table, format, engine) for format in formats]
-            version = upload_version(
-                files,
-                table,
-                location,
-                s3,
-                ordered=True,
-            )
+            version = upload_version(files, table, location, s3, ordered=True)
             digest = digest_of(table, engine, without=["movement"])
-            said = (
-                each.model_copy(update={"description": f"meaning of {each.name}"})
-                for each in version.columns
+            columns = tuple(
+                column.model_copy(update={"description": f"meaning of {column.name}"})
+                for column in version.columns
             )
             version = version.model_copy(
-                update={"columns": tuple(said), "key": tuple(key), "read_by_next": digest}
+                update={"columns": columns, "key": tuple(key), "read_by_next": digest}
             )
             query = f"SELECT user_id FROM plays -- {period.id}, {seed}"
             sha256 = hashlib.sha256(query.encode()).hexdigest()
@@ -203,14 +179,10 @@ def _movement(rank: int, previous_rank: int | None) -> str:
 
 def last_periods(cadence: Cadence, number: int) -> list[Period]:
     """Return the last periods that are over, earliest first."""
-
-    def backwards() -> Iterator[Period]:
-        period = cadence.last_complete(datetime.now(UTC) - timedelta(minutes=5))
-        for _ in range(number):
-            yield period
-            period = period.previous
-
-    return list(backwards())[::-1]
+    periods = [cadence.last_complete(datetime.now(UTC) - timedelta(minutes=5))]
+    while len(periods) < number:
+        periods.insert(0, periods[0].previous)
+    return periods
 
 
 WARNED = CheckResult(

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 
 def manifest_of(s3: S3Client, xcoms: TaskInstance) -> dict[str, Any]:
-    """The manifest that a run published."""
-    bucket, key = (
-        xcoms.values["publish", "return_value"]["manifest"].removeprefix("s3://").split("/", 1)
-    )
-    return json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) | {"bucket": bucket}
+    """The manifest that a run published, and its bucket."""
+    uri = xcoms.values["publish", "return_value"]["manifest"]
+    bucket, _ = split_uri(uri)
+    return read_json(s3, uri) | {"bucket": bucket}
 
 
 def rows_of(s3: S3Client, manifest: Mapping[str, Any], format: str) -> list[dict[str, Any]]:

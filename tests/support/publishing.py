@@ -67,27 +67,28 @@ def facts(
     published_at = datetime.fromisoformat(submitted_at) + timedelta(minutes=2)
     start = f"{period_id}T00:00:00+00:00"
     bounds = {"start": start, "end": "later", "start_utc": start, "end_utc": "later"}
-    query = {
-        "id": f"query of {by} at {submitted_at}",
-        "submitted_at": submitted_at,
-        "reads_previous": True,
-    }
+    query = QueryFacts(
+        id=f"query of {by} at {submitted_at}",
+        submitted_at=submitted_at,
+        reads_previous=True,
+        scanned_bytes=20_000_000,
+        price_usd=0.0001,
+    )
     usual: dict[str, Any] = {
         "report": "plays",
         "environment": "dev",
+        "period": PublishedPeriod(id=period_id, cadence="weekly", timezone="UTC", **bounds),
         "settles_at": LATE,
         "published_at": published_at.isoformat(timespec="milliseconds"),
-    }
-    usual |= {
         "provisional": False,
         "partial": False,
         "missing_partitions": (),
         "checks": (),
+        "query": query,
+        "run": RunFacts(dag_id="plays_weekly", run_id=by),
         "code_version": "1",
     }
-    usual |= {"period": PublishedPeriod(id=period_id, cadence="weekly", timezone="UTC", **bounds)}
-    usual |= {"query": QueryFacts(**query, scanned_bytes=20_000_000, price_usd=0.0001)}
-    return PublicationFacts(**usual | {"run": RunFacts(dag_id="plays_weekly", run_id=by)} | more)
+    return PublicationFacts(**usual | more)
 
 
 @dataclass(frozen=True)

@@ -24,19 +24,8 @@ SHELL = {name: os.environ[name] for name in ("HOME", "PATH", "TMPDIR") if name i
 
 def copy_repository(root: Path) -> Path:
     """Copy what a clone has."""
-    kept = shutil.ignore_patterns(
-        ".git",
-        ".venv*",
-        ".airflow",
-        ".lake",
-        "demo-output",
-        "dist",
-        "__pycache__",
-        "*.egg-info",
-        ".*_cache",
-        ".work",
-    )
-    shutil.copytree(ROOT, root, ignore=kept)
+    left_out = ".git .venv* .airflow .lake demo-output dist __pycache__ *.egg-info .*_cache .work"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*left_out.split()))
     return root
 
 

@@ -14,21 +14,14 @@ TOKEN = "xoxb-local"
 
 @dataclass
 class SlackServer:
-    """What arrived, and how the server answers.
-
-    Attributes:
-        port: Where it listens on 127.0.0.1.
-        arrived: The messages, as chat.postMessage got them.
-        answers: Status and body of the next answers, in the place of taking a message.
-        asked: How many requests there were.
-        breaks_off: Whether it breaks off in the middle of its answers.
-    """
+    """What arrived, and how the server answers."""
 
     port: int = 0
     arrived: list[dict[str, Any]] = field(default_factory=list)
+    # Status and body of the next answers, in the place of taking a message.
     answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    asked: int = 0
-    breaks_off: bool = False
+    asked: int = 0  # how many requests there were
+    breaks_off: bool = False  # in the middle of its answers
 
     @property
     def connection(self) -> str:

@@ -16,17 +16,11 @@ TEMPLATE: dict[str, Any] = decode(str(REPORTS_TEMPLATE))[0]
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack of stack.yaml.
-
-    Attributes:
-        name: Its name.
-        outputs: Its outputs.
-        variables: Those outputs that are the values of variables, by the variables' names.
-    """
+    """A stack of stack.yaml."""
 
     name: str
     outputs: dict[str, str]
-    variables: dict[str, str]
+    variables: dict[str, str]  # those outputs that are values of variables, by their names
 
 
 def kept_parameters(environment: str) -> dict[str, str]:
