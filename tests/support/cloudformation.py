@@ -2,13 +2,13 @@
 
 Here they are made by calls of their services. moto finds its types among the direct subclasses of
 `CloudFormationModel`, and the last one of a type wins; so every class here names it as a base. A
-type that is neither here nor in moto is left out of a stack, with a warning. Bucket policies are
-left out on purpose: moto checks no conditions, and there is no TLS here that they could require.
+type that is neither here nor in moto is left out of a stack, with a warning, such as alarms.
+Bucket policies are left out on purpose: moto checks no conditions, and there is no TLS here that
+they could require.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -36,17 +36,13 @@ def _client(service: str, region: str) -> Any:
 
 
 class _Resource:
-    """A resource that is created by the API of its service.
-
-    Args:
-        physical_resource_id: What Ref gives.
-    """
+    """A resource that is created by the API of its service."""
 
     type: ClassVar[str]
     service: ClassVar[str]
 
     def __init__(self, physical_resource_id: str) -> None:
-        self.physical_resource_id = physical_resource_id
+        self.physical_resource_id = physical_resource_id  # what Ref gives
 
     @classmethod
     def cloudformation_type(cls) -> str:
@@ -68,18 +64,18 @@ class _Resource:
     @classmethod
     def create_from_cloudformation_json(
         cls,
-        resource_name: str,
+        resource_name: str,  # noqa: ARG003
         cloudformation_json: dict[str, Any],
         account_id: str,  # noqa: ARG003
         region_name: str,
         **kwargs: Any,  # noqa: ARG003
     ) -> Any:
         properties = cloudformation_json["Properties"]
-        return cls(cls._create(_client(cls.service, region_name), resource_name, properties))
+        return cls(cls._create(_client(cls.service, region_name), properties))
 
     @classmethod
-    def _create(cls, client: Any, name: str, properties: dict[str, Any]) -> str:
-        """Create it, by a name if its properties give none; return its physical id."""
+    def _create(cls, client: Any, properties: dict[str, Any]) -> str:
+        """Create it; return its physical id."""
         raise NotImplementedError
 
 
@@ -90,7 +86,7 @@ class Database(_Resource, CloudFormationModel):
     service = "glue"
 
     @classmethod
-    def _create(cls, client: Any, name: str, properties: dict[str, Any]) -> str:  # noqa: ARG003
+    def _create(cls, client: Any, properties: dict[str, Any]) -> str:
         database = properties["DatabaseInput"]
         client.create_database(DatabaseInput=database)
         return str(database["Name"])
@@ -103,7 +99,7 @@ class WorkGroup(_Resource, CloudFormationModel):
     service = "athena"
 
     @classmethod
-    def _create(cls, client: Any, name: str, properties: dict[str, Any]) -> str:  # noqa: ARG003
+    def _create(cls, client: Any, properties: dict[str, Any]) -> str:
         client.create_work_group(
             Name=properties["Name"],
             Description=properties["Description"],
@@ -112,48 +108,8 @@ class WorkGroup(_Resource, CloudFormationModel):
         return str(properties["Name"])
 
 
-class Alarm(_Resource, CloudFormationModel):
-    """An alarm of CloudWatch."""
-
-    type = "AWS::CloudWatch::Alarm"
-    service = "cloudwatch"
-
-    @classmethod
-    def _create(cls, client: Any, name: str, properties: dict[str, Any]) -> str:
-        client.put_metric_alarm(AlarmName=name, **properties)
-        return name
-
-
-class TopicPolicy(_Resource, CloudFormationModel):
-    """One policy of topics."""
-
-    type = "AWS::SNS::TopicPolicy"
-    service = "sns"
-
-    @classmethod
-    def _create(cls, client: Any, name: str, properties: dict[str, Any]) -> str:
-        policy = json.dumps(properties["PolicyDocument"])
-        for topic in properties["Topics"]:
-            client.set_topic_attributes(
-                TopicArn=topic, AttributeName="Policy", AttributeValue=policy
-            )
-        return name
-
-
-class Subscription(_Resource, CloudFormationModel):
-    """A subscription to a topic."""
-
-    type = "AWS::SNS::Subscription"
-    service = "sns"
-
-    @classmethod
-    def _create(cls, client: Any, name: str, properties: dict[str, Any]) -> str:  # noqa: ARG003
-        answer = client.subscribe(**properties, ReturnSubscriptionArn=True)
-        return str(answer["SubscriptionArn"])
-
-
 class Bucket(FakeBucket, CloudFormationModel):
-    """A bucket with what moto leaves out: versioning, lifecycle, public access block, ownership."""
+    """A bucket with its versioning and its lifecycle, which moto leaves out."""
 
     @classmethod
     def create_from_cloudformation_json(
@@ -164,7 +120,6 @@ class Bucket(FakeBucket, CloudFormationModel):
         region_name: str,
         **kwargs: Any,
     ) -> FakeBucket:
-        """Creates it with all that the properties say."""
         bucket = super().create_from_cloudformation_json(
             resource_name, cloudformation_json, account_id, region_name, **kwargs
         )
@@ -187,7 +142,6 @@ class ManagedPolicy(MotoManagedPolicy, CloudFormationModel):
         region_name: str,
         **kwargs: Any,
     ) -> MotoManagedPolicy:
-        """Creates it with the statements that are there."""
         document = cloudformation_json["Properties"]["PolicyDocument"]
         statements = document["Statement"]
         document["Statement"] = [statement for statement in statements if statement is not None]
@@ -200,13 +154,6 @@ def _configure(bucket: str, properties: dict[str, Any], region: str) -> None:
     s3 = _client("s3", region)
     s3.put_bucket_versioning(
         Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"]
-    )
-    s3.put_public_access_block(
-        Bucket=bucket,
-        PublicAccessBlockConfiguration=properties["PublicAccessBlockConfiguration"],
-    )
-    s3.put_bucket_ownership_controls(
-        Bucket=bucket, OwnershipControls=properties["OwnershipControls"]
     )
     rules = [_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]]
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
