@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil  # type: ignore[import-untyped]
 
 from athena_reports_cli.local.client import AirflowApiError
+from athena_reports_cli.local.runs import require_success
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec, generate
@@ -191,21 +192,11 @@ class Backfilled:
         return until(over, f"{len(periods)} runs of {self.dag_id} have ended", seconds=seconds)
 
     def wait_until_success(self, periods: Sequence[Period]) -> list[DagRun]:
-        """Wait until each period has one run, which has succeeded;
-        if not, tell the logs of what failed.
-        """
+        """Wait until each period has one run, which has succeeded."""
         runs = self.wait_until_over(periods)
         assert [run.logical_date for run in runs] == [period.start for period in periods]
-        client, logs = self.airflow.client, []
         for run in runs:
-            if run.state != "success":
-                for task in client.task_instances(self.dag_id, run.run_id):
-                    if task.state == "failed":
-                        log = client.task_log(
-                            self.dag_id, run.run_id, task.task_id, task.try_number
-                        )
-                        logs.append(f"{run.run_id} {task.task_id}:\n{log[-3000:]}")
-        assert {run.state for run in runs} == {"success"}, "\n".join(logs)
+            require_success(self.airflow.client, run)
         return runs
 
     @property
@@ -271,11 +262,6 @@ class Backfilled:
             dates = {dt.date.fromisoformat(partition["dt"]) for partition in scan["partitions"]}
             assert dates == plays.partitions(period), period
             assert manifest["query"]["scanned_bytes"] == plays.scanned_bytes(period), period
-
-    def task_states(self) -> Mapping[tuple[str, str], str | None]:
-        """The states of the tasks of all runs of the DAG, by run and task."""
-        tasks = self.airflow.client.task_instances(self.dag_id, "~")
-        return {(task.run_id, task.task_id): task.state for task in tasks}
 
     def task_processes(self, *hosts: str) -> list[psutil.Process]:
         """The processes that run a task at this moment, of all task hosts or of some."""

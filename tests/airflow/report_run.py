@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 
+from athena_reports_cli.local.runs import require_success
 from tests.support.local_athena import query_executions
 from tests.support.query_comments import comment_of
 
@@ -152,12 +153,8 @@ class ReportRun:
         return run.state
 
     def wait_until_success(self) -> None:
-        """Wait until the run has succeeded; if it does not, tell the logs of what failed."""
-        state = self.wait_until_over()
-        tasks = self.airflow.client.task_instances(self.dag_id, self.run_id)
-        failed = [task for task in tasks if task.state == "failed"]
-        logs = "\n".join(self.log(task.task_id, task.try_number, task.map_index) for task in failed)
-        assert state == "success", f"{self.run_id} is {state}: {failed}\n{logs}"
+        self.wait_until_over()
+        require_success(self.airflow.client, self.airflow.client.run(self.dag_id, self.run_id))
 
     def wait_until_ended(self, query_id: str) -> Query:
         """Wait until a query of the run has ended, and return it."""

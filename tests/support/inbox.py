@@ -15,7 +15,6 @@ from athena_reports_cli.local.services import Services
 class Inbox:
     """What was published to a topic."""
 
-    topic: str  # its ARN
     sqs: Any
     queue: str  # its URL
 
@@ -32,7 +31,7 @@ class Inbox:
             "Attributes"
         ]
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=attributes["QueueArn"])
-        return cls(topic, sqs, queue)
+        return cls(sqs, queue)
 
     def take(self) -> list[tuple[str, str]]:
         """Take out what has arrived: subjects and messages."""
