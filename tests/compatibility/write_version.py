@@ -20,12 +20,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import boto3
 
 from tests.compatibility.kept_version import STORED_DAGS, KeptVersion, remove_published
 from tests.compatibility.visits import put_table
@@ -65,6 +62,7 @@ def write(kept: KeptVersion) -> None:
 
     import athena_reports
     from athena_reports import weekly
+    from athena_reports_cli.local.services import Services
     from tests.support.dag_files import load_dags
     from tests.support.task_runner import run_dag
 
@@ -97,7 +95,7 @@ def write(kept: KeptVersion) -> None:
         },
     )
 
-    prepare()
+    Services(os.environ["AWS_ENDPOINT_URL"]).prepare("dev")
     remove_published()
     put_table(kept.days)
     dags = load_dags(kept.dags / "page_visits.py") | load_dags(kept.dags / "visits_by_hand.py")
@@ -179,21 +177,6 @@ def stored_trigger() -> list[Any]:
     trigger = AthenaWaitTrigger("0123", aws_conn_id="aws_default")
     class_path, fields = trigger.serialize()
     return [class_path, fields]
-
-
-def prepare() -> None:
-    """Make the buckets, the databases and the workgroup of dev, if they are not there."""
-    s3 = boto3.client("s3")
-    for name in ("athena-lake-dev", "athena-query-result-dev", "athena-report-dev"):
-        s3.create_bucket(Bucket=name)
-    glue = boto3.client("glue")
-    for name in ("database_dev", "report_dev"):
-        with suppress(glue.exceptions.AlreadyExistsException):
-            glue.create_database(DatabaseInput={"Name": name})
-    athena = boto3.client("athena")
-    results = {"ResultConfiguration": {"OutputLocation": "s3://athena-query-result-dev/"}}
-    with suppress(athena.exceptions.InvalidRequestException):
-        athena.create_work_group(Name="dev", Configuration=results)
 
 
 def outputs_of(period_id: str) -> dict[str, list[str]]:

@@ -70,12 +70,6 @@ def test_the_report_of_the_readme_passes_the_commands_of_the_readme(repository: 
     assert shipped == {"best_users.py", "best_users.sql"}
 
 
-def test_the_demo_says_that_its_reports_are_gone(repository: Path) -> None:
-    done = make(repository, "demo")
-    assert done.returncode == 2
-    assert "dags/ has none of the demo's reports" in done.stdout
-
-
 @pytest.mark.parametrize(
     "selection",
     [

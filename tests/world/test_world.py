@@ -32,10 +32,6 @@ def test_nothing_is_paid_twice_lost_or_half_published(seed: int) -> None:
     incidents_of(seed)
 
 
-def test_a_world_can_be_played_again() -> None:
-    assert play(7).log == play(7).log
-
-
 @pytest.mark.ci
 def test_the_worlds_hold_every_incident() -> None:
     """A simulation in which nothing goes wrong would show nothing."""
