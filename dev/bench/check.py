@@ -43,11 +43,7 @@ def measure() -> Sequence[Row]:
 
 
 def write_project(project: Path, reports: Sequence[str]) -> Path:
-    """Write a project of copies of the reference report with these names, golden files included.
-
-    Returns:
-        Its folder.
-    """
+    """Write a project of copies of the reference report with these names, golden files included."""
     shutil.rmtree(project, ignore_errors=True)
     for folder in ("dags", "include/sql", "plugins"):
         (project / folder).mkdir(parents=True)

@@ -20,7 +20,6 @@ from athena_reports.steps.wait_trigger import AthenaWaitTrigger
 
 
 async def end_of(query_id: str) -> float:
-    """Wait for a query."""
     async for event in AthenaWaitTrigger(query_id, aws_conn_id="aws_default").run():
         has_failed = "error" in event.payload or event.payload["query"]["state"] != "SUCCEEDED"
         if has_failed:
@@ -29,7 +28,6 @@ async def end_of(query_id: str) -> float:
 
 
 async def wait_for_all(query_ids: list[str]) -> dict[str, float]:
-    """Wait for all queries at once."""
     ended = await asyncio.gather(*map(end_of, query_ids))
     return dict(zip(query_ids, ended, strict=True))
 

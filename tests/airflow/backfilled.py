@@ -111,15 +111,7 @@ def start_reports(
 
 @dataclass(frozen=True)
 class Backfilled:
-    """The DAG of a report and a cadence.
-
-    Attributes:
-        airflow: Where it runs.
-        services: Where its queries run, and what it publishes is.
-        report: Name of the report.
-        cadence: Name of the cadence.
-        expected: What the report must say of a period, by an oracle.
-    """
+    """The DAG of a report and a cadence; `expected` is what an oracle says of a period."""
 
     airflow: LiveAirflow
     services: Services
@@ -139,9 +131,7 @@ class Backfilled:
         run_backwards: bool = False,
         reprocess: Literal["none", "failed", "completed"] = "none",
     ) -> int:
-        """Start a backfill over the API that the UI uses, once those before are over,
-        and return its id.
-        """
+        """Start a backfill over the API that the UI uses, once those before are over."""
         self.end()
         return self.airflow.client.backfill(
             self.dag_id,
@@ -153,9 +143,7 @@ class Backfilled:
         )
 
     def end(self) -> None:
-        """Let the DAG have its next backfill:
-        Airflow looks every 30 s only whether one has ended.
-        """
+        """Let the DAG have its next backfill: Airflow looks each 30 s whether one has ended."""
         client = self.airflow.client
         answer = client.request("GET", "/api/v2/backfills", params={"dag_id": self.dag_id})
         for backfill in answer["backfills"]:

@@ -58,14 +58,7 @@ class Query:
 
 @dataclass(frozen=True)
 class ReportRun:
-    """A run of a report's DAG.
-
-    Attributes:
-        airflow: Where it runs.
-        services: Where its queries run; they are told by their comment.
-        dag_id: DAG of the run.
-        run_id: The run.
-    """
+    """A run of a report's DAG; its queries are told by their comment."""
 
     airflow: LiveAirflow
     services: Services
@@ -95,7 +88,6 @@ class ReportRun:
 
     @property
     def states(self) -> list[str]:
-        """The states of its queries."""
         return [query.state for query in self.queries]
 
     def task(self, task_id: str, map_index: int = -1) -> TaskInstance:
@@ -134,9 +126,7 @@ class ReportRun:
         return until(lambda: self.queries, f"a query of {self.run_id}")[-1]
 
     def wait_until_watched(self) -> None:
-        """Wait until the triggerer has looked at the query;
-        the task itself had looked once before.
-        """
+        """Wait until the triggerer has looked at the query, as the task had before."""
 
         def has_looked() -> bool:
             task = self.task("wait_for_query")

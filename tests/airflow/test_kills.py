@@ -128,9 +128,7 @@ class Row:
         return ReportRun.begin(self.airflow, self.services, dag_id, self._name, PERIOD)
 
     def begin_and_hold(self, dag_id: str = "steady_weekly") -> tuple[ReportRun, Query]:
-        """Begin a run and bring it where its query runs,
-        in the triggerer's care, and does not end.
-        """
+        """Begin a run and bring it where a triggerer watches its query, which does not end."""
         self.strike(Hold)
         run = self.begin(dag_id)
         query = run.wait_for_query()
@@ -140,8 +138,7 @@ class Row:
     def begin_and_stop_at(self, task_id: str) -> tuple[ReportRun, str]:
         """Begin a run and bring it to a call of S3, of a task after the query, that is not served.
 
-        Returns:
-            The run, and the id of the fault.
+        The fault is returned beside the run.
         """
         hold = self.strike(Hold)
         run = self.begin()

@@ -59,15 +59,10 @@ BEFORE, LATE, AFTER, LAST = WEEKS
 
 @dataclass
 class Lake:
-    """Plays around the weeks, and those that landed late.
-
-    Attributes:
-        services: Where they are.
-        plays: All plays, as the report should see them by now.
-    """
+    """Plays around the weeks, and those that landed late."""
 
     services: Services
-    plays: list[Play] = field(default_factory=list)
+    plays: list[Play] = field(default_factory=list)  # as the report should see them by now
 
     def fill(self) -> None:
         first, end = BEFORE.previous - 2 * DAY, LAST.end + 40 * DAY
@@ -93,17 +88,11 @@ class Lake:
 
 @dataclass
 class Reports:
-    """The report, its published weeks, and the DAG that restates them.
-
-    Attributes:
-        weekly: The report's DAG.
-        settles_at: When the late events of the second week have landed.
-        latest: What `latest.json` was seen to say, in turn.
-    """
+    """The report, its published weeks, and the DAG that restates them."""
 
     weekly: Backfilled
-    settles_at: dt.datetime
-    latest: list[Mapping[str, Any]] = field(default_factory=list)
+    settles_at: dt.datetime  # when the late events of the second week have landed
+    latest: list[Mapping[str, Any]] = field(default_factory=list)  # each `latest.json`, in turn
 
     @property
     def airflow(self) -> LiveAirflow:
@@ -187,9 +176,7 @@ class Reports:
         return triggers
 
     def events(self, **filters: str) -> list[dict[str, Any]]:
-        """The events of the report's assets, once no run that they started is queued:
-        before, the API answers 500.
-        """
+        """The events of the report's assets. The API answers 500 while a run of them is queued."""
 
         def look() -> list[dict[str, Any]] | None:
             try:
@@ -223,9 +210,7 @@ class Reports:
         return [cell["id"] for cell in cells if "stale" in cell["states"]]
 
     def wait_until_stale(self, weeks: Sequence[Period]) -> None:
-        """Wait until the page, which keeps what it has read for some seconds,
-        lists just these weeks.
-        """
+        """Wait until the page, which keeps what it has read for some seconds, lists just these."""
         ids = [week.id for week in weeks]
         self.until(lambda: self.stale() == ids, f"the page lists {ids} as stale", seconds=20)
 

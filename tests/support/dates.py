@@ -11,20 +11,12 @@ TOKYO, NEW_YORK = ZoneInfo("Asia/Tokyo"), ZoneInfo("America/New_York")
 
 @dataclass(frozen=True)
 class Period:
-    """A period.
-
-    Attributes:
-        id: The id that the package gives it.
-        previous: First day of the period before.
-        first: First day.
-        end: The day after the last one.
-        zone: Where these days are.
-    """
+    """A period, with the id that the package gives it."""
 
     id: str
-    previous: dt.date
+    previous: dt.date  # first day of the period before
     first: dt.date
-    end: dt.date
+    end: dt.date  # the day after the last one
     zone: ZoneInfo
 
     def midnight(self, day: dt.date) -> dt.datetime:

@@ -50,7 +50,7 @@ class Stored:
 
 
 class LocalFiles:
-    """The files of this machine."""
+    """The files of this machine, by path."""
 
     def __getitem__(self, path: Path) -> bytes:
         return path.read_bytes()
@@ -66,13 +66,10 @@ def _do(name: str, action: Callable[[], Any]) -> Any:
 
 @dataclass
 class MemoryS3:
-    """Attributes: what surrounds each call, the objects by bucket and key, every body that
-    each ever had, and the local files that are uploaded and downloaded, by path.
-    """
-
-    call: Callable[[str, Callable[[], Any]], Any] = _do
-    objects: dict[str, Stored] = field(default_factory=dict)
-    history: dict[str, list[bytes]] = field(default_factory=dict)
+    call: Callable[[str, Callable[[], Any]], Any] = _do  # what surrounds each call
+    objects: dict[str, Stored] = field(default_factory=dict)  # by bucket and key
+    history: dict[str, list[bytes]] = field(default_factory=dict)  # every body of each
+    # Those that are uploaded and downloaded.
     files: dict[Path, bytes] | LocalFiles = field(default_factory=LocalFiles)
     writes: int = 0
 
@@ -176,12 +173,9 @@ class MemoryS3:
 
 @dataclass
 class MemoryGlue:
-    """Attributes: what surrounds each call, who is told the period of each partition that is
-    written, the tables by database and name, and the partitions by table and period id.
-    """
-
-    call: Callable[[str, Callable[[], Any]], Any]
-    on_write: Callable[[str], None]
+    call: Callable[[str, Callable[[], Any]], Any]  # what surrounds each call
+    on_write: Callable[[str], None]  # is told the period of each partition that is written
+    # By database and name, and by period id.
     tables: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     partitions: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     writes: int = 0

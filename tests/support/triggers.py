@@ -62,16 +62,11 @@ WAITING = SimpleNamespace(
 
 
 class Supervisor:
-    """The process that a trigger asks for the state of its task, and tells what it waits for.
-
-    Attributes:
-        state: The state of the task.
-        awaited: The query that the task waits for, if it is deferred.
-    """
+    """The process that a trigger asks for the state of its task, and tells what it waits for."""
 
     def __init__(self, state: str | None) -> None:
-        self.state = state
-        self.awaited = ""
+        self.state = state  # of the task
+        self.awaited = ""  # the query that the task waits for, if it is deferred
 
     async def asend(self, question: Any) -> Any:
         if isinstance(question, SetXCom):

@@ -26,28 +26,21 @@ _T = TypeVar("_T")
 
 
 class VirtualClock:
-    """The clock of a test: that of `datetime.now`, of pollers and sensors, and of the event loop.
-
-    Attributes:
-        seconds: Since the clock was started.
-    """
+    """The clock of a test: of `datetime.now`, of pollers and sensors, and of the event loop."""
 
     def __init__(self, traveller: time_machine.Traveller) -> None:
         self._traveller = traveller
-        self.seconds = 0.0
+        self.seconds = 0.0  # since the clock was started
 
     @property
     def now(self) -> datetime:
-        """The time in UTC."""
         return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
         self.seconds += seconds
         self._traveller.shift(seconds)
 
     def monotonic(self) -> float:
-        """As `time.monotonic`."""
         return self.seconds
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -97,11 +90,7 @@ class ClockLoop(asyncio.SelectorEventLoop):
 
 
 class NoWaiting(selectors.SelectSelector):
-    """Lets time pass to the next timer of an event loop instead of waiting for it.
-
-    Args:
-        pause: Lets some seconds pass.
-    """
+    """Lets time pass to the next timer of an event loop, by `pause`, instead of waiting for it."""
 
     def __init__(self, pause: Callable[[float], None]) -> None:
         super().__init__()

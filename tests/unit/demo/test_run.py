@@ -38,15 +38,10 @@ MONTHLY = Job("plays", "monthly", "Asia/Tokyo", "2025-04-01", "2025-06-01")
 
 @dataclass
 class DemoAirflow(RestApi):
-    """An Airflow that starts what it is asked for, and whose runs succeed at once.
+    """An Airflow that starts what it is asked for, and whose runs succeed at once."""
 
-    Attributes:
-        bounds: The start and the end date of each DAG.
-        failing: The DAGs whose runs fail.
-    """
-
-    bounds: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    failing: Sequence[str] = ()
+    bounds: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # dates of each DAG
+    failing: Sequence[str] = ()  # the DAGs whose runs fail
 
     def answer(
         self, method: str, path: str, body: Any, authorization: str | None
