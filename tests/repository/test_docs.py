@@ -4,7 +4,6 @@ and every code block is run or held against what it names.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,6 +20,7 @@ from athena_reports.rows.engine import open_engine
 from athena_reports.rows.transforms import apply
 from athena_reports.settings import settings
 from athena_reports_cli.local.services import Services
+from messages import texts_of
 from tests.repository.pages import PAGES, README, name_of
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.console import check_console, run_python
@@ -133,37 +133,12 @@ def test_an_image_is_shown(image: Path) -> None:
 # --- messages
 
 
-def messages_of(file: Path) -> Iterator[str]:
-    """What each function, and each assignment of a module or class, says in its strings: in their
-    order, without docstrings.
-    """
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    functions = [
-        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    bodies = [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]
-    assignments = [
-        node
-        for body in bodies
-        for node in body.body
-        if isinstance(node, ast.Assign | ast.AnnAssign)
-    ]
-    for place in [*functions, *assignments]:
-        nodes = list(ast.walk(place))
-        docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
-        strings = [
-            node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        ]
-        messages = [node for node in strings if node not in docstrings]
-        messages.sort(key=lambda node: (node.lineno, node.col_offset))
-        yield "\0".join(str(node.value) for node in messages)
-
-
 @pytest.mark.parametrize(("page", "at_least"), [(FIX, 20), (EXISTING, 6)])
 def test_the_messages_that_a_page_quotes_are_those_of_the_code(page: str, at_least: int) -> None:
     """Three dots stand for what differs from one message to another."""
     messages = [
-        message for file in (ROOT / "plugins").rglob("*.py") for message in messages_of(file)
+        "\0".join(text for _, text in sorted(texts_of(file)))
+        for file in (ROOT / "plugins").rglob("*.py")
     ]
     text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
     quotes = re.findall(r'\*\*"(.+?)"\*\*', text)
