@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import re
 import shlex
-import signal
 import subprocess
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,9 +21,9 @@ from athena_reports_cli.local.services import Services
 from tests.repository.installed import Installed, index_variables
 from tests.support.browser import launch, log_in
 from tests.support.code_blocks import blocks_of, commands_of
-from tests.support.live_airflow import LiveClient
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
+from tests.support.repository_copy import running_up
 
 pytestmark = pytest.mark.ci
 PAGE = ROOT / "docs" / "how-to" / "start-a-project.md"
@@ -193,35 +191,12 @@ def test_the_bundle_has_the_library_once(author: Author) -> None:
         assert archive.read(plugin) == (ROOT / "plugins" / plugin).read_bytes()
 
 
-@contextmanager
-def running(author: Author) -> Iterator[tuple[str, str, str, str]]:
-    """Run `up`; yields its address, its user, their password and the address of the services."""
-    command = [*command_of_page("athena-reports", "up"), "--port", str(free_port())]
-    with subprocess.Popen(
-        command, cwd=author.project, env=author.variables, stdout=subprocess.PIPE, text=True
-    ) as up:
-        assert up.stdout is not None
-        lines = []
-        for line in up.stdout:
-            lines.append(line)
-            if "Ctrl-C" in line:
-                break
-        text = "".join(lines)
-        try:
-            address = re.search(r"Airflow +(\S+) +user (\S+), password (\S+)", text)
-            endpoint = re.search(r"AWS_ENDPOINT_URL=(\S+)", text)
-            assert address is not None, text
-            assert endpoint is not None, text
-            yield address[1], address[2], address[3], endpoint[1]
-        finally:
-            up.send_signal(signal.SIGINT)
-
-
 @pytest.mark.full
 def test_up_publishes_what_is_asked_for_and_the_page_shows_it(author: Author) -> None:
     author.type("athena-reports", "load")
-    with running(author) as (url, user, password, endpoint):
-        client = LiveClient(url, login=(user, password))
+    command = [*command_of_page("athena-reports", "up"), "--port", str(free_port())]
+    with running_up(command, author.project, author.variables) as up:
+        client = up.client
         assert client.rows("/api/v2/importErrors", "import_errors") == []
         command = [*command_of_page("athena-reports", "backfill"), "--yes"]
         done = author.run(*command, folder=author.project)
@@ -235,15 +210,16 @@ def test_up_publishes_what_is_asked_for_and_the_page_shows_it(author: Author) ->
         runs = client.wait_for_runs("best_users_weekly", until=are_done, timeout_seconds=600)
         assert {run.state for run in runs if run.run_type == "backfill"} == {"success"}
         sql = "SELECT user_id, events FROM report_dev.best_users_weekly WHERE period = '2025-06-02'"
-        rows = run_sql(sql, Services(endpoint).athena, database="report_dev", workgroup="dev")
+        athena = Services(up.variables["AWS_ENDPOINT_URL"]).athena
+        rows = run_sql(sql, athena, database="report_dev", workgroup="dev")
         published = {row["user_id"]: int(row["events"]) for row in rows}
         assert published == events_of_week(WEEK)
         assert "5 published" in author.type("athena-reports", "status").stdout
 
         with sync_playwright() as playwright, launch(playwright) as browser:
             page = browser.new_page()
-            log_in(page, url, user, password)
-            page.goto(f"{url}/athena-reports/")
+            log_in(page, up.url, *up.login)
+            page.goto(f"{up.url}/athena-reports/")
             expect(page.get_by_text("best_users").first).to_be_visible(timeout=30_000)
 
 

@@ -9,8 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from athena_reports_cli.local.runtime import free_port
@@ -39,26 +40,45 @@ def make(
     )
 
 
-@contextmanager
-def airflow_up(root: Path) -> Iterator[tuple[LiveClient, Mapping[str, str]]]:
-    """Run `make up`, and yield a client of its Airflow and the variables that other shells export.
+@dataclass(frozen=True)
+class Up:
+    """An `up` that runs; `variables` are those that it prints for other shells to export."""
 
-    It prints these variables.
-    """
-    port = free_port()
-    command = ["make", "up", f"PORT={port}", *USING]
-    pipe = subprocess.PIPE
+    url: str
+    login: tuple[str, str]
+    variables: Mapping[str, str]
+
+    @property
+    def client(self) -> LiveClient:
+        return LiveClient(self.url, login=self.login)
+
+
+@contextmanager
+def running_up(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Iterator[Up]:
+    """Run a command that stays up, in a session of its own, and interrupt it at the end."""
     with subprocess.Popen(
-        command, cwd=root, env=SHELL, stdout=pipe, text=True, start_new_session=True
+        command,
+        cwd=folder,
+        env=variables,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as up:
         assert up.stdout is not None
-        said = "".join(itertools.takewhile(lambda line: "Ctrl-C" not in line, up.stdout))
+        printed = "".join(itertools.takewhile(lambda line: "Ctrl-C" not in line, up.stdout))
         try:
-            login = re.search(r"user (\S+), password (\S+)", said)
-            exported = re.search(r"export (.+)", said)
-            assert login is not None, said
-            assert exported is not None, said
-            variables = dict(word.split("=", 1) for word in exported[1].split())
-            yield LiveClient(f"http://127.0.0.1:{port}", login=login.groups()), variables
+            airflow = re.search(r"Airflow +(\S+) +user (\S+), password (\S+)", printed)
+            exported = re.search(r"export (.+)", printed)
+            assert airflow is not None, printed
+            assert exported is not None, printed
+            words = (word.split("=", 1) for word in exported[1].split())
+            yield Up(airflow[1], (airflow[2], airflow[3]), dict(words))
         finally:
             os.killpg(up.pid, signal.SIGINT)
+
+
+@contextmanager
+def airflow_up(root: Path) -> Iterator[tuple[LiveClient, Mapping[str, str]]]:
+    """Run `make up`, and yield a client of its Airflow and the variables that it prints."""
+    with running_up(["make", "up", f"PORT={free_port()}", *USING], root, SHELL) as up:
+        yield up.client, up.variables
