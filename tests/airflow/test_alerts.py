@@ -99,7 +99,7 @@ def test_a_failure_that_airflow_calls_nobody_for_is_told_when_the_period_is_due(
     faults.clear()
 
     def check() -> list[tuple[str, str]]:
-        check = client.trigger("marked_weekly_alerts", logical_date=WEEK.end_utc)
+        check = client.trigger("marked_weekly_alerts", logical_date=WEEK.end_utc.isoformat())
         client.wait_for_runs("marked_weekly_alerts", [check.run_id], timeout_seconds=60)
         assert client.run("marked_weekly_alerts", check.run_id).state == "success"
         client.request("DELETE", f"/api/v2/dags/marked_weekly_alerts/dagRuns/{check.run_id}")

@@ -360,9 +360,7 @@ def test_a_failed_run_and_a_late_period_are_told_once_though_a_notifier_fails(
     assert "Reason: run_query: told_weekly: The period 2199-01-06" in message
     assert message.endswith("/dags/told_weekly/runs/of%2Bthe%2Bfuture")
 
-    check = airflow.client.trigger(
-        "told_weekly_alerts", logical_date=dt.datetime(2025, 6, 30, tzinfo=dt.UTC)
-    )
+    check = airflow.client.trigger("told_weekly_alerts", logical_date="2025-06-30T00:00:00Z")
 
     def has_failed() -> bool:
         tasks = airflow.client.task_instances("told_weekly_alerts", check.run_id)

@@ -111,7 +111,7 @@ def test_one_period_is_the_same_bytes_by_every_way(
     published["backfill"] = take_objects(services, week)
     client.cancel_backfill(backfill_id)
 
-    in_the_next_week = end + dt.timedelta(minutes=7)
+    in_the_next_week = (end + dt.timedelta(minutes=7)).isoformat()
     ways: dict[str, dict[str, Any]] = {
         "no logical date": {"run_after": in_the_next_week},
         "logical date": {"logical_date": in_the_next_week},

@@ -15,12 +15,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from athena_reports_cli.local.client import DagRun, all_finished
+from athena_reports_cli.local.client import DagRun
 from athena_reports_cli.local.runtime import free_port
 from athena_reports_cli.local.services import Services
 from tests.repository.installed import Installed, index_variables
 from tests.support.browser import launch, log_in
 from tests.support.code_blocks import blocks_of, commands_of
+from tests.support.live_airflow import all_finished
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
 from tests.support.repository_copy import running_up

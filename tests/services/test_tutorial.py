@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from athena_reports_cli.local.client import all_finished
 from athena_reports_cli.local.services import Services
 from demo.flights import read_flights
 from tests.support.code_blocks import Block, blocks_of, commands_of, files_of
 from tests.support.dag_files import load_dags
+from tests.support.live_airflow import all_finished
 from tests.support.local_athena import run_sql
 from tests.support.paths import ROOT
 from tests.support.repository_copy import SHELL, airflow_up, copy_repository

@@ -15,11 +15,15 @@ from athena_reports_cli.local.client import (
     AirflowRuntimeError,
     DagRun,
     RestAirflow,
-    all_finished,
 )
 from athena_reports_cli.local.runtime import AirflowRuntime
 
 _DAGS = "/api/v2/dags"
+
+
+def all_finished(runs: Sequence[DagRun]) -> bool:
+    """Whether the runs have succeeded or failed."""
+    return all(run.finished for run in runs)
 
 
 class LiveClient(RestAirflow):

@@ -81,6 +81,13 @@ def run_of(run_id: str, state: str, dag_id: str) -> dict[str, Any]:
     return run | {"run_after": "2026-03-08T00:05:00Z"}
 
 
+def task_of(run_id: str, task_id: str, state: str, tries: int) -> dict[str, Any]:
+    """A task instance as the API shows it."""
+    task: dict[str, Any] = dict.fromkeys(("operator_name", "start_date", "end_date"))
+    task |= {"dag_run_id": run_id, "task_id": task_id, "map_index": -1}
+    return task | {"state": state or None, "try_number": tries, "rendered_fields": {}}
+
+
 @contextmanager
 def rest_api(
     statuses: Mapping[str, HTTPStatus],

@@ -8,6 +8,7 @@ would lose the first period in a zone east of it, and the last period in a zone 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from athena_reports_cli.authoring.preview import expected_cost
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.start_runs import deployed_dag, start_backfill
 from athena_reports_cli.authoring.trial import Aws
-from athena_reports_cli.local.client import CONFLICT, AirflowApiError, AirflowClient
+from athena_reports_cli.local.client import AirflowApiError, AirflowClient
 from athena_reports_cli.local.words import counted
 
 # Failed runs are cleared and run again, runs that succeeded are left alone.
@@ -142,7 +143,7 @@ def begin(plan: BackfillPlan, airflow: AirflowClient) -> str:
             airflow, plan.dag_id, plan.starts[0], plan.starts[-1], **options
         )
     except AirflowApiError as error:
-        if error.status == CONFLICT:
+        if error.status == HTTPStatus.CONFLICT:
             raise _still_active(plan.dag_id, "backfill") from error
         raise
     link = airflow.link(f"/dags/{quote(plan.dag_id, safe='')}/backfills")

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from athena_reports.errors import AthenaReportsError
@@ -12,8 +13,6 @@ from athena_reports.settings import settings
 from athena_reports.workflows.preflight import AccountCheck
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.local.client import (
-    CONFLICT,
-    NOT_FOUND,
     AirflowApiError,
     AirflowClient,
     RestAirflow,
@@ -56,7 +55,7 @@ def deployed_dag(declared: DeclaredReport, airflow: AirflowClient) -> Any:
     try:
         details = airflow.dag_details(dag.dag_id)
     except AirflowApiError as error:
-        if error.status != NOT_FOUND:
+        if error.status != HTTPStatus.NOT_FOUND:
             raise
         raise DeploymentError(
             f"{error} This Airflow has no DAG {dag.dag_id}. Deploy its file, wait a minute until"
@@ -96,14 +95,14 @@ def start_run(airflow: AirflowClient, dag_id: str, period_id: str) -> str:
     run_id = f"run__{period_id}__{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
 
     def start() -> str:
-        airflow.trigger(dag_id, run_id=run_id, conf={PERIOD_PARAM: period_id})
+        airflow.trigger(dag_id, dag_run_id=run_id, conf={PERIOD_PARAM: period_id})
         return run_id
 
     def find() -> str | None:
         try:
             airflow.run(dag_id, run_id)
         except AirflowApiError as error:
-            if error.status != NOT_FOUND:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
             return None
         return run_id
@@ -148,7 +147,7 @@ def _start_once(
             return start()
         except AirflowApiError as error:
             # After an attempt without a response, a conflict may be with what that has started.
-            may_be_ours = problem is not None and error.status == CONFLICT
+            may_be_ours = problem is not None and error.status == HTTPStatus.CONFLICT
             if error.is_rejection and not may_be_ours:
                 raise
             problem = error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -17,11 +18,7 @@ from pydantic import BaseModel, Field
 
 from athena_reports.errors import AthenaReportsError
 
-NOT_FOUND = 404
-CONFLICT = 409
-_SERVER_ERROR = 500
 _API = "/api/v2"
-_DAGS = f"{_API}/dags"
 _TOKEN_VARIABLE = "AIRFLOW_TOKEN"
 _SHOWN_CHARACTERS = 1000  # of a response that is an error
 
@@ -44,7 +41,7 @@ class AirflowApiError(AirflowRuntimeError):
     @property
     def is_rejection(self) -> bool:
         """Whether Airflow certainly did nothing. Otherwise it may have done what was asked."""
-        return self.status is not None and self.status < _SERVER_ERROR
+        return self.status is not None and self.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class DagRun(BaseModel):
@@ -69,15 +66,9 @@ class DagRun(BaseModel):
         return self.state in {"success", "failed"}
 
 
-def all_finished(runs: Sequence[DagRun]) -> bool:
-    """Whether the runs have succeeded or failed."""
-    return all(run.finished for run in runs)
-
-
 class TaskInstance(BaseModel):
     """The latest try of a task, as the API shows it. One not yet scheduled has no state."""
 
-    id: str
     run_id: str = Field(alias="dag_run_id")
     task_id: str
     map_index: int
@@ -98,14 +89,7 @@ class Backfill(BaseModel):
 
 
 class AirflowClient(ABC):
-    """Airflow's REST API. Each method raises AirflowApiError if it is rejected or not answered.
-
-    `check` is called while waiting, and when there is no response; it raises to end the wait with a
-    better reason.
-    """
-
-    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
-        self._check = check
+    """Airflow's REST API. Each method raises AirflowApiError if it is rejected or not answered."""
 
     @abstractmethod
     def request(self, method: str, path: str, *, params: Any = None, json: Any = None) -> Any:
@@ -144,23 +128,13 @@ class AirflowClient(ABC):
         """Let a DAG run."""
         self.request("PATCH", _dag(dag_id), json={"is_paused": False})
 
-    def trigger(
-        self,
-        dag_id: str,
-        *,
-        run_id: str | None = None,
-        conf: Mapping[str, Any] | None = None,
-        **dates: datetime,
-    ) -> DagRun:
-        """Make a manual run. By default Airflow chooses its id.
+    def trigger(self, dag_id: str, **options: Any) -> DagRun:
+        """Make a manual run. `options` are fields of the request, such as `conf`.
 
-        Without a logical date, as from the UI's plain trigger, it has no data interval.
+        Airflow chooses the id of the run unless `dag_run_id` is one of them. Without a
+        `logical_date`, as from the UI's plain trigger, it has no data interval.
         """
-        body: dict[str, Any] = {"conf": dict(conf or {}), "logical_date": None}
-        if run_id is not None:
-            body["dag_run_id"] = run_id
-        for name, date in dates.items():
-            body[name] = date.isoformat()
+        body = {"logical_date": None, **options}
         return DagRun(**self.request("POST", f"{_dag(dag_id)}/dagRuns", json=body))
 
     def backfill(self, dag_id: str, first: datetime, last: datetime, **options: Any) -> int:
@@ -216,8 +190,7 @@ class AirflowClient(ABC):
         """The events in the log of one try of a task."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/logs/{try_number}"
         params = {"full_content": True, "map_index": map_index}
-        events: list[dict[str, Any]] = self.request("GET", path, params=params)["content"]
-        return events
+        return list(self.request("GET", path, params=params)["content"])
 
 
 def _quoted(name: str) -> str:
@@ -225,7 +198,7 @@ def _quoted(name: str) -> str:
 
 
 def _dag(dag_id: str) -> str:
-    return f"{_DAGS}/{_quoted(dag_id)}"
+    return f"{_API}/dags/{_quoted(dag_id)}"
 
 
 def _run(dag_id: str, run_id: str) -> str:
@@ -235,7 +208,8 @@ def _run(dag_id: str, run_id: str) -> str:
 class RestAirflow(AirflowClient):
     """The Airflow at the address of its web server.
 
-    With a login, user name and password, it gets a token when the API asks for one.
+    With a login, user name and password, it gets a token when the API asks for one. `check` is
+    called when there is no response; it raises if it knows a better reason.
     """
 
     def __init__(
@@ -246,12 +220,11 @@ class RestAirflow(AirflowClient):
         login: tuple[str, str] | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(check)
         self.url = url.rstrip("/")
         self._login = login
+        self._check = check
         # A proxy of the shell is not for this machine.
-        local: Any = {"all://127.0.0.1": None}
-        self._http = httpx.Client(timeout=60, mounts=local)
+        self._http = httpx.Client(timeout=60, mounts={"all://127.0.0.1": None})
         if token:
             self._use(token)
 
@@ -263,8 +236,8 @@ class RestAirflow(AirflowClient):
         url = f"{self.url}{path}"
         try:
             response = self._http.request(method, url, params=params, json=json)
-            if response.status_code == httpx.codes.UNAUTHORIZED and self._login:
-                self._use(self._log_in(*self._login))
+            if response.status_code == HTTPStatus.UNAUTHORIZED and self._login:
+                self._log_in(*self._login)
                 response = self._http.request(method, url, params=params, json=json)
             response.raise_for_status()
             return response.json() if response.content else None
@@ -276,11 +249,10 @@ class RestAirflow(AirflowClient):
             self._check()
             raise _not_answered(method, path, f"{self.url}: {error!r}") from error
 
-    def _log_in(self, user: str, password: str) -> str:
+    def _log_in(self, user: str, password: str) -> None:
         body = {"username": user, "password": password}
         response = self._http.post(f"{self.url}/auth/token", json=body).raise_for_status()
-        token: str = response.json()["access_token"]
-        return token
+        self._use(response.json()["access_token"])
 
     def link(self, path: str) -> str:
         """Return the address of a page."""
@@ -295,7 +267,6 @@ class MwaaAirflow(AirflowClient):
     """
 
     def __init__(self, mwaa: Any, name: str) -> None:
-        super().__init__()
         self.mwaa = mwaa
         self.name = name
 
@@ -325,8 +296,9 @@ class MwaaAirflow(AirflowClient):
 
 
 def _rejected(method: str, path: str, status: int, reason: str) -> AirflowApiError:
-    problem = f"Airflow rejected {method} {path}: {status} {reason.removesuffix('.')}."
-    return AirflowApiError(problem, status=status)
+    return AirflowApiError(
+        f"Airflow rejected {method} {path}: {status} {reason.removesuffix('.')}.", status=status
+    )
 
 
 def _not_answered(method: str, path: str, reason: str) -> AirflowApiError:

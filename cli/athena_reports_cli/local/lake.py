@@ -101,8 +101,8 @@ class Lake:
     @classmethod
     def of_services(cls, services: Services, environment: str) -> Self:
         """Return the lake of an environment, such as `dev`, in local services."""
-        bucket = f"athena-lake-{environment}"
-        return cls(S3(services.s3), services.glue, bucket, f"database_{environment}")
+        s3 = S3(services.s3)
+        return cls(s3, services.glue, f"athena-lake-{environment}", f"database_{environment}")
 
 
 # --- what is kept
@@ -193,8 +193,8 @@ def restore(
                 create_table(table, kept, folder / table / kept.version, lake)
             except LakeError as error:
                 progress(f"skipped {folder / table / _TABLE_FILE}: {error}")
-                continue
-            progress(f"table {table}, from {folder.name}/: {kept.amount()}")
+            else:
+                progress(f"table {table}, from {folder.name}/: {kept.amount()}")
 
 
 def location_of_loaded(table: str, lake: Lake) -> str:

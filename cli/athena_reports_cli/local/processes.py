@@ -30,12 +30,14 @@ class Process(subprocess.Popen[bytes]):
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output, signals_put_off(), records.open("a") as file:
-            streams: Any = {
-                "stdin": subprocess.DEVNULL,
-                "stdout": output,
-                "stderr": subprocess.STDOUT,
-            }
-            super().__init__(command, **streams, start_new_session=True, **options)
+            super().__init__(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **options,
+            )
             print(json.dumps([self.pid, psutil.Process(self.pid).create_time()]), file=file)
 
     def members(self) -> list[psutil.Process]:

@@ -14,15 +14,13 @@ from athena_reports_cli.local.project import find_project
 from athena_reports_cli.local.services import ENVIRONMENT, Services
 
 
-def main() -> int:
-    """Create what the environment needs in the services, and its tables; returns the exit code."""
+def main() -> None:
+    """Create what the environment needs in the services, and its tables."""
     endpoint_url = os.environ.get("AWS_ENDPOINT_URL")
     if not endpoint_url:
-        print("AWS_ENDPOINT_URL is not set. Set it to the address of the local services.")
-        return 2
+        sys.exit("AWS_ENDPOINT_URL is not set. Set it to the address of the local services.")
     fill_services(Services(endpoint_url), ENVIRONMENT, find_project().lake, print)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

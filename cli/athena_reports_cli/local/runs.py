@@ -16,7 +16,6 @@ from athena_reports_cli.local.client import (
     AirflowRuntimeError,
     DagRun,
     TaskInstance,
-    all_finished,
 )
 
 _POLL_SECONDS = 1.0
@@ -91,7 +90,7 @@ def follow_backfill(
         if numbers != reported:
             progress(f"{dag_id}: {numbers}")
             reported = numbers
-        if runs and all_finished(runs):
+        if runs and all(run.finished for run in runs):
             return runs
         time.sleep(_POLL_SECONDS)
 

@@ -13,12 +13,12 @@ import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
@@ -99,9 +99,6 @@ class AirflowRuntime:
         self._dag_ids = dag_ids
         self._progress = on_progress
         self._home = config.home.absolute()
-        self._environment: dict[str, str] = {}
-        self._execution_url = ""
-        self._commands: dict[str, list[str]] = {}
         self._running: dict[str, Process] = {}
         self._held = ExitStack()
 
@@ -135,13 +132,19 @@ class AirflowRuntime:
 
     def cli(self, *args: str) -> str:
         """Run `airflow <args>` in the components' environment and return what it printed."""
-        options: Any = {"env": self._environment, "cwd": self._home, "stdin": subprocess.DEVNULL}
-        done = subprocess.run(self._airflow(*args), capture_output=True, text=True, **options)
+        done = subprocess.run(
+            self._airflow(*args),
+            env=self._environment,
+            cwd=self._home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             raise AirflowRuntimeError(
                 f"`airflow {' '.join(args[:2])}` failed:\n{(done.stdout + done.stderr)[-3000:]}"
             )
-        return str(done.stdout)
+        return done.stdout
 
     def kill(self, name: str) -> None:
         """Kill all processes of a component at once; the others are not told."""
@@ -162,20 +165,16 @@ class AirflowRuntime:
         """
 
         def unparsed() -> list[str]:
+            errors = self.client.rows("/api/v2/importErrors", "import_errors")
+            if errors:
+                texts = [f"{error['filename']}:\n{error['stack_trace']}" for error in errors]
+                raise AirflowRuntimeError("\n".join(["DAG files that cannot be imported:", *texts]))
             unparsed_names = set(names)
-            for dag in self._parsed_dags():
+            for dag in self.client.rows("/api/v2/dags", "dags"):
                 unparsed_names -= {dag["dag_id"], Path(dag["fileloc"]).name}
             return sorted(unparsed_names)
 
         self._wait_until_none(unparsed, "parsed")
-
-    def _parsed_dags(self) -> list[Any]:
-        """Return the DAGs that Airflow knows; AirflowRuntimeError if a file cannot be imported."""
-        errors = self.client.rows("/api/v2/importErrors", "import_errors")
-        if errors:
-            texts = [f"{error['filename']}:\n{error['stack_trace']}" for error in errors]
-            raise AirflowRuntimeError("\n".join(["DAG files that cannot be imported:", *texts]))
-        return self.client.rows("/api/v2/dags", "dags")
 
     def _start(self) -> None:
         config = self.config
@@ -201,7 +200,7 @@ class AirflowRuntime:
             home / "config" / "airflow_local_settings.py",
         )
 
-        port = free_port(config.port or 0)
+        port = config.port or free_port()
         execution_port = port
         self._commands = {name: self._command(name) for name in config.components}
         if _DATABASE not in config.environment:
@@ -211,8 +210,9 @@ class AirflowRuntime:
             # commit, both would wait until SQLite gives up.
             execution_port = free_port()
             self._commands["api-server"] += ["--apps=core"]
-            execution = self._airflow("api-server", "--apps=execution", f"--port={execution_port}")
-            self._commands["execution-api"] = execution
+            self._commands["execution-api"] = self._airflow(
+                "api-server", "--apps=execution", f"--port={execution_port}"
+            )
         self._execution_url = f"http://127.0.0.1:{execution_port}/execution/"
         self._write_configuration(port)
         # A deployment keeps compiled modules, and each task is a process that imports them.
@@ -227,9 +227,9 @@ class AirflowRuntime:
         self.cli("db", "migrate")
         user, password = self.admin_login
         if "fab" in config.environment.get("AIRFLOW__CORE__AUTH_MANAGER", ""):
-            options = [f"--username={user}", f"--firstname={user}", f"--lastname={user}"]
-            options += [f"--email={user}@example.com", "--role=Admin", f"--password={password}"]
-            self.cli("users", "create", *options)
+            names = [f"--username={user}", f"--firstname={user}", f"--lastname={user}"]
+            email = f"--email={user}@example.com"
+            self.cli("users", "create", *names, email, "--role=Admin", f"--password={password}")
         self._progress(f"starting {', '.join(config.components)}")
         since = datetime.now(UTC)
         for name in self._commands:
@@ -335,15 +335,9 @@ def tail(log: Path) -> str:
     return log.read_text(errors="replace")[-3000:]
 
 
-def free_port(number: int = 0) -> int:
-    """A free port, or this one; OSError says if it is taken."""
-    ports = [number]
-    if not number:
-        ports = random.sample(_PORTS, 50)
-    for port in ports:
-        try:
-            with socket.create_server(("127.0.0.1", port)):
-                return port
-        except OSError as error:
-            taken = error
-    raise taken
+def free_port() -> int:
+    """Return a free port of 127.0.0.1."""
+    for port in random.sample(_PORTS, 50):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AirflowRuntimeError("No free port was found on 127.0.0.1.")

@@ -18,7 +18,6 @@ ENVIRONMENT = "dev"
 """The environment whose names the local services have: buckets, databases and a workgroup."""
 AWS_CONNECTION = "AIRFLOW_CONN_AWS_DEFAULT"
 """The variable of the Airflow connection by which tasks reach the local services."""
-_MODULE = "local_athena"  # a package of its own, which is only started
 
 
 class ServicesError(AthenaReportsError):
@@ -55,10 +54,8 @@ class Services:
         for name in ("database", "report"):
             with suppress(self.glue.exceptions.AlreadyExistsException):
                 self.glue.create_database(DatabaseInput={"Name": f"{name}_{environment}"})
-        try:
-            self.athena.get_work_group(WorkGroup=environment)
-        except self.athena.exceptions.InvalidRequestException:  # there is none yet
-            location = f"s3://athena-query-result-{environment}/"
+        location = f"s3://athena-query-result-{environment}/"
+        with suppress(self.athena.exceptions.InvalidRequestException):  # it exists
             self.athena.create_work_group(
                 Name=environment,
                 Configuration={
@@ -109,11 +106,10 @@ def starting_services(log_path: Path, *, workers: int = 4) -> Iterator[Callable[
     Yields a function that waits until they are ready, and returns the endpoint's URL.
     """
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-u", "-m", _MODULE, "serve"]
-    command += ["--port", "0", f"--workers={workers}", "--until-input-ends"]
-    environment = environment_without("AWS_")
+    command = [sys.executable, "-u", "-m", "local_athena", "serve"]
+    command += ["--port=0", f"--workers={workers}", "--until-input-ends"]
     # The process finds its modules where this one does.
-    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    environment = {**environment_without("AWS_"), "PYTHONPATH": os.pathsep.join(sys.path)}
     with (
         log_path.open("w") as log,
         # A session of its own: an interrupt from the terminal must end Airflow first, then this.

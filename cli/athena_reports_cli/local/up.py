@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from athena_reports_cli.local.lake import fill_services
 from athena_reports_cli.local.project import Project
 from athena_reports_cli.local.running import Running, announced, find_running
 from athena_reports_cli.local.runs import TimedProgress
-from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime, Progress, free_port
+from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime, Progress
 from athena_reports_cli.local.services import ENVIRONMENT, Services, ServicesError, local_services
 
 
@@ -55,7 +56,7 @@ def require_not_running(project: Project) -> None:
 def require_free(port: int) -> None:
     """Raise AirflowRuntimeError if a port of 127.0.0.1 is taken."""
     try:
-        free_port(port)
+        socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
         raise AirflowRuntimeError(
             f"Cannot use port {port} on 127.0.0.1: {error.strerror}. Choose another with --port."
@@ -109,10 +110,11 @@ def stay_up(
     running = Running(airflow.url, user, password, services.environment)
     # What `airflow` in another shell needs: the rest is in its airflow.cfg.
     exported = {"AIRFLOW_HOME": str(airflow.config.home), **running.environment}
+    assignments = " ".join(f"{name}={shlex.quote(value)}" for name, value in exported.items())
     lines = [
         f"Airflow  {running.airflow}  user {running.user}, password {running.password}",
         f"Reports  {running.airflow}/athena-reports/",
-        f"Shell    export {_assignments(exported)}",
+        f"Shell    export {assignments}",
         "Publish  athena-reports run REPORT PERIOD, in another shell",
     ]
     with announced(running, project):
@@ -123,7 +125,3 @@ def stay_up(
         while True:
             airflow.check_alive()
             time.sleep(1)
-
-
-def _assignments(variables: Mapping[str, str]) -> str:
-    return " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())

@@ -228,7 +228,7 @@ def test_runs_that_airflow_knows_are_seen_at_their_period(
 ) -> None:
     client = airflow.client
     by_param = client.trigger(DAG_ID, conf={"period": PERIODS[0].id})
-    by_date = client.trigger(DAG_ID, logical_date=PERIODS[1].end_utc)
+    by_date = client.trigger(DAG_ID, logical_date=PERIODS[1].end_utc.isoformat())
     client.set_state(DAG_ID, by_date.run_id, "failed")
     again = client.trigger(DAG_ID, conf={"period": PERIODS[3].id})
     client.set_state(DAG_ID, again.run_id, "failed")
@@ -311,7 +311,7 @@ def test_a_period_whose_run_cannot_run_it_gets_a_run_of_its_own(
         client.cancel_backfill(backfill)  # which fails the queued run
     else:
         hole = PERIODS[1]  # the run that is triggered with its date reports the week before
-        occupying = client.trigger(HOLES_DAG_ID, logical_date=hole.start_utc)
+        occupying = client.trigger(HOLES_DAG_ID, logical_date=hole.start_utc.isoformat())
         client.set_state(HOLES_DAG_ID, occupying.run_id, "failed")
     start = planned(users, hole)
     assert (start["action"], start["body"]["logical_date"]) == ("trigger", None)

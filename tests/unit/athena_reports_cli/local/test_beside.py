@@ -152,15 +152,11 @@ def test_a_command_has_the_services_that_its_shell_names_or_those_of_the_up(
     with shell_of(shell, is_up=is_up, monkeypatch=monkeypatch), services_beside(project):
         assert variables_now() == variables
     assert started == []
-    told = capsys.readouterr()
-    assert told.out == ""
-    if any(shell.values()):
-        assert told.err == ""
-    else:
-        assert told.err == (
-            "Using the `up` at http://127.0.0.1:8080."
-            " To use other services, set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV.\n"
-        )
+    note = (
+        "Using the `up` at http://127.0.0.1:8080."
+        " To use other services, set AWS_ENDPOINT_URL or ATHENA_REPORTS_ENV.\n"
+    )
+    assert capsys.readouterr() == ("", "" if any(shell.values()) else note)
 
 
 def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
@@ -180,11 +176,11 @@ def test_without_any_services_some_are_started_with_the_kept_tables_and_ended(
     )
 
 
-@pytest.mark.parametrize("shell", [{}, {ENDPOINT: "", ENVIRONMENT: ""}])
 def test_what_reads_publications_is_refused_where_there_are_none(
-    shell: dict[str, str], tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Services that were started for it would be empty."""
+    shell = {ENDPOINT: "", ENVIRONMENT: ""}
     with (
         shell_of(shell, is_up=False, monkeypatch=monkeypatch),
         pytest.raises(NoServicesError) as refused,
@@ -223,14 +219,8 @@ def test_the_names_of_an_environment_need_no_services(
             names = read_settings(os.environ).environment
     assert names == environment
     assert started == []
-    told = capsys.readouterr().err
-    if any(shell.values()):
-        assert told == ""
-    else:
-        assert told == (
-            "Using the names of the local environment dev."
-            " To use another, set ATHENA_REPORTS_ENV.\n"
-        )
+    note = "Using the names of the local environment dev. To use another, set ATHENA_REPORTS_ENV.\n"
+    assert capsys.readouterr().err == ("" if any(shell.values()) else note)
 
 
 SHELL_OF_AN_ACCOUNT = {
@@ -254,20 +244,13 @@ s3 =
 
 @pytest.mark.usefixtures("started")
 @pytest.mark.parametrize(
-    ("shell", "is_up"),
-    [
-        ({}, True),
-        (SHELL_OF_AN_ACCOUNT, True),
-        # The line that `up` prints is set in the shell of an account.
-        ({ENDPOINT: UP, **SHELL_OF_AN_ACCOUNT}, True),
-        ({ENDPOINT: UP, "AIRFLOW_URL": "http://other", **SHELL_OF_AN_ACCOUNT}, True),
-        ({}, False),
-        (SHELL_OF_AN_ACCOUNT, False),
-    ],
+    ("named", "is_up"),
+    [({}, True), ({ENDPOINT: UP}, True), ({}, False)],  # `up` prints how to name its services
 )
 def test_every_client_calls_the_services_that_a_command_says_it_uses(
-    shell: dict[str, str], is_up: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    named: dict[str, str], is_up: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also in the shell of an account, with its profiles."""
     config = tmp_path / "config"
     config.write_text(PROFILES)
     files = {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(config)}
@@ -277,7 +260,7 @@ def test_every_client_calls_the_services_that_a_command_says_it_uses(
     with kept_environment():
         for name in SET:
             os.environ.pop(name, None)
-        os.environ |= files | shell
+        os.environ |= files | SHELL_OF_AN_ACCOUNT | named
         with services_beside(Project(tmp_path)):
             clients = [boto3.client(name) for name in ("athena", "glue", "s3", "sts")]
             credentials = boto3.Session().get_credentials()

@@ -20,17 +20,16 @@ from athena_reports_cli.local.client import (
     AirflowClient,
     AirflowRuntimeError,
     Backfill,
+    DagRun,
     MwaaAirflow,
     RestAirflow,
     connect,
 )
-from tests.support.rest_api import TOKEN, RestApi, rest_api, run_of
+from tests.support.rest_api import TOKEN, RestApi, rest_api, run_of, task_of
 from tests.support.wire import answered as wire_answered
 from tests.support.wire import json_error
-from tests.unit.athena_reports_cli.local.airflow_of_runs import (
-    DAG_ID,
-    task_of,
-)
+
+DAG_ID = "best_weekly"
 
 # --- what each method asks for
 
@@ -68,44 +67,54 @@ def asked() -> Iterator[Asked]:
         yield api
 
 
+@pytest.fixture
+def _proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell with a proxy, which is not for this machine."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def client(asked: Asked) -> RestAirflow:
+    return RestAirflow(asked.url, login=("admin", "secret"))
+
+
 RUN = run_of("a", "success", DAG_ID)
 RUNS = "/api/v2/dags/best_weekly/dagRuns"
-TASKS = f"{RUNS}/a/taskInstances"
 FIRST = datetime(2025, 3, 1, tzinfo=UTC)
 LAST = datetime(2025, 3, 3, tzinfo=UTC)
+BACKFILL = {
+    "dag_id": DAG_ID,
+    "from_date": "2025-03-01T00:00:00+00:00",
+    "to_date": "2025-03-03T00:00:00+00:00",
+}
 CALLS: dict[str, tuple[Callable[[AirflowClient], Any], Any, str, Any]] = {
     # The call, the answer, and what it asks for.
-    "trigger with dates": (
-        lambda client: client.trigger(DAG_ID, conf={"a": 1}, logical_date=FIRST, run_after=LAST),
+    "trigger": (
+        lambda client: client.trigger(DAG_ID, conf={"a": 1}),
         RUN,
         f"POST {RUNS}",
-        {
-            "conf": {"a": 1},
-            "logical_date": "2025-03-01T00:00:00+00:00",
-            "run_after": "2025-03-03T00:00:00+00:00",
-        },
+        {"conf": {"a": 1}, "logical_date": None},
+    ),
+    "trigger with a date": (
+        lambda client: client.trigger(DAG_ID, logical_date="2025-03-01T00:00:00Z"),
+        RUN,
+        f"POST {RUNS}",
+        {"logical_date": "2025-03-01T00:00:00Z"},
     ),
     "backfill": (
         lambda client: client.backfill(DAG_ID, FIRST, LAST, max_active_runs=3),
         {"id": 7},
         "POST /api/v2/backfills",
-        {
-            "dag_id": DAG_ID,
-            "from_date": "2025-03-01T00:00:00+00:00",
-            "to_date": "2025-03-03T00:00:00+00:00",
-            "max_active_runs": 3,
-        },
+        {**BACKFILL, "max_active_runs": 3},
     ),
     "backfill_dates": (
         lambda client: client.backfill_dates(DAG_ID, FIRST, LAST, reprocess_behavior="failed"),
         {"backfills": []},
         "POST /api/v2/backfills/dry_run",
-        {
-            "dag_id": DAG_ID,
-            "from_date": "2025-03-01T00:00:00+00:00",
-            "to_date": "2025-03-03T00:00:00+00:00",
-            "reprocess_behavior": "failed",
-        },
+        {**BACKFILL, "reprocess_behavior": "failed"},
     ),
     "a pool with any name": (
         lambda client: client.pool("a b/c"),
@@ -124,19 +133,16 @@ CALLS: dict[str, tuple[Callable[[AirflowClient], Any], Any, str, Any]] = {
 
 @pytest.mark.usefixtures("_proxy")
 @pytest.mark.parametrize("name", CALLS)
-def test_each_method_asks_the_api_for_what_it_says(name: str, asked: Asked) -> None:
+def test_each_method_asks_the_api_for_what_it_says(
+    name: str, asked: Asked, client: RestAirflow
+) -> None:
     call, asked.reply, request, body = CALLS[name]
-    call(RestAirflow(asked.url, login=("admin", "secret")))
+    call(client)
     assert asked.logins == [{"username": "admin", "password": "secret"}]
-    ((found, found_body),) = asked.requests
-    path, expected_path = urlsplit(found), urlsplit(request)
-    assert path.path == expected_path.path
-    assert sorted(parse_qsl(path.query)) == sorted(parse_qsl(expected_path.query))
-    assert found_body == body
+    assert asked.requests == [(request, body)]
 
 
-def test_what_the_api_tells_is_returned(asked: Asked) -> None:
-    client = RestAirflow(asked.url, login=("admin", "secret"))
+def test_what_the_api_tells_is_returned(asked: Asked, client: RestAirflow) -> None:
     asked.reply = {"id": "7"}
     assert client.backfill(DAG_ID, FIRST, LAST) == 7
     asked.reply = {"content": [{"event": "茶"}]}
@@ -148,39 +154,29 @@ def test_what_the_api_tells_is_returned(asked: Asked) -> None:
     assert len(asked.logins) == 1  # the token is kept
     asked.reply = {"task_instances": [task_of("a", "transform", "failed", 2)], "total_entries": 1}
     (task,) = client.task_instances(DAG_ID, "a")
-    assert (task.run_id, task.task_id, task.state, task.try_number) == (
-        "a",
-        "transform",
-        "failed",
-        2,
-    )
+    assert (task.run_id, task.task_id) == ("a", "transform")
+    assert (task.state, task.try_number) == ("failed", 2)
 
 
 @pytest.mark.parametrize("ended_at", [None, "2026-03-08T00:00:00Z"])
-def test_a_backfill_is_active_until_it_has_ended(ended_at: str | None, asked: Asked) -> None:
+def test_a_backfill_is_active_until_it_has_ended(
+    ended_at: str | None, asked: Asked, client: RestAirflow
+) -> None:
     """A paused one is active: Airflow begins no other one beside it."""
     bounds = {"from_date": FIRST.isoformat(), "to_date": LAST.isoformat()}
     asked.reply = {"backfills": [{"id": 4, "completed_at": ended_at, "is_paused": True, **bounds}]}
-    active = RestAirflow(asked.url, login=("admin", "secret")).active_backfill(DAG_ID)
-    if ended_at:
-        assert active is None
-    else:
-        assert active == Backfill(id=4, from_date=FIRST, to_date=LAST)
+    expected = None if ended_at else Backfill(id=4, from_date=FIRST, to_date=LAST)
+    assert client.active_backfill(DAG_ID) == expected
 
 
-@pytest.mark.parametrize(
-    ("state", "finished"),
-    [("queued", False), ("running", False), ("success", True), ("failed", True)],
-)
-def test_a_run_has_finished_if_it_succeeded_or_failed(
-    state: str, finished: bool, asked: Asked
-) -> None:
-    asked.reply = run_of("a", state, DAG_ID)
-    assert RestAirflow(asked.url, login=("admin", "secret")).run(DAG_ID, "a").finished == finished
+def test_a_run_has_finished_if_it_succeeded_or_failed() -> None:
+    states = ("queued", "running", "success", "failed")
+    finished = [state for state in states if DagRun(**run_of("a", state, DAG_ID)).finished]
+    assert finished == ["success", "failed"]
 
 
-@pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 250])
-def test_a_listing_is_read_page_by_page(number: int, asked: Asked) -> None:
+@pytest.mark.parametrize("number", [0, 100, 101, 250])
+def test_a_listing_is_read_page_by_page(number: int, asked: Asked, client: RestAirflow) -> None:
     rows = list(range(number))
 
     def answer(
@@ -193,19 +189,19 @@ def test_a_listing_is_read_page_by_page(number: int, asked: Asked) -> None:
         return HTTPStatus.OK, {"rows": rows[first : first + limit], "total_entries": number}
 
     asked.answer = answer  # type: ignore[method-assign]
-    assert RestAirflow(asked.url, login=("a", "b")).rows("/x", "rows", state="failed") == rows
+    assert client.rows("/x", "rows", state="failed") == rows
     assert len(asked.requests) == max(1, -(-number // 100))
 
 
-def test_a_listing_that_shrinks_meanwhile_ends(asked: Asked) -> None:
+def test_a_listing_that_shrinks_meanwhile_ends(asked: Asked, client: RestAirflow) -> None:
     asked.reply = {"rows": [], "total_entries": 5}
-    assert RestAirflow(asked.url, login=("admin", "secret")).rows("/x", "rows") == []
+    assert client.rows("/x", "rows") == []
 
 
-def test_a_refusal_tells_request_status_and_body(asked: Asked) -> None:
+def test_a_refusal_tells_request_status_and_body(asked: Asked, client: RestAirflow) -> None:
     asked.status, asked.reply = HTTPStatus.CONFLICT, {"detail": "There is one."}
     with pytest.raises(AirflowApiError) as refused:
-        RestAirflow(asked.url, login=("admin", "secret")).unpause(DAG_ID)
+        client.unpause(DAG_ID)
     assert refused.value.status == 409
     assert str(refused.value) == (
         "Airflow rejected PATCH /api/v2/dags/best_weekly: 409 Conflict:"
@@ -215,9 +211,7 @@ def test_a_refusal_tells_request_status_and_body(asked: Asked) -> None:
 
 def test_an_api_that_does_not_answer_is_told_with_its_address_or_why() -> None:
     checks = []
-    client = RestAirflow(
-        "http://127.0.0.1:9", login=("admin", "secret"), check=lambda: checks.append(1)
-    )
+    client = RestAirflow("http://127.0.0.1:9", token=TOKEN, check=lambda: checks.append(1))
     problem = (
         r"No response from Airflow to GET /api/v2/monitor/health: http://127\.0\.0\.1:9:"
         r" ConnectError\("
@@ -227,13 +221,13 @@ def test_an_api_that_does_not_answer_is_told_with_its_address_or_why() -> None:
     assert checks == [1]
 
 
-def test_a_login_that_is_refused_is_an_error(asked: Asked) -> None:
+def test_a_login_that_is_refused_is_an_error(asked: Asked, client: RestAirflow) -> None:
     asked.answer = lambda *_: (HTTPStatus.UNAUTHORIZED, {})  # type: ignore[method-assign]
     with pytest.raises(AirflowRuntimeError, match="401"):
-        RestAirflow(asked.url, login=("admin", "wrong")).health()
+        client.health()
 
 
-@pytest.mark.parametrize("text", ["http://[", "http://a\tb", "http://127.0.0.1:99999"])
+@pytest.mark.parametrize("text", ["http://[", "http://127.0.0.1:99999"])
 def test_an_address_that_cannot_be_one_may_not_have_done_anything(text: str) -> None:
     with pytest.raises(AirflowApiError) as failed:
         RestAirflow(text, token=TOKEN).health()
@@ -261,11 +255,11 @@ def test_a_page_is_below_the_address() -> None:
     [(HTTPStatus.UNPROCESSABLE_ENTITY, True), (HTTPStatus.INTERNAL_SERVER_ERROR, False)],
 )
 def test_an_error_of_the_server_may_have_done_what_was_asked(
-    status: HTTPStatus, is_rejection: bool, asked: Asked
+    status: HTTPStatus, is_rejection: bool, asked: Asked, client: RestAirflow
 ) -> None:
     asked.status = status
     with pytest.raises(AirflowApiError) as failed:
-        RestAirflow(asked.url, token=TOKEN).unpause(DAG_ID)
+        client.unpause(DAG_ID)
     assert failed.value.is_rejection is is_rejection
 
 

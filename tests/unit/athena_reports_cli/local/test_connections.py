@@ -1,11 +1,9 @@
-"""The connections and variables of a local Airflow: those of a file, and those of the shell."""
+"""The connections and variables of a local Airflow, from a file."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 from athena_reports_cli.local.connections import ConnectionsError, read_connections
 from athena_reports_cli.local.project import Project
 from tests.support.paths import ROOT
-from tests.support.variables import kept_environment
 
 SECRET = "s3cr3t"
 SMTP = f"smtp://reports:{SECRET}@mail.example.com:587?from_email=reports%40example.com"
@@ -25,26 +22,12 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-@pytest.fixture(autouse=True)
-def shell() -> Iterator[None]:
-    """A shell with neither connections nor variables, but that of the local services."""
-    with kept_environment():
-        for name in list(os.environ):
-            if name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_")):
-                del os.environ[name]
-        os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = "aws://"
-        yield
-
-
 def write(project: Project, text: str) -> None:
     (project.root / ".airflow.env").write_text(text, encoding="utf-8")
 
 
-def test_without_a_file_there_are_none(project: Project) -> None:
-    assert read_connections(project) == {}
-
-
 def test_the_file_has_them_a_line_each(project: Project) -> None:
+    assert read_connections(project) == {}  # without a file
     lines = [
         "# who gets mails",
         f"AIRFLOW_CONN_SMTP_DEFAULT={SMTP}",
@@ -94,7 +77,6 @@ def test_a_wrong_line_is_told_by_its_number_and_never_by_its_text(
 @pytest.mark.parametrize(
     "ignoring",
     [".gitignore", "cli/athena_reports_cli/authoring/templates/project/gitignore.jinja"],
-    ids=["of this repository", "of a new project"],
 )
 def test_git_ignores_the_file(ignoring: str, tmp_path: Path) -> None:
     shutil.copy(ROOT / ignoring, tmp_path / ".gitignore")

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from configparser import ConfigParser
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -32,10 +31,9 @@ from athena_reports_cli.local import runtime
 from athena_reports_cli.local.client import AirflowRuntimeError
 from athena_reports_cli.local.runtime import COMPONENTS, AirflowConfig, AirflowRuntime, free_port
 
-# Stands for the command `airflow`. Each process writes down its command and its variables. The API
-# server tells a new heartbeat of a component not at once after its start, but at the third look. It
-# tells the DAGs and the import errors that a test has written down. `ENDS` names a component whose
-# first process ends.
+# Stands for `airflow`. Each process writes down its command and its variables. The API server has a
+# new heartbeat of a component at the third look, and the DAGs and import errors that a test writes
+# down. `ENDS` names a component whose first process ends.
 AIRFLOW = """#!{python} -S
 import json
 import os
@@ -131,33 +129,25 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AirflowConfig:
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def shell(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell that is set up for an account."""
-    with monkeypatch.context() as patch:
-        patch.setenv("AIRFLOW__CORE__PARALLELISM", "none")
-        patch.setenv("AWS_PROFILE", "production")
-        patch.setenv("AWS_ENDPOINT_URL", "https://athena.example.com")
-        patch.setenv("ATHENA_REPORTS_BUCKET", "athena-report-prd")
-        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-        patch.setenv("OF_THE_TEAM", "yes")
-        yield
+    monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "none")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://athena.example.com")
+    monkeypatch.setenv("ATHENA_REPORTS_BUCKET", "athena-report-prd")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("OF_THE_TEAM", "yes")
 
 
 def variables_of(config: AirflowConfig, command: str) -> dict[str, str]:
-    text = (config.home / f"{command}.variables").read_text()
-    variables: dict[str, str] = json.loads(text)
-    return variables
+    return dict(json.loads((config.home / f"{command}.variables").read_text()))
 
 
 def settings_of(config: AirflowConfig) -> dict[tuple[str, str], str]:
     """What `airflow.cfg` says, by section and option."""
     parser = ConfigParser()
     parser.read(config.home / "airflow.cfg")
-    return {
-        (section, option): value
-        for section in parser.sections()
-        for option, value in parser.items(section)
-    }
+    return {(section, name): value for section in parser for name, value in parser[section].items()}
 
 
 def commands_of(config: AirflowConfig) -> list[list[str]]:
@@ -184,16 +174,19 @@ def test_components_have_nothing_of_the_account_of_the_shell_and_are_waited_for(
         assert datetime.fromisoformat(heartbeat) > started_at
         for command in ("db", "api-server", "scheduler"):
             variables = variables_of(config, command)
-            assert variables["OF_THE_TEAM"] == "yes"
-            assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
-            assert variables["AWS_CONFIG_FILE"] == "/dev/null"
-            assert variables["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
-            assert variables["AWS_EC2_METADATA_DISABLED"] == "true"
-            assert variables["NO_PROXY"] == "*"
-            assert "AIRFLOW__CORE__PARALLELISM" not in variables
-            assert "AWS_PROFILE" not in variables
-            assert "PYTHONDONTWRITEBYTECODE" not in variables
-            assert not [name for name in variables if name.startswith("ATHENA_REPORTS_")]
+            assert (
+                variables.items()
+                >= {
+                    "OF_THE_TEAM": "yes",
+                    "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+                    "AWS_CONFIG_FILE": "/dev/null",
+                    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+                    "AWS_EC2_METADATA_DISABLED": "true",
+                    "NO_PROXY": "*",
+                }.items()
+            )
+            of_the_account = ("AIRFLOW__", "AWS_PROFILE", "ATHENA_", "PYTHONDONTWRITEBYTECODE")
+            assert not [name for name in variables if name.startswith(of_the_account)]
 
 
 def test_each_component_has_its_command_and_what_happens_is_told(config: AirflowConfig) -> None:
@@ -220,24 +213,21 @@ def test_each_component_has_its_command_and_what_happens_is_told(config: Airflow
         assert names == "api-server" or set(names.split(", ")) <= set(COMPONENTS[1:])
     port = urlsplit(settings_of(config)["core", "execution_api_server_url"]).port
     assert commands[0] == ["db", "migrate"]
-    assert sorted(commands[1:]) == sorted(
-        [
-            ["api-server", "--apps=core"],
-            ["api-server", "--apps=execution", f"--port={port}"],
-            ["scheduler", "--skip-serve-logs"],
-            ["dag-processor"],
-            ["triggerer", "--skip-serve-logs"],
-        ]
-    )
+    assert sorted(commands[1:]) == [
+        ["api-server", "--apps=core"],
+        ["api-server", "--apps=execution", f"--port={port}"],
+        ["dag-processor"],
+        ["scheduler", "--skip-serve-logs"],
+        ["triggerer", "--skip-serve-logs"],
+    ]
 
 
 def test_on_a_server_with_users_there_is_one_api_and_an_administrator(
     config: AirflowConfig,
 ) -> None:
-    fab = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
     environment = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://x",
-        "AIRFLOW__CORE__AUTH_MANAGER": fab,
+        "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.FabAuthManager",
     }
     config = replace(config, environment=environment, port=free_port())
     with AirflowRuntime(config) as airflow:
@@ -388,36 +378,22 @@ def test_dags_are_waited_for_and_files_that_cannot_be_imported_are_told(
     assert str(failed.value) == "DAG files that cannot be imported:\nc.py:\nno_such_module"
 
 
-@pytest.mark.parametrize("error", [AirflowRuntimeError, KeyboardInterrupt])
-def test_a_start_that_is_given_up_leaves_no_process(
-    config: AirflowConfig, error: type[BaseException]
-) -> None:
+def test_a_start_that_is_given_up_leaves_no_process(config: AirflowConfig) -> None:
     def progress(message: str) -> None:
         if message == "waiting for absent to be parsed":
-            raise error("it is waited for")
+            raise KeyboardInterrupt
 
     with (
-        pytest.raises(error, match="it is waited for"),
+        pytest.raises(KeyboardInterrupt),
         AirflowRuntime(config, dag_ids=["absent"], on_progress=progress),
     ):
         raise AssertionError("it has started")
     assert processes_of(config) == []
 
 
-def test_a_port_is_free_and_the_one_that_is_asked_for() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        with pytest.raises(OSError, match="in use"):
-            free_port(port)
-    assert free_port(port) == port
-    assert 20_000 <= free_port() < 32_000
-
-
-def test_a_taken_port_ends_the_start(config: AirflowConfig) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        taken = replace(config, port=server.getsockname()[1])
-        with pytest.raises(OSError, match="in use"), AirflowRuntime(taken):
-            raise AssertionError("it has started")
+def test_a_free_port_is_not_one_that_the_system_gives_to_clients() -> None:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
+        assert 20_000 <= server.getsockname()[1] < 32_000
 
 
 def test_a_signal_while_it_runs_is_an_interrupt_and_leaves_no_process(

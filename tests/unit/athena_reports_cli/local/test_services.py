@@ -21,29 +21,12 @@ from athena_reports_cli.local.services import (
 
 
 def test_what_a_started_process_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-        "ACTIONS_RUNTIME_URL",
-        "GITHUB_TOKEN",
-        "AWS_PROFILE",
-        "OURS",
-    ):
+    left_out = ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "GITHUB_TOKEN", "AWS_PROFILE")
+    for name in ("OURS", *left_out):
         monkeypatch.setenv(name, "x")
     inherited = environment_without("AWS_")
     assert "OURS" in inherited
-    assert not [name for name in inherited if name.startswith(("ACTIONS_", "GITHUB_TOKEN", "AWS_"))]
-
-
-def test_an_environment_beside_many_workgroups_can_be_prepared_again(
-    running_services: Services,
-) -> None:
-    for number in range(60):  # more than a page of ListWorkGroups has
-        running_services.athena.create_work_group(Name=f"another-{number:02}")
-    for _ in range(2):
-        running_services.prepare("zulu")
-    group = running_services.athena.get_work_group(WorkGroup="zulu")["WorkGroup"]
-    location = group["Configuration"]["ResultConfiguration"]["OutputLocation"]
-    assert location == "s3://athena-query-result-zulu/"
+    assert not inherited.keys() & set(left_out)
 
 
 def test_a_client_reaches_them_by_the_variables_that_they_name(
@@ -58,7 +41,8 @@ def test_a_client_reaches_them_by_the_variables_that_they_name(
     }
     for name, value in running_services.environment.items():
         monkeypatch.setenv(name, value)
-    running_services.prepare("yankee")
+    for _ in range(2):  # the second one finds all of it
+        running_services.prepare("yankee")
     buckets = {bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]}
     names = {"athena-lake-yankee", "athena-query-result-yankee", "athena-report-yankee"}
     assert {name for name in buckets if name.endswith("yankee")} == names
@@ -67,6 +51,8 @@ def test_a_client_reaches_them_by_the_variables_that_they_name(
     assert found == {"database_yankee", "report_yankee"}
     group = boto3.client("athena").get_work_group(WorkGroup="yankee")["WorkGroup"]
     assert group["Configuration"]["EnforceWorkGroupConfiguration"] is True
+    location = group["Configuration"]["ResultConfiguration"]["OutputLocation"]
+    assert location == "s3://athena-query-result-yankee/"
 
 
 @pytest.mark.parametrize(
