@@ -24,13 +24,13 @@ import athena_reports
 from athena_reports.errors import SettingsError
 from athena_reports.settings import read_settings
 from athena_reports_cli.local.project import Project
-from athena_reports_cli.mwaa import HOME, BundleError
+from athena_reports_cli.mwaa import FOLDER, HOME, BundleError
 from athena_reports_cli.mwaa.requirements import bundled_requirements
 from athena_reports_cli.mwaa.wheels import CACHE, carried_wheels
 
 BUNDLE = PurePosixPath("dist/mwaa")
 """The folder of the bundle in a project."""
-CONSTRAINTS = Path(__file__).with_name("constraints.txt")
+CONSTRAINTS = FOLDER / "constraints.txt"
 """The versions of what requirements.txt adds to the image."""
 
 _STACK = ("stack.yaml", "stack-policy.json")
@@ -54,7 +54,7 @@ def build_bundle(project: Project, environment: str) -> Path:
         (folder / "requirements.txt").write_text(_pip_lines(wheels, requirements))
         (folder / "startup.sh").write_text(startup)
         for name in _STACK:
-            shutil.copy(Path(__file__).with_name(name), folder)
+            shutil.copy(FOLDER / name, folder)
     except OSError as error:
         raise BundleError(str(error)) from error
     return folder
@@ -62,12 +62,11 @@ def build_bundle(project: Project, environment: str) -> Path:
 
 def _startup_script(project: Project, environment: str) -> str:
     """Return the text of startup.sh: the environment's own script, then its variables."""
-    variables = _variables(project, environment)
     text = ""
     script = project.environments / f"{environment}.sh"
     if script.exists():
         text = script.read_text().removesuffix("\n") + "\n"
-    for name, value in sorted(variables.items()):
+    for name, value in sorted(_variables(project, environment).items()):
         text += f"export {name}={shlex.quote(value)}\n"
     return text
 
@@ -88,13 +87,9 @@ def _variables(project: Project, environment: str) -> dict[str, str]:
         variables[setting[1]] = setting[2]
     variables["ATHENA_REPORTS_ENV"] = environment
     # A local endpoint lets the buckets be unset: the stack names them.
-    read_here = {
-        **variables,
-        "ATHENA_REPORTS_SQL_FOLDER": "",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1",
-    }
+    local = {"ATHENA_REPORTS_SQL_FOLDER": "", "AWS_ENDPOINT_URL": "http://127.0.0.1"}
     try:
-        read_settings(read_here)
+        read_settings({**variables, **local})
     except SettingsError as error:
         raise BundleError(f"{path}: {error}") from error
     return variables
@@ -145,14 +140,10 @@ def _copy_tree(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=_never_shipped, dirs_exist_ok=True)
 
 
-def _never_shipped(_: str, names: list[str]) -> list[str]:
+def _never_shipped(_: str, names: list[str]) -> set[str]:
     """Return the names that no bundle has: compiled Python, and hidden files with passwords."""
-    ignored = []
-    for name in names:
-        is_hidden = name.startswith(".") and name != ".airflowignore"
-        if is_hidden or name == "__pycache__":
-            ignored.append(name)
-    return ignored
+    unwanted = {name for name in names if name.startswith((".", "__pycache__"))}
+    return unwanted - {".airflowignore"}
 
 
 def _zip(folder: Path, archive: Path) -> None:

@@ -21,7 +21,7 @@ from athena_reports_cli.local.runs import follow_run, require_success
 from athena_reports_cli.local.runtime import AirflowConfig, AirflowRuntime, Progress
 from athena_reports_cli.local.services import Services, local_services
 from athena_reports_cli.mwaa import BundleError
-from athena_reports_cli.mwaa.twin import ReportPeriod, Twin, build_twin, deployed_variables
+from athena_reports_cli.mwaa.twin import DEFAULTS, FORCED, Twin, build_twin
 
 _RUN_TIMEOUT_SECONDS = 600  # a task may wait for ever, such as for a pool of the account
 
@@ -75,16 +75,19 @@ def _check(twin: Twin, project: Project, progress: Progress) -> None:
 
 def _airflow(twin: Twin, variables: Mapping[str, str], progress: Progress) -> AirflowRuntime:
     """Return the twin's Airflow, not started yet."""
-    environment = deployed_variables(variables)
-    # Kept tables end in the past: a run for last week would find nothing.
-    environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = "False"
-    environment["AIRFLOW__CORE__AUTH_MANAGER"] = _AUTH_MANAGER
     config = AirflowConfig(
         home=twin.home,
         dags_folder=twin.dags,
-        plugins_folder=twin.home / "plugins",
+        plugins_folder=twin.plugins,
         python=twin.python,
-        environment=environment,
+        environment={
+            **DEFAULTS,
+            **variables,
+            **FORCED,
+            # Kept tables end in the past: a run for last week would find nothing.
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+            "AIRFLOW__CORE__AUTH_MANAGER": _AUTH_MANAGER,
+        },
     )
     return AirflowRuntime(config, on_progress=progress)
 
@@ -104,7 +107,7 @@ def check_plugin(airflow: AirflowRuntime) -> None:
 
 def _run_periods(
     airflow: AirflowRuntime,
-    periods: Mapping[str, ReportPeriod],
+    periods: Mapping[str, str],
     services: Services,
     environment: str,
     progress: Progress,
@@ -113,15 +116,16 @@ def _run_periods(
     if not periods:
         progress("no report was run: .lake/ contains none of the tables they read")
     client = airflow.client
-    for dag_id, chosen in periods.items():
+    for dag_id, period in periods.items():
         client.unpause(dag_id)
-        started = client.trigger(dag_id, conf={"period": chosen.period})
-        progress(f"{dag_id}: running {chosen.period}")
+        started = client.trigger(dag_id, conf={"period": period})
+        progress(f"{dag_id}: running {period}")
         run = follow_run(client, dag_id, started.run_id, progress, _RUN_TIMEOUT_SECONDS)
         require_success(client, run)
-        key = f"{chosen.report}/{chosen.cadence}/{chosen.period}/manifest.json"
+        report, _, cadence = dag_id.rpartition("_")
+        key = f"{report}/{cadence}/{period}/manifest.json"
         response = services.s3.get_object(Bucket=f"athena-report-{environment}", Key=key)
         rows: int = json.loads(response["Body"].read())["rows"]
         if not rows:
-            raise BundleError(f"{dag_id} published no rows for {chosen.period}.")
-        progress(f"{dag_id}: published {rows} rows for {chosen.period}")
+            raise BundleError(f"{dag_id} published no rows for {period}.")
+        progress(f"{dag_id}: published {rows} rows for {period}")

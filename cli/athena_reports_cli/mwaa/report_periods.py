@@ -1,4 +1,4 @@
-"""Print a period of each report whose data the local tables have, as a line of JSON.
+"""Print a period of each DAG whose data the local tables have, by DAG id, as a line of JSON.
 
 Usage: `PYTHONPATH=<plugins folder> python report_periods.py <dags folder>`.
 
@@ -92,11 +92,7 @@ def main() -> None:
                     raise
                 continue
             if period is not None:
-                periods[dag.dag_id] = {
-                    "report": dag.report.name,
-                    "cadence": dag.cadence.unit,
-                    "period": period.id,
-                }
+                periods[dag.dag_id] = period.id
     print(json.dumps(periods))
 
 

@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from uv import find_uv_bin
 
 from athena_reports_cli.local.runtime import Progress, tail
 from athena_reports_cli.local.services import environment_without
-from athena_reports_cli.mwaa import HOME, BundleError
+from athena_reports_cli.mwaa import FOLDER, HOME, BundleError
 
 PACKAGES = (
     "apache-airflow[amazon,celery,fab,http,postgres,smtp,standard]=={version}",
@@ -37,7 +37,7 @@ ESSENTIAL = (
     " sqlalchemy-utils statsd vine watchtower"
 )
 """Packages whose versions requirements.txt cannot change, by their normalised names."""
-DEFAULTS: Mapping[str, str] = {
+DEFAULTS = {
     "AIRFLOW__API__SERVER_TYPE": "gunicorn",
     "AIRFLOW__CORE__EXECUTE_TASKS_NEW_PYTHON_INTERPRETER": "True",
     "AIRFLOW__CORE__SENSITIVE_VAR_CONN_NAMES": "proxy,proxies",
@@ -49,7 +49,7 @@ DEFAULTS: Mapping[str, str] = {
 
 Those that mean nothing outside of AWS are left out.
 """
-FORCED: Mapping[str, str] = {
+FORCED = {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__MULTI_TEAM": "False",
     "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "86400",
@@ -72,23 +72,13 @@ _PROTECTED = re.compile(
     r"|AIRFLOW__LOGGING__(COLORED_CONSOLE_LOG|LOGGING_CONFIG_CLASS)"
     r"|AIRFLOW__OPERATORS__DEFAULT_QUEUE"
 )
-_CUT_OFF = ("--isolated", "--no-index", "--retries", "0", "--proxy", "http://127.0.0.1:9")
+_CUT_OFF = ("--isolated", "--no-index", "--retries=0", "--proxy=http://127.0.0.1:9")
 """With these, pip reaches no index and no URL: port 9 is that of the discard service."""
 _OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}
 
-_HERE = Path(__file__).parent
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.12.txt"
-
-
-class ReportPeriod(BaseModel, frozen=True):
-    """A period of a report, in one cadence."""
-
-    report: str
-    cadence: str
-    period: str
-
-
-_PERIODS = TypeAdapter(dict[str, ReportPeriod])
+_PERIODS = TypeAdapter(dict[str, str])
+_Command = Sequence[str | Path]
 
 
 class Installed(BaseModel, frozen=True):
@@ -104,24 +94,23 @@ class Installed(BaseModel, frozen=True):
 
 
 class Twin:
-    """A twin with a bundle in it. `home` stands for AIRFLOW_HOME on MWAA."""
+    """A twin with a bundle in it.
+
+    `home` stands for AIRFLOW_HOME on MWAA. The file `record` exists once all is installed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.python = folder / "venv" / "bin" / "python"
         self.home = folder / "root" / HOME.relative_to("/")
         self.dags = self.home / "dags"
-        self._record = folder / "installed.json"
-
-    @property
-    def is_installed(self) -> bool:
-        """Whether the image's packages and requirements.txt are installed."""
-        return self._record.exists()
+        self.plugins = self.home / "plugins"
+        self.record = folder / "installed.json"
 
     @property
     def installed(self) -> Installed:
         """What requirements.txt has installed."""
-        return Installed.model_validate_json(self._record.read_bytes())
+        return Installed.model_validate_json(self.record.read_bytes())
 
     def lay_out(self, bundle: Path) -> None:
         """Put the parts of a bundle where MWAA puts them, in place of what is there."""
@@ -129,7 +118,7 @@ class Twin:
             shutil.rmtree(self.home / name, ignore_errors=True)
         shutil.copytree(bundle / "dags", self.dags)
         with zipfile.ZipFile(bundle / "plugins.zip") as plugins:
-            plugins.extractall(self.home / "plugins")
+            plugins.extractall(self.plugins)
         (self.home / "startup").mkdir()
         shutil.copy(bundle / "startup.sh", self.home / "startup")
 
@@ -141,13 +130,13 @@ class Twin:
         """
         self._make_environment()
         # The twin lies in the project, whose [tool.uv] may ask for other versions.
-        uv = [find_uv_bin(), "pip", "install", "--no-config", "--python", str(self.python)]
+        uv = [find_uv_bin(), "pip", "install", "--no-config", f"--python={self.python}"]
         self._run([*uv, "--compile-bytecode", *_image(version)])
         of_image = self._versions()
         needs_index = self._install_requirements(requirements, of_image)
         added = dict(self._versions().items() - of_image.items())
         installed = Installed(added=added, needs_index=needs_index)
-        self._record.write_text(installed.model_dump_json())
+        self.record.write_text(installed.model_dump_json())
 
     def _install_requirements(self, requirements: str, of_image: Mapping[str, str]) -> bool:
         """Install requirements.txt beside the image; return whether that needs an index."""
@@ -157,7 +146,7 @@ class Twin:
         packages = self.folder / "requirements.txt"
         packages.write_text(requirements.replace(f"{HOME}/", f"{self.home}/"))
         pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
-        pip += ["--no-input", "--constraint", str(essential), "--requirement", str(packages)]
+        pip += ["--no-input", f"--constraint={essential}", f"--requirement={packages}"]
         try:
             self._run([*pip, *_CUT_OFF])
         except BundleError:
@@ -167,15 +156,17 @@ class Twin:
 
     def import_plugins(self) -> None:
         """Import the plugins as if requirements.txt had not been installed, as MWAA may do."""
-        self._run_script("import_plugins.py", [str(self.home / "plugins"), *self.installed.added])
+        self._run_script("import_plugins.py", [self.plugins, *self.installed.added])
 
     def startup_variables(self) -> tuple[dict[str, str], list[str]]:
         """Run startup.sh; return what it exports, and the names of variables that MWAA protects."""
         before = {**_clean_environment(), **DEFAULTS, "AIRFLOW_HOME": str(self.home)}
         # The exit trap also runs for a script that calls exit.
         script = "exec 3>&1 1>&2; trap 'env -0 >&3' EXIT; source \"$0\""
-        command = ["bash", "-c", script, str(self.home / "startup" / "startup.sh")]
-        done = subprocess.run(command, env=before, capture_output=True, text=True)
+        startup = self.home / "startup" / "startup.sh"
+        done = subprocess.run(
+            ["bash", "-c", script, startup], env=before, capture_output=True, text=True
+        )
         if done.returncode != 0:
             raise BundleError(f"startup.sh failed with exit code {done.returncode}:\n{done.stderr}")
         exported = {}
@@ -190,7 +181,7 @@ class Twin:
                 exported[name] = value
         return exported, protected
 
-    def report_periods(self, variables: Mapping[str, str]) -> dict[str, ReportPeriod]:
+    def report_periods(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Return a period of each report's DAG for which the local tables have the data, by DAG id.
 
         The DAG files are imported with the variables, by which AWS is reached too.
@@ -198,34 +189,35 @@ class Twin:
         environment = {
             **variables,
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
-            "PYTHONPATH": str(self.home / "plugins"),
+            "PYTHONPATH": str(self.plugins),
         }
-        log = self._run_script("report_periods.py", [str(self.dags)], environment)
+        log = self._run_script("report_periods.py", [self.dags], environment)
         last_line = log.read_text().splitlines()[-1]  # Airflow may have logged before it
         return _PERIODS.validate_json(last_line)
 
     def _make_environment(self) -> None:
-        """Make the virtual environment, by the first Python 3.12 that uv finds or downloads.
+        """Make the virtual environment, by Python 3.12: pyenv's, or what uv finds or downloads.
 
         uv does not look for versions of pyenv.
         """
+        python = "3.12"
         pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-        folders = [str(folder) for folder in pyenv.glob("versions/3.12*/bin")]
-        path = os.pathsep.join([*folders, os.environ["PATH"]])
-        command = [find_uv_bin(), "venv", "--no-config", "--clear", "--seed", "--python", "3.12"]
-        self._run([*command, str(self.folder / "venv")], {"PATH": path})
+        for path in pyenv.glob("versions/3.12*/bin/python"):
+            python = str(path)
+        uv = [find_uv_bin(), "venv", "--no-config", "--clear", "--seed", f"--python={python}"]
+        self._run([*uv, self.folder / "venv"])
 
     def _run_script(
-        self, name: str, arguments: list[str], variables: Mapping[str, str] | None = None
+        self, name: str, arguments: _Command, variables: Mapping[str, str] | None = None
     ) -> Path:
-        """Run a script of this folder in the twin's Python, and return its log."""
+        """Run a script of this package in the twin's Python, and return its log."""
         # Without -P, Python would take modules beside the script for those that are imported.
-        command = [str(self.python), "-P", str(_HERE / name), *arguments]
+        command: _Command = [self.python, "-P", FOLDER / name, *arguments]
         # Airflow writes its configuration into its home at the first import.
         home = {"AIRFLOW_HOME": str(self.folder / "import")}
         return self._run(command, {**(variables or {}), **home})
 
-    def _run(self, command: list[str], variables: Mapping[str, str] | None = None) -> Path:
+    def _run(self, command: _Command, variables: Mapping[str, str] | None = None) -> Path:
         """Run a command, and return its log; BundleError with the end of the log if it failed."""
         log = self.folder / "command.log"
         with log.open("w") as output:
@@ -237,16 +229,14 @@ class Twin:
                 stderr=subprocess.STDOUT,
             )
         if done.returncode != 0:
-            raise BundleError(f"{' '.join(command[:5])} ... failed.\n{tail(log)}")
+            raise BundleError(f"{' '.join(map(str, command[:5]))} ... failed.\n{tail(log)}")
         return log
 
     def _versions(self) -> dict[str, str]:
         """Return the versions of the installed packages by their normalised names."""
         (packages,) = (self.folder / "venv" / "lib").glob("python3.*/site-packages")
-        versions: dict[str, str] = {}
-        for package in distributions(path=[str(packages)]):
-            versions[canonicalize_name(package.metadata["Name"])] = package.version
-        return versions
+        installed = distributions(path=[str(packages)])
+        return {canonicalize_name(each.metadata["Name"]): each.version for each in installed}
 
 
 def build_twin(version: str, bundle: Path, work: Path, progress: Progress) -> Twin:
@@ -258,7 +248,7 @@ def build_twin(version: str, bundle: Path, work: Path, progress: Progress) -> Tw
     digest = hashlib.sha256(requirements.encode()).hexdigest()
     twin = Twin(work.absolute() / f"{version}-{digest[:12]}")
     twin.lay_out(bundle)
-    if not twin.is_installed:
+    if not twin.record.exists():
         progress(
             f"installing the packages of MWAA's image for Airflow {version} into {twin.folder}"
         )
@@ -271,17 +261,11 @@ def _image(version: str) -> list[str]:
 
     The lists in images/ lack some packages that others require.
     """
-    installed = _HERE / "images" / f"{version}-installed.txt"
-    if installed.is_file():
-        constraints = installed.with_name(f"{version}-constraints.txt")
-        return ["--requirement", str(installed), "--constraint", str(constraints)]
+    image = FOLDER / "images" / version
+    if Path(f"{image}-installed.txt").exists():
+        return [f"--requirement={image}-installed.txt", f"--constraint={image}-constraints.txt"]
     packages = [package.format(version=version) for package in PACKAGES]
-    return [*packages, "--constraint", _PUBLISHED.format(version)]
-
-
-def deployed_variables(exported: Mapping[str, str]) -> dict[str, str]:
-    """Return Airflow's variables on MWAA: its defaults, what startup.sh exports, what it forces."""
-    return {**DEFAULTS, **exported, **FORCED}
+    return [*packages, f"--constraint={_PUBLISHED.format(version)}"]
 
 
 def _clean_environment() -> dict[str, str]:

@@ -12,16 +12,17 @@ import sys
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from athena_reports_cli.mwaa import BundleError
+from athena_reports_cli.mwaa import FOLDER, BundleError
 
 CACHE = PurePosixPath("dist/wheels")
 """Where a project keeps the wheels that were downloaded."""
 
-_LIST = Path(__file__).with_name("wheels.txt")
+_LIST = FOLDER / "wheels.txt"  # each line has a hash, so pip requires it of each wheel
 _FOR_THE_IMAGE = (
-    *("--implementation", "cp", "--python-version", "3.12"),  # of all images of Airflow 3
+    "--python-version=3.12",  # of all images of Airflow 3
     "--platform=manylinux_2_28_x86_64",  # DuckDB's; the images have glibc 2.34
-    *("--only-binary", ":all:", "--no-deps"),
+    "--only-binary=:all:",
+    "--no-deps",
 )
 
 
@@ -39,9 +40,8 @@ def _download(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
         wheels = Path(temporary) / "wheels"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input"]
-        command += ["--disable-pip-version-check", "--dest", str(wheels), *_FOR_THE_IMAGE]
-        command += ["--require-hashes", "--requirement", str(_LIST)]
+        command = [sys.executable, "-m", "pip", "download", "--no-input", *_FOR_THE_IMAGE]
+        command += [f"--dest={wheels}", f"--requirement={_LIST}"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise BundleError(

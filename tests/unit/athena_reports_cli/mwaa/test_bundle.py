@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,8 @@ from tests.support.existing_environment import PAGE
 from tests.support.paths import ROOT
 from tests.support.wheel_files import requirement_of, write_wheel
 
-SHIPPED = ("dags", "include", "plugins", "deploy/environments", "requirements.txt")
+SHIPPED = ("dags", "include", "plugins", "deploy/environments")
+FOREIGN = b"athena_reports_cli|local_athena|demo|bench|tests|pytest|moto|pyarrow"
 CONSTRAINT = '--constraint "/usr/local/airflow/plugins/constraints.txt"'
 
 
@@ -34,27 +34,18 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return wheel
 
 
-@pytest.fixture
-def copy_repository(tmp_path: Path) -> Callable[[str], Path]:
-    """Copies what a bundle is made of into a folder of the test's own."""
-
-    def copy(name: str) -> Path:
-        repository = tmp_path / name
-        for path in SHIPPED:
-            source, target = ROOT / path, repository / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(source, target)
-        return repository
-
-    return copy
+def copied(folder: Path) -> Path:
+    """Copy what a bundle is made of into a folder."""
+    for path in SHIPPED:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / path, folder / path, ignore=ignored)
+    shutil.copy(ROOT / "requirements.txt", folder)
+    return folder
 
 
 @pytest.fixture
-def repository(copy_repository: Callable[[str], Path]) -> Path:
-    return copy_repository("repository")
+def repository(tmp_path: Path) -> Path:
+    return copied(tmp_path / "repository")
 
 
 def build(repository: Path, environment: str = "prd") -> Path:
@@ -62,11 +53,8 @@ def build(repository: Path, environment: str = "prd") -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def contents_of_zip(path: Path) -> dict[str, bytes]:
@@ -74,10 +62,8 @@ def contents_of_zip(path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_two_folders_and_two_times_give_the_same_bytes(
-    copy_repository: Callable[[str], Path],
-) -> None:
-    first, second = copy_repository("first"), copy_repository("second")
+def test_two_folders_and_two_times_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = copied(tmp_path / "first"), copied(tmp_path / "second")
     for number, path in enumerate(sorted(second.rglob("*"))):
         os.utime(path, (1e9 + number, 1e9 + number))
         if path.is_file():
@@ -106,17 +92,7 @@ def test_the_package_is_in_it_and_nothing_else(
     plugins = contents_of_zip(bundle / "plugins.zip")
     assert plugins.keys() == {*files_of("plugins"), f"wheels/{wheel.name}", "constraints.txt"}
     text = b"".join([*plugins.values(), *contents(bundle / "dags").values()])
-    for module in (
-        "athena_reports_cli",
-        "local_athena",
-        "demo",
-        "bench",
-        "tests",
-        "pytest",
-        "moto",
-        "pyarrow",
-    ):
-        assert not re.search(rf"^\s*(from|import) {module}\b".encode(), text, re.MULTILINE), module
+    assert not re.search(rb"^\s*(from|import) (" + FOREIGN + rb")\b", text, re.MULTILINE)
 
 
 def files_of(folder: str) -> set[str]:
@@ -135,9 +111,9 @@ def test_the_passwords_of_local_connections_are_never_in_it(repository: Path) ->
 
 
 def test_a_project_that_has_installed_the_library_ships_it_beside_its_own_plugins(
-    copy_repository: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
-    cloned, project = copy_repository("cloned"), copy_repository("project")
+    cloned, project = copied(tmp_path / "cloned"), copied(tmp_path / "project")
     shutil.rmtree(project / "plugins")
     for repository in (cloned, project):
         (repository / "plugins").mkdir(exist_ok=True)
@@ -186,13 +162,6 @@ def test_beside_lines_with_hashes_the_carried_wheels_have_theirs(
     assert done.returncode == 0, done.stderr
 
 
-def test_the_constraints_pin_what_is_tested() -> None:
-    pins = (ROOT / "dev" / "pins" / "dev.txt").read_text()
-    tested = re.findall(r"^(?:duckdb|slack-sdk|xlsxwriter)==\S+", pins, re.MULTILINE)
-    lines = bundle_module.CONSTRAINTS.read_text().splitlines()
-    assert [line for line in lines if not line.startswith("#")] == tested
-
-
 def test_variables_are_those_of_a_script_and_of_the_environment_which_wins(
     repository: Path,
 ) -> None:
@@ -205,11 +174,8 @@ def test_variables_are_those_of_a_script_and_of_the_environment_which_wins(
         "ATHENA_REPORTS_SQL_FOLDER=/usr/local/airflow/dags/theirs\n"  # which is not here
         "ATHENA_REPORTS_ENV=theirs\n"
     )
-    bundle = build(repository, "qa")
-    source = ["sh", "-c", '. "$0"; env', str(bundle / "startup.sh")]
-    seen = subprocess.run(
-        source, env={"HOME": "/x"}, capture_output=True, text=True, check=True
-    ).stdout
+    source = ["sh", "-c", '. "$0"; env', str(build(repository, "qa") / "startup.sh")]
+    seen = subprocess.check_output(source, env={"HOME": "/x"}, text=True)
     assert {line for line in seen.splitlines() if line[:4] in ("TEAM", "ATHE")} == {
         "TEAM=ours",
         "ATHENA_REPORTS_ENV=qa",
@@ -219,23 +185,22 @@ def test_variables_are_those_of_a_script_and_of_the_environment_which_wins(
     }
 
 
+NO_SETTING = (
+    'line 2: "BUCKET=acme" is not a setting. Use ATHENA_REPORTS_<NAME>=<value>, without spaces'
+    " around the =."
+)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (
-            "# ours\nBUCKET=acme",
-            'line 2: "BUCKET=acme" is not a setting. Use ATHENA_REPORTS_<NAME>=<value>, without'
-            " spaces around the =.",
-        ),
-        ("ATHENA_REPORTS_BUCKET = acme", "is not a setting"),
-        (
-            "ATHENA_REPORTS_BUCKET=Acme_Reports",
-            "ATHENA_REPORTS_BUCKET is 'Acme_Reports'. Set it to a bucket",
-        ),
+        ("BUCKET=acme", NO_SETTING),
+        ("ATHENA_REPORTS_BUCKET = acme", "line 2: "),
+        ("ATHENA_REPORTS_BUCKET=Acme_Reports", "ATHENA_REPORTS_BUCKET is 'Acme_Reports'"),
     ],
 )
 def test_a_wrong_setting_is_refused(repository: Path, line: str, message: str) -> None:
-    (repository / "deploy" / "environments" / "prd.env").write_text(f"{line}\n")
+    (repository / "deploy" / "environments" / "prd.env").write_text(f"# ours\n{line}\n")
     with pytest.raises(BundleError, match=r"prd\.env.*") as failure:
         build(repository)
     assert message in str(failure.value)
@@ -267,13 +232,8 @@ def merge(folder: Path) -> subprocess.CompletedProcess[str]:
     block = next(block for block in blocks_of(PAGE) if "athena-reports bundle" in block.text)
     bundle, *commands = commands_of(block)
     assert bundle == "athena-reports bundle --env prd"
-    return subprocess.run(
-        ["bash", "-e", "-c", "\n".join(commands)],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    script = ["bash", "-e", "-c", "\n".join(commands)]
+    return subprocess.run(script, cwd=folder, input="", capture_output=True, text=True)
 
 
 def test_a_bundle_is_merged_into_an_environment_that_is_there(
@@ -297,18 +257,15 @@ def test_a_bundle_is_merged_into_an_environment_that_is_there(
     requirements = (merged / "requirements.txt").read_text()
     assert requirements.splitlines() == [*lines, "requests>=2"]
     assert not re.search("-c |--constraint ", requirements)
-    script = f"source {merged / 'startup.sh'}"
-    shown = f"trap env EXIT; {script}"
-    variables = subprocess.run(["bash", "-c", shown], capture_output=True, text=True, check=True)
-    assert {"ATHENA_REPORTS_ENV=prd", "TEAM=analytics"} <= set(variables.stdout.splitlines())
-    with zipfile.ZipFile(repository / "dist" / "mwaa" / "plugins.zip") as archive:
-        of_the_bundle = archive.namelist()
+    shown = f"trap env EXIT; source {merged / 'startup.sh'}"
+    variables = subprocess.check_output(["bash", "-c", shown], text=True).splitlines()
+    assert {"ATHENA_REPORTS_ENV=prd", "TEAM=analytics"} <= set(variables)
+    of_the_bundle = contents_of_zip(repository / "dist" / "mwaa" / "plugins.zip")
     with zipfile.ZipFile(merged / "plugins.zip") as archive:
-        assert set(of_the_bundle) <= set(archive.namelist())
+        assert of_the_bundle.keys() <= set(archive.namelist())
         archive.extractall(tmp_path / "installed")
-    found = find_path_from_directory(tmp_path / "installed", ".airflowignore")
-    paths = [Path(path) for path in found]
-    read = sorted(path.name for path in paths if path.suffix == ".py")
+    found = map(Path, find_path_from_directory(tmp_path / "installed", ".airflowignore"))
+    read = sorted(path.name for path in found if path.suffix == ".py")
     assert read == ["athena_reports_plugin.py", "team.py"]
 
 

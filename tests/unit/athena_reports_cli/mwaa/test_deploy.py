@@ -192,40 +192,26 @@ def test_the_stack_is_created_then_what_it_pins_then_airflow_and_dags_last(scrip
     for program, *words in others:
         if program == "aws":
             check_aws(words)
-    changing = [
-        words[1:3] if words[0] == "aws" else words[:2]
-        for words in others
-        if not {"describe-stacks", "head-object", "sync"} & set(words)
+    looks = {"describe-stacks", "head-object", "sync"}
+    changes = [words for words in others if not looks & set(words)]
+    operations = [words[2] if words[0] == "aws" else words[1] for words in changes]
+    assert operations == [
+        *("deploy", "set-stack-policy", "update-termination-protection"),
+        *("put-object", "put-object", "put-object", "deploy", "cp", "cp", "cp"),
     ]
-    assert changing == [
-        ["sam", "deploy"],
-        ["cloudformation", "set-stack-policy"],
-        ["cloudformation", "update-termination-protection"],
-        *[["s3api", "put-object"]] * 3,
-        ["sam", "deploy"],
-        *[["s3", "cp"]] * 3,
-    ]
-    copied = [words[-1] for words in others if words[1:3] == ["s3", "cp"]]
-    assert copied == [
-        "s3://mwaa/dags/include",
-        "s3://mwaa/dags",
-        "s3://mwaa/deployed/dags.txt",
-    ]
+    copied = [words[-1].removeprefix("s3://mwaa/") for words in others if "cp" in words]
+    assert copied == ["dags/include", "dags", "deployed/dags.txt"]
     create, change = [words for words in others if words[0] == "sam"]
     given = ["file://deploy/environments/stg.yaml", "Environment=stg"]
     assert create[-2:] == given
-    assert change[-5:] == [
-        *given,
-        "PluginsVersion=plugins.zip.1",
-        "RequirementsVersion=requirements.txt.1",
-        "StartupVersion=startup.sh.1",
-    ]
+    files = ("plugins.zip", "requirements.txt", "startup.sh")
+    versions = [f"{file.partition('.')[0].capitalize()}Version={file}.1" for file in files]
+    assert change[-5:] == [*given, *versions]
     assert change[change.index("--stack-name") + 1] == STACK
     # The names in AWS come first, so that those of the environment win.
-    assert script.stored()["startup.sh"].splitlines() == [
-        "export ATHENA_REPORTS_ENV=stg",
-        "export ATHENA_REPORTS_BUCKET=b",
-        "export ATHENA_REPORTS_ENV=stg",
+    assert script.stored()["startup.sh"].split() == [
+        *("export", "ATHENA_REPORTS_ENV=stg", "export", "ATHENA_REPORTS_BUCKET=b"),
+        *("export", "ATHENA_REPORTS_ENV=stg"),
     ]
 
 
@@ -292,18 +278,13 @@ def test_an_update_replaces_nothing_that_has_a_name_and_keeps_airflow() -> None:
     path = REPORTS_TEMPLATE.with_name("stack-policy.json")
     allow, *denials = json.loads(path.read_text())["Statement"]
     assert (allow["Effect"], allow["Action"]) == ("Allow", "Update:*")
-    denied = {
-        statement["Action"]: set(statement["Condition"]["StringEquals"]["ResourceType"])
-        for statement in denials
-    }
+    types = {each["Action"]: each["Condition"]["StringEquals"]["ResourceType"] for each in denials}
+    names = {"Name", "BucketName", "DatabaseInput"}
     resources = TEMPLATE["Resources"].values()
-    named = {"Name", "BucketName", "DatabaseInput"}
-    assert denied == {
-        "Update:Replace": {
-            resource["Type"] for resource in resources if named & resource["Properties"].keys()
-        },
-        "Update:Delete": {"AWS::MWAA::Environment"},
-    }
+    named = {each["Type"] for each in resources if names & each["Properties"].keys()}
+    assert types.keys() == {"Update:Replace", "Update:Delete"}
+    assert set(types["Update:Replace"]) == named
+    assert list(types["Update:Delete"]) == ["AWS::MWAA::Environment"]
 
 
 def test_a_project_has_this_script_and_its_parameters() -> None:
