@@ -11,7 +11,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,10 +34,8 @@ _HUNDRED = "(VALUES " + ", ".join(f"({i})" for i in range(100)) + ")"
 def numbers(rows: int) -> str:
     """A query of the numbers below `rows`, in order; at most a million."""
     tables = ", ".join(f"{_HUNDRED} AS {name} (x)" for name in "abc")
-    return (
-        f"SELECT * FROM (SELECT a.x * 10000 + b.x * 100 + c.x AS n FROM {tables}) WHERE n < {rows}"
-        " ORDER BY n"
-    )
+    million = f"SELECT a.x * 10000 + b.x * 100 + c.x AS n FROM {tables}"
+    return f"SELECT * FROM ({million}) WHERE n < {rows} ORDER BY n"
 
 
 @contextmanager
@@ -97,14 +95,11 @@ class Account:
     """An AWS account with a bucket for results, one for a lake, and a database."""
 
     aws: LocalAws
-    athena: Any = field(init=False)
-    s3: Any = field(init=False)
-    glue: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.athena, self.s3, self.glue = (
-            self.aws.client(name) for name in ("athena", "s3", "glue")
-        )
+        self.athena: Any = self.aws.client("athena")
+        self.s3: Any = self.aws.client("s3")
+        self.glue: Any = self.aws.client("glue")
         self.faults = Faults(self.aws.endpoint_url)
         self.s3.create_bucket(Bucket="results")
         self.s3.create_bucket(Bucket="lake")
@@ -116,16 +111,15 @@ class Account:
         """Start a query; a parameter that is None is left out of the request."""
         place = {"OutputLocation": "s3://results/some/where"}
         defaults = {"ResultConfiguration": place, "QueryExecutionContext": {"Database": "db"}}
-        given = {
-            name: value for name, value in (defaults | parameters).items() if value is not None
-        }
+        given = {name: each for name, each in (defaults | parameters).items() if each is not None}
         return str(self.athena.start_query_execution(QueryString=sql, **given)["QueryExecutionId"])
 
+    def execution(self, id_: str) -> dict[str, Any]:
+        answer: dict[str, dict[str, Any]] = self.athena.get_query_execution(QueryExecutionId=id_)
+        return answer["QueryExecution"]
+
     def status(self, id_: str) -> dict[str, Any]:
-        status: dict[str, Any] = self.athena.get_query_execution(QueryExecutionId=id_)[
-            "QueryExecution"
-        ]["Status"]
-        return status
+        return dict(self.execution(id_)["Status"])
 
     def wait_for(self, id_: str, state: str) -> None:
         while self.status(id_)["State"] != state:
@@ -134,17 +128,28 @@ class Account:
     def wait(self, id_: str) -> Outcome:
         while self.status(id_)["State"] in ("QUEUED", "RUNNING"):
             time.sleep(0.02)
-        execution = self.athena.get_query_execution(QueryExecutionId=id_)["QueryExecution"]
+        execution = self.execution(id_)
         location = execution.get("ResultConfiguration", {}).get("OutputLocation", "")
         has_csv = execution["Status"]["State"] == "SUCCEEDED" and location.endswith(".csv")
-        with urllib.request.urlopen(
-            f"{self.aws.endpoint_url}/_local/athena/executions/{id_}"
-        ) as answer:
+        url = f"{self.aws.endpoint_url}/_local/athena/executions/{id_}"
+        with urllib.request.urlopen(url) as answer:
             scans = json.load(answer)["scans"]
         return Outcome(execution, self.read(location).decode() if has_csv else None, scans)
 
     def run(self, sql: str, **parameters: Any) -> Outcome:
         return self.wait(self.start(sql, **parameters))
+
+    def answer(self, sql: str) -> tuple[str | None, str]:
+        """The name of the error, or None, and the message or the CSV file."""
+        try:
+            outcome = self.run(sql)
+        except ClientError as error:
+            message = error.response["Error"]["Message"]
+            is_unsupported = message.startswith("NOT_SUPPORTED")
+            return "NOT_SUPPORTED" if is_unsupported else "SYNTAX_ERROR", message
+        if outcome.csv is None:
+            return outcome.reason.partition(":")[0], outcome.reason
+        return None, outcome.csv
 
     def created(self) -> list[str]:
         """The ids of the queries in the primary workgroup."""
@@ -189,14 +194,10 @@ class Account:
     def add_partition(
         self, name: str, *values: str, path: str = "", columns: Mapping[str, str] | None = None
     ) -> None:
-        """Register a partition; its path is that of its first value unless given,
-        and may be an `s3://` URL.
-        """
+        """Register a partition, at a path of the table, by default its first value, or a URL."""
         location = path if path.startswith("s3://") else f"s3://lake/{name}/{path or values[0]}/"
-        partition = {
-            "Values": list(values),
-            "StorageDescriptor": self.storage(location, columns or {}),
-        }
+        storage = self.storage(location, columns or {})
+        partition = {"Values": list(values), "StorageDescriptor": storage}
         self.glue.create_partition(DatabaseName="db", TableName=name, PartitionInput=partition)
 
     @staticmethod

@@ -15,6 +15,7 @@ NO_ROWS = "(no rows)"
 
 _NAME = re.compile(r"-- ([a-z0-9_]+)")
 _SOURCE = "-- source: "
+_HERE = "-- here: "
 _MARKS = {"-->": "rows", "--#": "header", "--!": "errors"}
 
 
@@ -29,6 +30,7 @@ class Statement:
         rows: The lines of the CSV file without the header; None if Athena refuses the statement.
         header: The first line of the CSV file; None if it does not matter.
         errors: The names of the error, any of which is right; empty if the statement runs.
+        here: The error with which the local Athena refuses what Athena runs; empty if it runs it.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Statement:
     rows: tuple[str, ...] | None
     header: str | None
     errors: tuple[str, ...]
+    here: str
 
 
 class UnreadableError(ValueError):
@@ -55,13 +58,13 @@ def _statements_of(path: Path) -> Iterator[Statement]:
     for block in re.split(r"\n\s*\n", path.read_text(encoding="utf-8").strip()):
         lines = block.splitlines()
         if all(line.startswith("-- ") for line in lines):
-            source = _source(lines, default="")
+            source = _noted(_SOURCE, lines, default="")
         else:
             yield _statement(path.stem, lines, source)
 
 
-def _source(lines: list[str], default: str) -> str:
-    named = [line.removeprefix(_SOURCE) for line in lines if line.startswith(_SOURCE)]
+def _noted(note: str, lines: list[str], default: str) -> str:
+    named = [line.removeprefix(note) for line in lines if line.startswith(note)]
     return named[-1] if named else default
 
 
@@ -71,7 +74,7 @@ def _statement(kind: str, lines: list[str], source: str) -> Statement:
         raise UnreadableError(f"{kind}.sql: {lines[0]!r} is not the name of a statement")
     id_ = f"{kind}/{name[1]}"
     first = next(i for i, line in enumerate(lines) if not line.startswith("-- "))
-    source = _source(lines[1:first], default=source)
+    source = _noted(_SOURCE, lines[1:first], default=source)
     answer: dict[str, list[str]] = {"rows": [], "header": [], "errors": []}
     sql: list[str] = []
     for line in lines[first:]:
@@ -94,4 +97,5 @@ def _statement(kind: str, lines: list[str], source: str) -> Statement:
         rows=() if rows == (NO_ROWS,) else rows,
         header=answer["header"][0] if answer["header"] else None,
         errors=tuple(" or ".join(answer["errors"]).split(" or ")) if answer["errors"] else (),
+        here=_noted(_HERE, lines[1:first], default=""),
     )

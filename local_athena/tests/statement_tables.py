@@ -34,9 +34,7 @@ def serve() -> Iterator[Account]:
         _create_sales(account)
         _create_visits(account)
         _create_readings(account)
-        _create_empty(account)
-        _create_json_tables(account)
-        _create_csv_tables(account)
+        _create_texts(account)
         _create_views(account)
         yield account
 
@@ -69,6 +67,7 @@ SALES = [
     (10, "2026-11-15 00:00:00.000", "US", "cake", 2, "10.00", ["gift"], _NAMELESS, {}),
 ]  # fmt: skip
 
+_ADDRESS = pa.struct({"city": pa.string(), "zip": pa.string()})
 _SALES_TYPES = {
     "id": ("int", pa.int32()),
     "sold_on": ("date", pa.date32()),
@@ -80,13 +79,7 @@ _SALES_TYPES = {
     "tags": ("array<string>", pa.list_(pa.string())),
     "customer": (
         "struct<id:int,name:string,address:struct<city:string,zip:string>>",
-        pa.struct(
-            {
-                "id": pa.int32(),
-                "name": pa.string(),
-                "address": pa.struct({"city": pa.string(), "zip": pa.string()}),
-            }
-        ),
+        pa.struct({"id": pa.int32(), "name": pa.string(), "address": _ADDRESS}),
     ),
     "attributes": ("map<string,string>", pa.map_(pa.string(), pa.string())),
 }
@@ -99,6 +92,7 @@ def _create_sales(account: Account) -> None:
         for id_, at, country, product, quantity, price, tags, customer, attributes in SALES
     ]  # fmt: skip
     _create_parquet(account, "sales", _SALES_TYPES, rows)
+    _create_parquet(account, "empty_sales", _SALES_TYPES, [])
 
 
 # --- visits: one row for each page that was seen, partitioned by day
@@ -159,10 +153,6 @@ def _create_readings(account: Account) -> None:
     _create_parquet(account, "readings", _READINGS_TYPES, rows)
 
 
-def _create_empty(account: Account) -> None:
-    _create_parquet(account, "empty_sales", _SALES_TYPES, [])
-
-
 # --- lines of JSON and of CSV
 
 _EVENT_COLUMNS = {
@@ -186,47 +176,25 @@ STOCK = "tea\t12\t3.50\ncoffee\t\\N\t4.25\n\t7\t\\N\n"
 RETURNS = "1\tbroken\r\n2\t\\N\r\n3\t\r\n"  # as Windows ends lines
 
 
-def _create_json_tables(account: Account) -> None:
-    serdes = {
-        "events_openx": "org.openx.data.jsonserde.JsonSerDe",
-        "events_hive": "org.apache.hive.hcatalog.data.JsonSerDe",
-    }
-    for name, serde in serdes.items():
-        _create_text(account, name, _EVENT_COLUMNS, EVENTS, {"SerializationLibrary": serde})
-
-
-def _create_csv_tables(account: Account) -> None:
-    _create_text(
-        account,
-        "people_csv",
-        {"name": "string", "city": "string", "note": "string"},
-        PEOPLE,
-        {
-            "SerializationLibrary": "org.apache.hadoop.hive.serde2.OpenCSVSerde",
-            "Parameters": {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\\"},
-        },
-        {"skip.header.line.count": "1"},
-    )
-    _create_text(
-        account,
-        "stock_tsv",
-        {"product": "string", "pieces": "int", "price": "double"},
-        STOCK,
-        {
-            "SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
-            "Parameters": {"field.delim": "\t", "serialization.format": "\t"},
-        },
-    )
-    _create_text(
-        account,
-        "returns_tsv",
-        {"sale": "int", "reason": "string"},
-        RETURNS,
-        {
-            "SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
-            "Parameters": {"field.delim": "\t"},
-        },
-    )
+def _create_texts(account: Account) -> None:
+    hive, tab = "org.apache.hadoop.hive.serde2", "\t"
+    quotes = {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\\"}
+    people = dict.fromkeys(("name", "city", "note"), "string")
+    stock = {"product": "string", "pieces": "int", "price": "double"}
+    returns = {"sale": "int", "reason": "string"}
+    for name, serde, columns, text, parameters in (
+        ("events_openx", "org.openx.data.jsonserde.JsonSerDe", _EVENT_COLUMNS, EVENTS, {}),
+        ("events_hive", "org.apache.hive.hcatalog.data.JsonSerDe", _EVENT_COLUMNS, EVENTS, {}),
+        ("people_csv", f"{hive}.OpenCSVSerde", people, PEOPLE, quotes),
+        ("stock_tsv", f"{hive}.lazy.LazySimpleSerDe", stock, STOCK, {"field.delim": tab, "serialization.format": tab}),
+        ("returns_tsv", f"{hive}.lazy.LazySimpleSerDe", returns, RETURNS, {"field.delim": tab}),
+    ):  # fmt: skip
+        storage = account.storage(f"s3://lake/{name}/", columns)
+        storage["SerdeInfo"] = {"SerializationLibrary": serde, "Parameters": parameters}
+        header = {"skip.header.line.count": "1"} if name == "people_csv" else {}
+        table = {"Name": name, "Parameters": header, "StorageDescriptor": storage}
+        account.glue.create_table(DatabaseName="db", TableInput=table)
+        account.s3.put_object(Bucket="lake", Key=f"{name}/part-0.txt", Body=text.encode())
 
 
 # --- views, as Athena stores them in Glue
@@ -258,23 +226,16 @@ def _create_views(account: Account) -> None:
         }
         encoded = base64.b64encode(json.dumps(view).encode()).decode()
         hive_types = {"varchar": "string", "integer": "int"}
-        account.glue.create_table(
-            DatabaseName="db",
-            TableInput={
-                "Name": name,
-                "TableType": "VIRTUAL_VIEW",
-                "Parameters": {"presto_view": "true", "comment": "Presto View"},
-                "ViewOriginalText": f"/* Presto View: {encoded} */",
-                "ViewExpandedText": "/* Presto View */",
-                "StorageDescriptor": {
-                    "Columns": [
-                        {"Name": column, "Type": hive_types.get(type_, type_)}
-                        for column, type_ in columns.items()
-                    ],
-                    "SerdeInfo": {},
-                },
-            },
-        )
+        table = {
+            "Name": name,
+            "TableType": "VIRTUAL_VIEW",
+            "Parameters": {"presto_view": "true", "comment": "Presto View"},
+            "ViewOriginalText": f"/* Presto View: {encoded} */",
+            "StorageDescriptor": account.storage(
+                "", {column: hive_types.get(type_, type_) for column, type_ in columns.items()}
+            ),
+        }
+        account.glue.create_table(DatabaseName="db", TableInput=table)
 
 
 # --- how a table is made
@@ -285,31 +246,6 @@ def _create_parquet(
 ) -> None:
     account.create_table(name, _glue_types(types))
     account.put(f"{name}/part-0.parquet", _table(types, rows))
-
-
-def _create_text(
-    account: Account,
-    name: str,
-    columns: Mapping[str, str],
-    text: str,
-    serde: Mapping[str, Any],
-    parameters: Mapping[str, str] | None = None,
-) -> None:
-    storage = {
-        "Location": f"s3://lake/{name}/",
-        "Columns": [{"Name": column, "Type": type_} for column, type_ in columns.items()],
-        "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
-        "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
-        "SerdeInfo": dict(serde),
-    }
-    table = {
-        "Name": name,
-        "TableType": "EXTERNAL_TABLE",
-        "Parameters": dict(parameters or {}),
-        "StorageDescriptor": storage,
-    }
-    account.glue.create_table(DatabaseName="db", TableInput=table)
-    account.s3.put_object(Bucket="lake", Key=f"{name}/part-0.txt", Body=text.encode())
 
 
 def _glue_types(types: Mapping[str, tuple[str, pa.DataType]]) -> dict[str, str]:

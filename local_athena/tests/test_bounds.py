@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,10 @@ SLOW_PATTERN = (
     f"SELECT count(*) FROM {crossed(4)} WHERE"
     " regexp_like(lpad('', t0.x * t1.x + t2.x + t3.x, 'a'), '(a*)*(a*)*(a*)*b')"
 )
+SORT = f"SELECT lpad('a', 100000, 'x') AS s FROM {crossed(3)} ORDER BY s"
 BACKTRACKING = "SELECT regexp_like(lpad('b', 60, 'a'), '^(?!c)(a+)+$')"
 ENDLESS_SYNTAX = "SELECT " + "ARRAY[" * 100 + "1" + "]" * 100
+TOO_LARGE = "QUERY_TEXT_TOO_LARGE"
 EXCEEDED = {"EXCEEDED_CPU_LIMIT", "EXCEEDED_LOCAL_MEMORY_LIMIT"}
 NOT_DONE = {*EXCEEDED, "NOT_SUPPORTED", "INVALID_FUNCTION_ARGUMENT"}
 
@@ -83,13 +86,13 @@ def children(pid: int) -> set[int]:
     return {child.pid for child in psutil.Process(pid).children()}
 
 
-def processes_of_queries() -> list[psutil.Process]:
+def processes_of_queries() -> set[psutil.Process]:
     """Those that this process has started, and nothing else that tests have started."""
-    found = []
+    found = set()
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
             if "local_athena.athena.worker" in child.cmdline():
-                found.append(child)
+                found.add(child)
     return found
 
 
@@ -115,20 +118,11 @@ def end_of(account: Account, id_: str) -> Outcome:
         pytest.param("SELECT sequence(1, 1000000000)", NOT_DONE, id="sequence"),
         pytest.param(COUNTLESS_ROWS, EXCEEDED, id="cross join"),
         pytest.param(ENDLESS_ROWS, EXCEEDED, id="rows without an end", marks=pytest.mark.full),
-        pytest.param(
-            f"SELECT lpad('a', 100000, 'x') AS s FROM {crossed(3)} ORDER BY s",
-            EXCEEDED,
-            id="sort",
-            marks=pytest.mark.full,
-        ),
+        pytest.param(SORT, EXCEEDED, id="sort", marks=pytest.mark.full),
         pytest.param(SLOW_PATTERN, EXCEEDED, id="regular expressions", marks=pytest.mark.full),
         pytest.param(BACKTRACKING, EXCEEDED, id="a regular expression in Python"),
         pytest.param("SELECT " + "+".join(["1"] * 20_000), {*EXCEEDED, "NOT_SUPPORTED"}, id="sum"),
-        pytest.param(
-            nested_with(30),
-            {*EXCEEDED, "QUERY_TEXT_TOO_LARGE", "SUCCEEDED"},
-            id="with of 30 levels",
-        ),
+        pytest.param(nested_with(30), {*EXCEEDED, TOO_LARGE, "SUCCEEDED"}, id="with of 30 levels"),
     ],
 )
 def test_a_bomb_ends_while_others_are_answered(small: Account, sql: str, ends: set[str]) -> None:
@@ -159,30 +153,21 @@ def test_a_bomb_ends_while_others_are_answered(small: Account, sql: str, ends: s
 def test_a_statement_that_cannot_be_read_is_refused_while_others_are_answered(
     small: Account, sql: str, message: str
 ) -> None:
-    errors: list[dict[str, Any]] = []
-    location = {"OutputLocation": "s3://results/"}
-    thread = threading.Thread(
-        target=lambda: errors.append(
-            refused(
-                small.athena.start_query_execution, QueryString=sql, ResultConfiguration=location
-            )
-        )
-    )
-    thread.start()
-    assert small.run("SELECT 1").csv == '"_col0"\n"1"\n'
-    thread.join()
-    assert errors[0]["Code"] == "InvalidRequestException"
-    assert message in errors[0]["Message"]
+    with ThreadPoolExecutor(1) as thread:
+        error = thread.submit(refused, small.start, sql=sql)
+        assert small.run("SELECT 1").csv == '"_col0"\n"1"\n'
+    assert error.result()["Code"] == "InvalidRequestException"
+    assert message in error.result()["Message"]
 
 
 def test_the_memory_of_a_bomb_comes_back(small: Account) -> None:
     assert small.run("SELECT 1").state == "SUCCEEDED"
-    before = set(processes_of_queries())
+    before = processes_of_queries()
     outcome = small.run(f"SELECT lpad('a', 1000000, 'x') AS s FROM {crossed(2)} ORDER BY s")
     assert outcome.reason.startswith("EXCEEDED_LOCAL_MEMORY_LIMIT")
     assert small.run("SELECT 1").state == "SUCCEEDED"
     after = processes_of_queries()
-    assert before - set(after), "no process has ended"
+    assert before - after, "no process has ended"
     assert all(process.memory_info().rss < 250 * MEGABYTE for process in after)
 
 
@@ -196,11 +181,8 @@ def test_texts_count_though_duckdb_does_not_count_them(patient: Account) -> None
 def test_a_result_has_a_largest_size(small: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "RESULT_BYTES", 2 * MEGABYTE)
     assert small.run(numbers(100_000)).state == "SUCCEEDED"
-    outcome = small.run(numbers(400_000))
-    assert (
-        outcome.reason
-        == "NOT_SUPPORTED: the local Athena does not support results of more than 2 MB"
-    )
+    reason = "NOT_SUPPORTED: the local Athena does not support results of more than 2 MB"
+    assert small.run(numbers(400_000)).reason == reason
 
 
 # --- stop
@@ -282,19 +264,10 @@ def test_a_query_stops_while_its_result_is_written(
 @contextlib.contextmanager
 def statement_that_is_read(account: Account) -> Iterator[None]:
     """Let the service read a statement without an end, and end before that one does."""
-    errors: list[BaseException] = []
-
-    def start() -> None:
-        try:
-            account.start(ENDLESS_SYNTAX)
-        except Exception as error:  # it depends on when the service ends
-            errors.append(error)
-
-    thread = threading.Thread(target=start)
-    thread.start()
-    yield
-    thread.join()
-    assert errors
+    with ThreadPoolExecutor(1) as thread:
+        started = thread.submit(account.start, ENDLESS_SYNTAX)
+        yield
+    assert started.exception()  # which one depends on when the service ends
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -351,23 +324,21 @@ def test_a_query_stops_while_it_waits_for_a_process(
     program.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(program))
     others = children(os.getpid())
-    stopped, ended = threading.Event(), threading.Event()
+    stopped = threading.Event()
 
     def wait() -> None:
         with pytest.raises(WorkerEndedError), workers.borrow(is_over=stopped.is_set):
             pass
-        ended.set()
 
-    with processes() as workers:
+    with processes() as workers, ThreadPoolExecutor(1) as thread:
         while not children(os.getpid()) - others:
             time.sleep(0.01)
-        thread = threading.Thread(target=wait)
-        thread.start()
+        ended = thread.submit(wait)
         stopped.set()
-        while not ended.is_set():
+        while not ended.done():
             workers.wake()
             time.sleep(0.01)
-        thread.join()
+        ended.result()
     assert children(os.getpid()) <= others
 
 
@@ -405,8 +376,5 @@ def test_a_process_that_did_not_start_is_started_once_more(
 
 def test_without_its_program_a_process_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/none/there")
-    with (
-        processes() as workers,
-        pytest.raises(ApiError, match="cannot be started"),
-    ):
+    with processes() as workers, pytest.raises(ApiError, match="cannot be started"):
         workers.check("SELECT 1", ())

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from trino_query_parser import TrinoSyntaxError, parse_statement
 
-from tests import judgement, statement_tables
+from tests import statement_tables
 from tests.account import Account
 from tests.statement import Statement, load
 
@@ -64,6 +64,6 @@ def test_what_the_grammar_refuses_does_not_run(lake: Account, part: int) -> None
         if is_of_the_grammar(sql):
             continue
         refused += 1
-        error, _ = judgement.answer_to(sql, lake)
+        error, _ = lake.answer(sql)
         assert error is not None, sql
     assert refused > CHANGED // 8 // 4

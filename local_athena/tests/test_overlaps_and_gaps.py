@@ -19,11 +19,9 @@ Compute = Callable[..., str]
 
 ZONES = (
     "America/New_York",
-    "America/St_Johns",
     "America/Sao_Paulo",  # its clocks changed at midnight
     "Atlantic/Azores",  # from +00:00 to -01:00
     "Europe/London",
-    "Europe/Berlin",
     "Europe/Dublin",  # has winter time as the one that is saved
     "Australia/Lord_Howe",  # by half an hour
     "Pacific/Apia",  # left out a day
@@ -69,14 +67,8 @@ TABLES = {zone: transitions(zone) for zone in ZONES}
 
 def walls(zone: str) -> list[dt.datetime]:
     """Local times around each change of a zone, on both clocks."""
-    return sorted(
-        {
-            wall_of(transition + shift, zone) + around
-            for transition in TABLES[zone]
-            for shift in (-MINUTE, dt.timedelta())
-            for around in AROUND
-        }
-    )
+    shifted = [each + shift for each in TABLES[zone] for shift in (-MINUTE, dt.timedelta())]
+    return sorted({wall_of(each, zone) + around for each in shifted for around in AROUND})
 
 
 def instants(compute: Compute, moment: str, rows: Sequence[str]) -> list[dt.datetime]:

@@ -75,6 +75,8 @@ def test_columns_are_described_as_athena_does() -> None:
         Type("timestamp"): ("timestamp", 3, 0, False),
         Type("timestamp with time zone", zone="UTC"): ("timestamp with time zone", 3, 0, False),
         array(INTEGER): ("array", 0, 0, False),
+        Type("map", of=(INTEGER, INTEGER)): ("map", 0, 0, False),
+        Type("row", of=(INTEGER,), fields=("x",)): ("row", 0, 0, False),
     }
     info = results.column_info([f"c{n}" for n in range(len(described))], list(described))
     told = [

@@ -1,6 +1,4 @@
-"""What S3 does here and moto's alone does not: conditional writes with one winner,
-owners of buckets, no ACLs.
-"""
+"""What moto's S3 alone does not do: conditional writes with one winner, owners, no ACLs."""
 
 from __future__ import annotations
 
@@ -15,45 +13,31 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from local_athena import LocalAws
 from local_athena.athena.clients import ACCOUNT
 from tests.account import Account, refused
 
 RACERS = 16
 AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=race/20260101/us-east-1/s3/aws4_request"
-OTHER = {"ExpectedBucketOwner": "210987654321"}
-
-
-class Racer:
-    """A writer with a connection of its own,
-    so that nothing but the server decides who comes first.
-    """
-
-    def __init__(self, aws: LocalAws) -> None:
-        self._connection = HTTPConnection(urlsplit(aws.endpoint_url).netloc)
-
-    def put(self, key: str, body: str, condition: dict[str, str]) -> tuple[int, str]:
-        self._connection.request(
-            "PUT", f"/lake/{key}", body, {"Authorization": AUTHORIZATION, **condition}
-        )
-        answer = self._connection.getresponse()
-        answer.read()
-        return answer.status, answer.getheader("ETag", "")
+OTHERS = "210987654321"
+OTHER = {"ExpectedBucketOwner": OTHERS}
 
 
 @pytest.mark.parametrize("rounds", [40, pytest.param(1_000, marks=pytest.mark.full)])
-def test_one_of_sixteen_writers_with_one_condition_wins(
-    account: Account, rounds: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """S3 user guide, "Conditional requests". The server's threads, switched often,
-    meet between check and write.
-    """
+def test_one_of_sixteen_writers_with_one_condition_wins(account: Account, rounds: int) -> None:
+    """S3 user guide, "Conditional requests". Threads that switch often meet in check and write."""
     before = sys.getswitchinterval()
-    racers, start = [Racer(account.aws) for _ in range(RACERS)], threading.Barrier(RACERS)
+    start = threading.Barrier(RACERS)
+    # Each has a connection of its own, so that nothing but the server decides who comes first.
+    place = urlsplit(account.aws.endpoint_url).netloc
+    racers = [HTTPConnection(place) for _ in range(RACERS)]
 
     def write(number: int, key: str, condition: dict[str, str]) -> tuple[int, str]:
+        headers = {"Authorization": AUTHORIZATION, **condition}
         start.wait()
-        return racers[number].put(key, f"{condition} {number}", condition)
+        racers[number].request("PUT", f"/lake/{key}", f"{condition} {number}", headers)
+        answer = racers[number].getresponse()
+        answer.read()
+        return answer.status, answer.getheader("ETag", "")
 
     sys.setswitchinterval(1e-6)
     try:
@@ -61,14 +45,11 @@ def test_one_of_sixteen_writers_with_one_condition_wins(
             for key in map(str, range(rounds)):
                 condition = {"If-None-Match": "*"}
                 for _ in ("created", "replaced"):
-                    answers = list(
-                        threads.map(write, range(RACERS), [key] * RACERS, [condition] * RACERS)
-                    )
+                    given = [range(RACERS), [key] * RACERS, [condition] * RACERS]
+                    answers = list(threads.map(write, *given))
                     assert Counter(status for status, _ in answers) == {200: 1, 412: RACERS - 1}
                     (etag,) = [etag for status, etag in answers if status == 200]
-                    assert account.s3.head_object(Bucket="lake", Key=key)["ETag"] == etag, (
-                        "it is the winner's"
-                    )
+                    assert account.s3.head_object(Bucket="lake", Key=key)["ETag"] == etag
                     condition = {"If-Match": etag}
     finally:
         sys.setswitchinterval(before)
@@ -83,10 +64,7 @@ def test_one_of_sixteen_writers_with_one_condition_wins(
         ("delete_object", {"Key": "k", **OTHER}),
         ("list_objects_v2", OTHER),
         ("create_multipart_upload", {"Key": "k", **OTHER}),
-        (
-            "copy_object",
-            {"Key": "x", "CopySource": "lake/k", "ExpectedSourceBucketOwner": "210987654321"},
-        ),
+        ("copy_object", {"Key": "x", "CopySource": "lake/k", "ExpectedSourceBucketOwner": OTHERS}),
     ],
 )
 def test_a_bucket_must_have_the_expected_owner(
@@ -94,10 +72,8 @@ def test_a_bucket_must_have_the_expected_owner(
 ) -> None:
     account.s3.put_object(Bucket="lake", Key="k", Body=b"old", ExpectedBucketOwner=ACCOUNT)
     error = refused(getattr(account.s3, operation), Bucket="lake", **parameters)
-    assert (error["Code"], error["Status"]) == (
-        "403" if operation == "head_object" else "AccessDenied",
-        403,
-    )
+    code = "403" if operation == "head_object" else "AccessDenied"
+    assert (error["Code"], error["Status"]) == (code, 403)
     assert account.keys("lake") == ["k"]
     assert account.read("s3://lake/k") == b"old"
     large, ours = io.BytesIO(bytes(9 * 1024 * 1024)), {"ExpectedBucketOwner": ACCOUNT}

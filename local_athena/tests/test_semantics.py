@@ -21,7 +21,7 @@ Compute = Callable[..., str]
 VALUES = [
     # arithmetic: integers truncate, decimals keep Trino's scale, doubles follow IEEE 754;
     # a number with a point is a double, as in Athena (local_athena/README.md), and DECIMAL '1.5' a decimal
-    ("5 / 2, -7 / 2, 7 % -3, -7 % 3", '"2","-3","1","-1"'),
+    ("5 / 2, -7 / 2, 7 % -3, -7 % 3, 2147483647 + CAST(1 AS BIGINT)", '"2","-3","1","-1","2147483648"'),
     ("DECIMAL '1.5' * DECIMAL '2.25', DECIMAL '10.0' / 3, DECIMAL '10.00' / 3, DECIMAL '1.0' / DECIMAL '3.00'", '"3.375","3.3","3.33","0.33"'),
     ("1.25 + 0.5, 1 - 0.01, 7.5 % 2, -7.5 % 2.25", '"1.75","0.99","1.5","-0.75"'),
     ("1e0 / 0, -1e0 / 0, 0e0 / 0", '"Infinity","-Infinity","NaN"'),
@@ -35,7 +35,6 @@ VALUES = [
     ("floor(DECIMAL '-1.5'), ceil(DECIMAL '1.2'), ceiling(-1.2), truncate(DECIMAL '-1.7'), truncate(0.9)", '"-2","2","-1.0","-1","0.0"'),
     ("abs(-3), abs(-2.5), sign(-3), sign(DECIMAL '0.0'), sign(-2.5e0)", '"3","2.5","-1","0","-1.0"'),
     ("mod(7, 3), power(2, 3), sqrt(2), sqrt(-1)", '"1","8.0","1.4142135623730951","NaN"'),
-    ("greatest(1, 3, 2), least(1.5, 2), greatest(1, NULL), least('b', 'a')", '"3","1.5",,"a"'),
     # casts
     ("CAST(2.5e0 AS INTEGER), CAST(-2.5e0 AS BIGINT), CAST(2.5 AS BIGINT)", '"3","-3","3"'),
     ("CAST(1.005e0 AS DECIMAL(10,2)), CAST('1.235' AS DECIMAL(10,2))", '"1.01","1.24"'),
@@ -58,45 +57,28 @@ VALUES = [
     ("CAST('2024-01-02 03:04:05.6785' AS TIMESTAMP)", '"2024-01-02 03:04:05.679"'),
     ("TRY_CAST('2024-02-30' AS DATE), TRY_CAST('2024-01-02T03:04:05' AS TIMESTAMP)", ","),
     # text
-    ("length('日本'), length(''), upper('aé'), lower('AÉ')", '"2","0","AÉ","aé"'),
-    ("substr('hello', 2), substr('hello', -3), substr('hello', 0), substr('hello', 9)", '"ello","llo","",""'),
     ("substr('hello', 2, 2), substr('hello', -3, 2), substring('hello' FROM 2 FOR 3)", '"el","ll","ell"'),
-    ("substr('hello', -9), substr('hello', 2, 0), substr(NULL, 0)", '"","",'),
     ("'[' || trim(' \t x ') || ']', ltrim('  x '), rtrim(' x '), trim(BOTH 'ab' FROM 'abxba')", '"[x]","x "," x","x"'),
     ("replace('aXbX', 'X'), replace('aXb', 'X', 'yy'), reverse('añ👍b')", '"ab","ayyb","b👍ña"'),
     ("strpos('abcb', 'b'), strpos('abc', 'z'), position('c' IN 'abc')", '"2","0","3"'),
-    ("'a' || 'b' || 'c', concat('a', 'b', 'c'), concat('a', NULL)", '"abc","abc",'),
-    ("lpad('x', 3, 'ab'), rpad('x', 4, 'ab'), lpad('hello', 2, 'x')", '"abx","xaba","he"'),
-    ("split_part('a,b', ',', 1), split_part('a,b', ',', 2), split_part('a,b', ',', 3)", '"a","b",'),
-    ("starts_with('abc', 'ab'), starts_with('abc', 'b')", '"true","false"'),
     ("'x' LIKE 'X', 'abc' LIKE 'a_c', 'a%' LIKE 'a$%' ESCAPE '$', 'a\\b' LIKE 'a\\b'", '"false","true","true","true"'),
     ("regexp_like('abc', 'b'), regexp_like('a1', '^[a-z]\\d$'), regexp_like('a\n', 'a$')", '"true","true","true"'),
     ("'a' < 'B', 'Z' < 'a', '' = ' ', 'é' = 'e'", '"false","true","false","false"'),
     ("'it''s', 'say \"hi\"', '{0}', '?', 'a -- b'", '"it\'s","say ""hi""","{0}","?","a -- b"'),
     # conditions
-    ("coalesce(NULL, 1), nullif(1, 1), nullif(1, 2), if(1 = 1, 'a', 'b'), if(false, 1)", '"1",,"1","a",'),
     ("CASE WHEN 1 = 2 THEN 1 END, CASE 3 WHEN 3 THEN 'x' ELSE 'y' END, CASE WHEN true THEN 1 ELSE 2.5 END", ',"x","1.0"'),
     ("'abc' NOT LIKE 'A%', 'a%' NOT LIKE 'a$%' ESCAPE '$', NOT 'abc' LIKE 'b%'", '"true","false","true"'),
     ("1 BETWEEN 0 AND 2, 1 IN (2, 3), 1 IN (2, NULL), 1 NOT IN (2, 3)", '"true","false",,"true"'),
     ("1 IS NULL, NULL IS NULL, 1 IS DISTINCT FROM NULL, NULL IS NOT DISTINCT FROM NULL", '"false","true","true","true"'),
     ("true AND NULL, false AND NULL, true OR NULL, NOT false", ',"false","true","true"'),
     ("is_nan(0e0 / 0), 0e0 / 0 = 0e0 / 0, 0e0 / 0 <> 1e0, 0e0 / 0 > 1e0, 1e0 < NULL", '"true","false","true","false",'),
-    # dates: date_trunc of a date is a date; units count when complete
+    # dates: units count when complete
     ("DATE '2024-02-29', TIMESTAMP '2026-11-24 01:02:03', TIMESTAMP '2026-11-24 01:02'", '"2024-02-29","2026-11-24 01:02:03.000","2026-11-24 01:02:00.000"'),
-    ("date_trunc('month', DATE '2024-02-29'), date_trunc('week', DATE '2024-03-03')", '"2024-02-01","2024-02-26"'),
-    ("date_trunc('hour', TIMESTAMP '2024-01-01 01:59:59'), date_trunc('quarter', DATE '2024-05-05')", '"2024-01-01 01:00:00.000","2024-04-01"'),
-    ("date_add('month', 1, DATE '2024-01-31'), date_add('day', -1, DATE '2024-03-01')", '"2024-02-29","2024-02-29"'),
     ("date_add('minute', 90, TIMESTAMP '2024-01-01 23:00:00')", '"2024-01-02 00:30:00.000"'),
-    ("date_diff('day', DATE '2024-01-01', DATE '2024-02-01'), date_diff('month', DATE '2024-01-31', DATE '2024-02-29')", '"31","1"'),
     ("date_diff('day', TIMESTAMP '2024-01-01 12:00:00', TIMESTAMP '2024-01-02 11:00:00')", '"0"'),
     ("date_diff('month', DATE '2024-03-30', DATE '2024-01-31'), date_diff('year', DATE '2023-05-05', DATE '2024-05-04')", '"-1","0"'),
-    ("DATE '2024-01-31' + INTERVAL '1' MONTH, DATE '2024-01-01' - INTERVAL '1' DAY", '"2024-02-29","2023-12-31"'),
     ("TIMESTAMP '2024-01-01 00:00:00' - INTERVAL '1' HOUR, DATE '2024-03-01' + INTERVAL -'1' DAY", '"2023-12-31 23:00:00.000","2024-02-29"'),
-    ("year(DATE '2024-03-04'), quarter(DATE '2024-03-04'), month(DATE '2024-03-04'), day(DATE '2024-03-04')", '"2024","1","3","4"'),
-    ("day_of_week(DATE '2024-03-03'), day_of_year(DATE '2024-03-01'), week(DATE '2024-12-30'), year_of_week(DATE '2024-12-30')", '"7","61","1","2025"'),
-    ("hour(TIMESTAMP '2024-01-01 03:04:05.678'), second(TIMESTAMP '2024-01-01 03:04:05.678'), millisecond(TIMESTAMP '2024-01-01 03:04:05.678')", '"3","5","678"'),
     ("extract(YEAR FROM DATE '2024-03-04'), extract(DAY_OF_WEEK FROM DATE '2024-03-04')", '"2024","1"'),
-    ("date(TIMESTAMP '2024-01-01 23:00:00'), date('2024-01-01')", '"2024-01-01","2024-01-01"'),
     ("DATE '2024-01-01' < TIMESTAMP '2024-01-01 00:00:01', DATE '2024-01-01' = TIMESTAMP '2024-01-01 00:00:00'", '"true","true"'),
     ("from_unixtime(1.5), to_unixtime(TIMESTAMP '1970-01-01 00:00:01.250'), from_unixtime(-0.001e0)", '"1970-01-01 00:00:01.500 UTC","1.25","1969-12-31 23:59:59.999 UTC"'),
     ("date_format(TIMESTAMP '2024-03-04 05:06:07', '%Y/%c/%e %H:%i:%s %W %M %j %y %p 100%%')", '"2024/3/4 05:06:07 Monday March 064 24 AM 100%"'),
@@ -128,7 +110,7 @@ VALUES = [
     ("width_bucket(10, 0, 10, 5), width_bucket(9, 0, 10, 5)", '"6","5"'),
     ("bitwise_right_shift_arithmetic(-8, 64), bitwise_right_shift_arithmetic(8, 64)", '"-1","0"'),
     ("sign(nan())", '"NaN"'),
-    ("substr('abc', -5), substr('abc', -3), substr('abc', 3), substr('abc', 4)", '"","abc","c",""'),
+    ("substr('abc', -5), substr('abc', -3), substr('abc', 0), substr('abc', 3), substr('abc', 4)", '"","abc","","c",""'),
     ("trim('\u3000x\u2009')", '"x"'),
     ("human_readable_seconds(694861), human_readable_seconds(0)", '"1 week, 1 day, 1 hour, 1 minute, 1 second","0 seconds"'),
     ("greatest(1e0, nan()), greatest(nan(), nan()), greatest(NULL, 1)", '"1.0","NaN",'),
@@ -141,31 +123,14 @@ VALUES = [
     ("CAST(JSON 'null' AS INTEGER), CAST(JSON '\"x\"' AS VARCHAR), CAST(JSON '1' AS BOOLEAN)", ',"x","true"'),
     ("CAST(JSON '[1, null]' AS ARRAY(INTEGER)), CAST(JSON '{\"a\": 1}' AS MAP(VARCHAR, INTEGER))", '"[1, null]","{a=1}"'),
     ("CAST(JSON '{\"x\": 1}' AS ROW(x INTEGER, y VARCHAR))", '"{x=1, y=null}"'),
-    ("element_at(ARRAY[1, 2], -1), element_at(ARRAY[1, 2], -3), element_at(ARRAY[1, 2], 3)", '"2",,'),
-    ("array_position(ARRAY[1, 2], 9), array_position(ARRAY[1, 2], 2)", '"0","2"'),
-    ("contains(ARRAY[1, NULL], 2), contains(ARRAY[1, NULL], 1), contains(ARRAY[1], 2)", ',"true","false"'),
     ("slice(ARRAY[1, 2, 3], 2, 5), slice(ARRAY[1, 2, 3], -2, 1), slice(ARRAY[1, 2, 3], 4, 1)", '"[2, 3]","[2]","[]"'),
     ("sequence(1, 3), sequence(3, 1), sequence(1, 10, 4), sequence(DATE '2024-02-28', DATE '2024-03-01')", '"[1, 2, 3]","[3, 2, 1]","[1, 5, 9]","[2024-02-28, 2024-02-29, 2024-03-01]"'),
-    ("array_distinct(ARRAY[1, NULL, 1, NULL])", '"[1, null]"'),
-    ("array_sort(ARRAY[3, NULL, 1])", '"[1, 3, null]"'),
-    ("array_max(ARRAY[1, NULL])", ''),
-    ("array_min(ARRAY[3, 2])", '"2"'),
-    ("array_join(ARRAY[1, NULL, 2], ','), array_join(ARRAY[1, NULL, 2], ',', 'x')", '"1,2","1,x,2"'),
     ("array_union(ARRAY[1, NULL], ARRAY[NULL, 2])", '"[1, null, 2]"'),
     ("array_intersect(ARRAY[1, NULL, 2], ARRAY[NULL, 2])", '"[null, 2]"'),
     ("array_except(ARRAY[1, NULL, 2], ARRAY[2])", '"[1, null]"'),
     ("arrays_overlap(ARRAY[1, NULL], ARRAY[2]), arrays_overlap(ARRAY[1], ARRAY[1, NULL])", ',"true"'),
-    ("array_remove(ARRAY[1, 2, NULL, 1], 1)", '"[2, null]"'),
-    ("flatten(ARRAY[ARRAY[1], NULL, ARRAY[2]])", '"[1, 2]"'),
-    ("reverse(ARRAY[1, NULL])", '"[null, 1]"'),
     ("repeat('a', 0), repeat('a', 2)", '"[]","[a, a]"'),
     ("concat(ARRAY[1], ARRAY[NULL])", '"[1, null]"'),
-    ("transform(ARRAY[1, NULL], x -> coalesce(x, 0) + 1)", '"[2, 1]"'),
-    ("any_match(ARRAY[1, NULL], x -> x > 1), any_match(ARRAY[], x -> true)", ',"false"'),
-    ("all_match(ARRAY[1, NULL], x -> x > 0), all_match(ARRAY[], x -> false)", ',"true"'),
-    ("none_match(ARRAY[NULL, 1], x -> x > 1)", ''),
-    ("zip_with(ARRAY[1, 2], ARRAY[3], (x, y) -> coalesce(x, 0) + coalesce(y, 0))", '"[4, 2]"'),
-    ("ngrams(ARRAY['a', 'b', 'c'], 2), ngrams(ARRAY['a'], 2)", '"[[a, b], [b, c]]","[[a]]"'),
     ("json_extract_scalar('{\"a\": null, \"b\": \"x\", \"c\": [1]}', '$.a'), json_extract_scalar('{\"b\": \"x\"}', '$.b'), json_extract_scalar('{\"c\": [1]}', '$.c')", ',"x",'),
     ("json_array_length('[1, 2]'), json_array_length('{}')", '"2",'),
     ("json_array_get('[1, 2]', -1), json_array_get('[1, 2]', 2)", '"2",'),
@@ -174,24 +139,12 @@ VALUES = [
     ("date_diff('millisecond', TIMESTAMP '2024-01-01 00:00:00.001', TIMESTAMP '2024-01-01 00:00:00'), date_diff('second', TIMESTAMP '2024-01-01 00:00:00.999', TIMESTAMP '2024-01-01 00:00:02')", '"-1","1"'),
     ("date_trunc('second', TIMESTAMP '2024-05-15 13:14:15.678'), date_trunc('minute', TIMESTAMP '2024-05-15 13:14:15'), date_trunc('week', DATE '2024-01-01'), date_trunc('year', DATE '2024-05-15')", '"2024-05-15 13:14:15.000","2024-05-15 13:14:00.000","2024-01-01","2024-01-01"'),
     ("date_add('week', -1, DATE '2024-01-01'), date_add('quarter', 1, DATE '2024-11-30'), date_add('year', 1, DATE '2024-02-29'), date_add('millisecond', 1500, TIMESTAMP '2024-01-01 00:00:00')", '"2023-12-25","2025-02-28","2025-02-28","2024-01-01 00:00:01.500"'),
-    ("dow(DATE '2024-01-07')", '"7"'),
-    ("doy(DATE '2024-12-31')", '"366"'),
-    ("week(DATE '2027-01-01')", '"53"'),
-    ("yow(DATE '2027-01-01')", '"2026"'),
+    ("dow(DATE '2024-01-07'), doy(DATE '2024-12-31'), week(DATE '2027-01-01'), yow(DATE '2027-01-01')", '"7","366","53","2026"'),
     ("timezone_hour(TIMESTAMP '2024-01-01 00:00:00 Asia/Kolkata'), timezone_hour(TIMESTAMP '2024-01-01 00:00:00 America/New_York')", '"5","-5"'),
-    ("7 % 3, -7 % 3, 7 / -2, 2147483647 + CAST(1 AS BIGINT)", '"1","-1","-3","2147483648"'),
-    ("-(-5)", '"5"'),
-    ("1.10 + 1, 2 * 0.50, 0.1 * 0.1", '"2.1","1.0","0.010000000000000002"'),
-    ("1 / 3.0, 10 % 0.3", '"0.3333333333333333","0.10000000000000037"'),
     ("bitwise_left_shift(1, 3), bitwise_left_shift(TINYINT '1', 7)", '"8","-128"'),
     ("bit_count(-1, 8), bit_count(7, 64)", '"8","3"'),
-    ("log10(1000)", '"3.0"'),
-    ("cbrt(-27)", '"-3.0"'),
-    ("truncate(-1.7e0)", '"-1.0"'),
-    ("ceil(-1.5e0)", '"-1.0"'),
-    ("floor(-1.5e0)", '"-2.0"'),
-    ("round(-1.5e0), round(2.5e0), round(1.45e0, 1)", '"-2.0","3.0","1.5"'),
-    ("round(15, -1), round(-15, -1)", '"20","-20"'),
+    ("cbrt(-27), truncate(-1.7e0), ceil(-1.5e0), floor(-1.5e0)", '"-3.0","-1.0","-1.0","-2.0"'),
+    ("round(-1.5e0), round(1.45e0, 1), round(15, -1), round(-15, -1)", '"-2.0","1.5","20","-20"'),
     ("length('👩‍👩')", '"3"'),
     ("strpos('abcb', 'b', -1), strpos('abc', 'z')", '"4","0"'),
     ("levenshtein_distance('', 'abc')", '"3"'),
@@ -221,8 +174,6 @@ T = (
 
 QUERIES = [
     (f"SELECT count(*), count(y), count(DISTINCT x), sum(x), avg(x), sum(z), avg(z) FROM {T}", '"4","3","3","7","1.75","8.0","2.7"\n'),
-    (f"SELECT min(y), max(z), min_by(y, z), max_by(y, z), count_if(x = 1), bool_or(x > 2) FROM {T}", '"a","4.0","a",,"2","true"\n'),
-    (f"SELECT sum(x) FILTER (WHERE y = 'a'), count(*) FILTER (WHERE z > 2), sum(z) FILTER (WHERE x > 9) FROM {T}", '"1","2",\n'),
     (f"SELECT max_by(y, ROW(x, z)) FILTER (WHERE z IS NOT NULL AND x = 1) FROM {T}", '"b"\n'),
     (f"SELECT x, array_agg(y ORDER BY z DESC), array_agg(y) FILTER (WHERE x > 2) FROM {T} GROUP BY x ORDER BY x", '"1","[b, a]",\n"2","[c]",\n"3","[null]","[null]"\n'),
     (f"SELECT array_agg(DISTINCT z), array_agg(x) FROM {T} WHERE x = 2", '"[null]","[2]"\n'),
@@ -236,9 +187,7 @@ QUERIES = [
     ("SELECT max(x), min(x), max(y), min(y) FROM (VALUES (nan(), nan()), (1e0, nan())) AS t (x, y)", '"1.0","1.0","NaN","NaN"\n'),
     ("SELECT sum(x) FROM (VALUES DECIMAL '99999999999999999.9', DECIMAL '99999999999999999.9') AS t (x)", '"199999999999999999.8"\n'),
     ("SELECT count_if(x > 1), max_by(x, x, 2), max(x, 2), approx_distinct(x), sum(x), min_by(x, x) FROM (VALUES 1) AS t (x) WHERE false", '"0",,,"0",,\n'),
-    ("SELECT x, ntile(3) OVER (ORDER BY x), percent_rank() OVER (ORDER BY x), cume_dist() OVER (ORDER BY x), nth_value(x, 2) OVER (ORDER BY x), lag(x, 2, -1) OVER (ORDER BY x), lead(x) OVER (ORDER BY x), last_value(x) OVER (ORDER BY x ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) FROM (VALUES 1, 2, 2, 4) AS t (x) ORDER BY 1, 6", '"1","1","0.0","0.25",,"-1","2","4"\n"2","1","0.3333333333333333","0.75","2","-1","2","4"\n"2","2","0.3333333333333333","0.75","2","1","4","4"\n"4","3","1.0","1.0","2","2",,"4"\n'),
     ("SELECT x, sum(x) OVER (ORDER BY x RANGE BETWEEN 1 PRECEDING AND CURRENT ROW), sum(x) OVER (ORDER BY x ROWS 1 PRECEDING), count(*) OVER (ORDER BY x GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM (VALUES 1, 2, 4) AS t (x) ORDER BY 1", '"1","1","1","2"\n"2","3","3","3"\n"4","4","6","2"\n'),
-    ("SELECT d, count(*) OVER (ORDER BY d RANGE BETWEEN INTERVAL '1' DAY PRECEDING AND CURRENT ROW) FROM (VALUES DATE '2024-02-28', DATE '2024-02-29', DATE '2024-03-02') AS t (d) ORDER BY 1", '"2024-02-28","1"\n"2024-02-29","2"\n"2024-03-02","1"\n'),
     ("SELECT split_to_map('a=1,b=2', ',', '='), split_to_multimap('a=1,a=2', ',', '='), map_filter(MAP(ARRAY[1, 2], ARRAY['x', 'y']), (k, v) -> k > 1), transform_values(MAP(ARRAY[1], ARRAY[NULL]), (k, v) -> k), map_entries(MAP(ARRAY[1], ARRAY['x'])), map_agg(k, v), element_at(MAP(ARRAY[1], ARRAY['x']), 2), cardinality(MAP(ARRAY[1], ARRAY['x'])) FROM (VALUES (1, 'x'), (NULL, 'y')) AS t (k, v)", '"{a=1, b=2}","{a=[1, 2]}","{2=y}","{1=1}","[{field0=1, field1=x}]","{1=x}",,"1"\n'),
     # NULLS LAST in both directions, unless said otherwise
     (f"SELECT z FROM {T} ORDER BY z", '"1.5"\n"2.5"\n"4.0"\n\n'),
@@ -247,13 +196,6 @@ QUERIES = [
     (f"SELECT x FROM {T} ORDER BY z OFFSET 1 LIMIT 2", '"1"\n"3"\n'),
     (f"SELECT -x AS x FROM {T} ORDER BY x LIMIT 1", '"-3"\n'),
     (f"SELECT DISTINCT x AS k FROM {T} ORDER BY k DESC", '"3"\n"2"\n"1"\n'),
-    # windows
-    (f"SELECT y, row_number() OVER (ORDER BY z DESC), rank() OVER (ORDER BY x), dense_rank() OVER (ORDER BY x), ntile(2) OVER (ORDER BY z) FROM {T} ORDER BY z",
-     '"a","3","1","1","1"\n"b","2","1","1","1"\n,"1","4","3","2"\n"c","4","3","2","2"\n'),
-    (f"SELECT lag(x) OVER (ORDER BY z), lead(x, 2, 0) OVER (ORDER BY z), first_value(y) OVER (ORDER BY z), last_value(y) OVER (ORDER BY z) FROM {T} ORDER BY z",
-     ',"3","a","a"\n"1","2","a","b"\n"1","0","a",\n"3","0","a","c"\n'),
-    (f"SELECT sum(x) OVER (ORDER BY z ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), count(*) OVER (PARTITION BY x), avg(x) OVER () FROM {T} ORDER BY z",
-     '"1","2","1.75"\n"2","2","1.75"\n"4","1","1.75"\n"5","1","1.75"\n'),
     (f"SELECT x, sum(count(*)) OVER (ORDER BY x) FROM {T} GROUP BY x ORDER BY x", '"1","2"\n"2","3"\n"3","4"\n'),
     # joins and subqueries
     (f"SELECT t.y, b.y FROM {T} JOIN (VALUES (1, 'B')) AS b (x, y) ON t.x = b.x ORDER BY t.y", '"a","B"\n"b","B"\n'),
@@ -425,17 +367,7 @@ def test_parameters_stand_for_question_marks_outside_texts_and_comments() -> Non
     assert sql == "SELECT  'it''s ?' , '?', \"?\" /* ? */ FROM t -- ?\nWHERE a =  -5 "
     for literal in ("1", "-1.5", "'a'", "''", "NULL", "true", "DATE '2024-01-01'", "1e3"):
         parse("SELECT ?", [literal])
-    for text in (
-        "a",
-        "1 + 1",
-        "1, 2",
-        "(SELECT 1)",
-        "1 FROM t",
-        "'a' OR true",
-        "",
-        "1; SELECT 2",
-        "now()",
-    ):
+    for text in ("a", "1 + 1", "1, 2", "(SELECT 1)", "'a' OR true", "", "1; SELECT 2", "now()"):
         with pytest.raises(ApiError) as caught:
             parse("SELECT ?", [text])
         assert caught.value.message == (
@@ -465,19 +397,13 @@ def test_decimals_are_exact_and_round_half_away_from_zero(
     with localcontext(prec=60):
         quotient = (a / b).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
         rounded = a.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
-        same = [
-            f"{a + b:.{scale}f}",
-            f"{a - b:.{scale}f}",
-            f"{a * b:.{s1 + s2}f}",
-            f"{quotient:f}",
-            f"{a % b:.{scale}f}",
-        ]
-        expected = [*same, f"{rounded:f}"]
+        sums = [f"{each:.{scale}f}" for each in (a + b, a - b)]
+        product, rest = f"{a * b:.{s1 + s2}f}", f"{a % b:.{scale}f}"
+    expected = [*sums, product, f"{quotient:f}", rest, f"{rounded:f}"]
     operations = ", ".join(f"{left} {operator} {right}" for operator in "+-*/%")
     line = compute(f"SELECT {operations}, CAST({left} AS DECIMAL(20, {places}))")
-    assert [_plain(each.strip('"')) for each in line.strip().split(",")] == [
-        _plain(each) for each in expected
-    ]
+    answered = [each.strip('"') for each in line.strip().split(",")]
+    assert list(map(_plain, answered)) == list(map(_plain, expected))
 
 
 def simple_upper(letter: str) -> str:
@@ -507,11 +433,7 @@ def _plain(text: str) -> str:
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20))
 @settings(max_examples=40)
 def test_a_text_comes_back_as_it_is(compute: Compute, value: str) -> None:
-    quoted, expected = (
-        ("'" + value.replace("'", "''") + "'"),
-        ('"' + value.replace('"', '""') + '"'),
-    )
-    assert (
-        compute(f"SELECT {quoted}, ?, reverse(reverse({quoted}))", quoted)
-        == f"{expected},{expected},{expected}\n"
-    )
+    quoted = "'" + value.replace("'", "''") + "'"
+    expected = '"' + value.replace('"', '""') + '"'
+    answered = compute(f"SELECT {quoted}, ?, reverse(reverse({quoted}))", quoted)
+    assert answered == f"{expected},{expected},{expected}\n"

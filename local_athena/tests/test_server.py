@@ -12,21 +12,13 @@ import pytest
 
 from local_athena import LocalAws, PortInUseError
 from local_athena.__main__ import main
-from tests.account import SOURCE
+from tests.account import SOURCE, Account
 
 
 def test_what_only_stacks_need_is_not_imported_at_the_start() -> None:
-    """Moto's CloudFormation imports EC2 and more: with it, a command waits for its services twice
-    as long.
-    """
-    script = "import sys, local_athena.server; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=SOURCE,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    """With what moto's CloudFormation imports, a command waits for its services twice as long."""
+    command = [sys.executable, "-c", "import sys, local_athena.server; print(*sys.modules)"]
+    loaded = subprocess.check_output(command, cwd=SOURCE, text=True).split()
     assert "local_athena.athena.executions" in loaded
     assert {"moto.cloudformation", "moto.ec2", "moto.autoscaling"}.isdisjoint(loaded)
     # The processes of queries have these.
@@ -51,18 +43,11 @@ def test_start_and_stop_leave_nothing_behind() -> None:
         with LocalAws.start() as aws:
             port = int(aws.endpoint_url.rpartition(":")[2])
             assert aws.client("s3").list_buckets()["Buckets"] == []
-            aws.client("s3").create_bucket(Bucket="left")
-            location = {"OutputLocation": "s3://left/"}
-            aws.client("athena").start_query_execution(
-                QueryString="SELECT 1", ResultConfiguration=location
-            )
+            Account(aws).start("SELECT 1")
             with pytest.raises(PortInUseError, match="--port"):
                 LocalAws.start(port)
-        assert {
-            thread
-            for thread in threading.enumerate()
-            if thread.name.startswith(("athena", "local-aws"))
-        } <= before
+        left = set(threading.enumerate()) - before
+        assert not [each for each in left if each.name.startswith(("athena", "local-aws"))]
         with socket.create_server(("127.0.0.1", port)):
             pass
 
@@ -73,16 +58,14 @@ def test_a_reset_forgets_everything_in_every_region(aws: LocalAws) -> None:
     aws.reset()
     assert aws.client("s3").list_buckets()["Buckets"] == []
     assert aws.client("glue", "eu-nowhere-9").get_databases()["DatabaseList"] == []
-    assert [group["Name"] for group in aws.client("athena").list_work_groups()["WorkGroups"]] == [
-        "primary"
-    ]
+    groups = aws.client("athena").list_work_groups()["WorkGroups"]
+    assert [group["Name"] for group in groups] == ["primary"]
 
 
 def ask(aws: LocalAws, path: str = "/", **headers: str) -> int:
+    request = urllib.request.Request(aws.endpoint_url + path, headers=headers)
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(aws.endpoint_url + path, headers=headers)
-        ) as answer:
+        with urllib.request.urlopen(request) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -58,15 +58,8 @@ def test_numbers_of_a_csv_are_read_and_what_is_none_is_refused() -> None:
         rows(CSV, '"2025-01-02"\n', {"d": "date"})
 
 
-SCALARS = {
-    "i": "bigint",
-    "f": "double",
-    "d": "decimal(5,2)",
-    "t": "boolean",
-    "day": "date",
-    "at": "timestamp",
-    "s": "string",
-}
+SCALARS = {"i": "bigint", "f": "double", "d": "decimal(5,2)", "t": "boolean"}
+SCALARS |= {"day": "date", "at": "timestamp", "s": "string"}
 
 
 @pytest.mark.parametrize(
@@ -82,20 +75,12 @@ SCALARS = {
 def test_cells_between_delimiters_have_their_types_or_are_null(
     delimiter: str, parameters: dict[str, str]
 ) -> None:
-    lines = [
-        ["-7", "0.5", "1.005", "TRUE", "2025-01-02", "2025-01-02 03:04:05.678", "text"],
-        ["x", "x", "x", "x", "x", "x", ""],
-        ["\\N", "\\N", "\\N", "\\N", "\\N", "\\N", "\\N"],
-    ]
+    cells = ["-7", "0.5", "1.005", "TRUE", "2025-01-02", "2025-01-02 03:04:05.678", "text"]
+    lines = [cells, [*["x"] * 6, ""], ["\\N"] * 7]
     text = "".join(delimiter.join(cells) + "\n" for cells in lines)
-    assert rows(LAZY, text, SCALARS, **parameters) == [
-        [
-            *(-7, 0.5, Decimal("1.00"), True, date(2025, 1, 2)),
-            *(datetime(2025, 1, 2, 3, 4, 5, 678_000), "text"),  # noqa: DTZ001 - Athena's have no zone
-        ],
-        [None] * 6 + [""],
-        [None] * 7,
-    ]
+    at = datetime(2025, 1, 2, 3, 4, 5, 678_000)  # noqa: DTZ001 - Athena's have no zone
+    first = [-7, 0.5, Decimal("1.00"), True, date(2025, 1, 2), at, "text"]
+    assert rows(LAZY, text, SCALARS, **parameters) == [first, [None] * 6 + [""], [None] * 7]
 
 
 @pytest.mark.parametrize(
@@ -128,9 +113,7 @@ def test_what_is_no_json_object_is_refused_or_a_row_of_null() -> None:
         with pytest.raises(QueryFailed, match="HIVE_CURSOR_ERROR"):
             rows(JSON, line, {"v": "int"}, ignore_malformed_json="false")
         assert rows(JSON, line, {"v": "int"}, ignore_malformed_json="TRUE") == [[None]]
-    with pytest.raises(
-        QueryFailed, match="HIVE_BAD_DATA: Error parsing field value 'x' as integer"
-    ):
+    with pytest.raises(QueryFailed, match="HIVE_BAD_DATA: Error parsing field value 'x' as intege"):
         rows(JSON, '{"v": "x"}', {"v": "int"})
 
 
@@ -152,7 +135,5 @@ def test_a_file_may_be_compressed() -> None:
     ],
 )
 def test_what_is_not_done_is_refused(serde: str, parameters: dict[str, str], says: str) -> None:
-    with pytest.raises(
-        QueryFailed, match=f"NOT_SUPPORTED: the local Athena does not support {says}"
-    ):
+    with pytest.raises(QueryFailed, match=f"NOT_SUPPORTED: .* does not support {says}"):
         TextFormat.of(serde, parameters, {})

@@ -357,7 +357,3 @@ SELECT * FROM UNNEST(MAP(ARRAY['a'], ARRAY[1])) AS t (k)
 -- arrays_of_another_dialect
 SELECT [1, 2]
 --! SYNTAX_ERROR
-
--- mixed_types_in_an_array
-SELECT ARRAY[1, 'a']
---! TYPE_MISMATCH

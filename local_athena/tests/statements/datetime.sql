@@ -307,6 +307,7 @@ SELECT parse_duration('3.81 d'), parse_duration('5m'), to_milliseconds(parse_dur
 --> "3 19:26:24.000","0 00:05:00.000","5400000"
 
 -- times_of_day
+-- here: NOT_SUPPORTED
 SELECT TIME '01:00:00.000' + INTERVAL '3' HOUR, TIME '01:00:00.000' - INTERVAL '3' HOUR, CAST(TIMESTAMP '2026-11-15 13:04:05.678' AS time)
 --> "04:00:00.000","22:00:00.000","13:04:05.678"
 

@@ -24,10 +24,6 @@ SELECT date(year || '-' || lpad(month, 2, '0') || '-' || lpad(day, 2, '0')) AS d
 SELECT date_parse(concat(CAST(y AS varchar), '-', CAST(m AS varchar), '-', CAST(d AS varchar)), '%Y-%c-%e') AS at FROM (VALUES (2026, 9, 5)) AS t (y, m, d)
 --> "2026-09-05 00:00:00.000"
 
--- partitions_of_yesterday
-SELECT count(*) FROM visits WHERE dt = CAST(current_date - interval '1' day AS varchar)
---> "3"
-
 -- the_newest_partition
 SELECT count(*) AS n, max(dt) AS newest FROM visits WHERE dt = (SELECT max(dt) FROM visits)
 --> "2","2026-11-15"
@@ -275,6 +271,7 @@ SELECT dt, date_format(date_parse(dt, '%Y-%m-%d') + INTERVAL '9' HOUR, '%d.%m.%Y
 --> "2026-11-13","13.11.2026 09:00","1.794528E9"
 
 -- time_literals
+-- here: NOT_SUPPORTED
 -- source: functions/datetime.html
 SELECT CAST(TIMESTAMP '2026-11-15 10:11:12.345' AS time) > TIME '10:00:00', hour(TIME '10:11:12'), date_diff('minute', TIME '10:00:00', TIME '11:30:00')
 --> "true","10","90"
@@ -325,6 +322,7 @@ SELECT json_format(CAST(map_agg(product, n) AS json)) AS j FROM (SELECT product,
 --> "{""cake"":1,""coffee"":1,""tea"":1}"
 
 -- json_with_functions_of_the_standard
+-- here: NOT_SUPPORTED
 -- source: functions/json.html
 SELECT json_value('{"a":{"b":"x"}}', 'lax $.a.b'), json_exists('{"a":1}', 'lax $.a'), json_query('{"a":[1,2]}', 'lax $.a'), json_value('{"a":7}', 'lax $.a' RETURNING bigint)
 --> "x","true","[1,2]","7"

@@ -17,10 +17,6 @@ SELECT country, count(*) AS n FROM sales GROUP BY country HAVING n > 2
 SELECT quantity * 2 AS twice, twice + 1 AS more FROM sales
 --! COLUMN_NOT_FOUND
 
--- a_column_that_is_not_grouped
-SELECT country, product, count(*) FROM sales GROUP BY country
---! EXPRESSION_NOT_AGGREGATE
-
 -- a_column_in_order_by_that_is_not_grouped
 SELECT country, count(*) FROM sales GROUP BY country ORDER BY price
 --! EXPRESSION_NOT_AGGREGATE
@@ -41,17 +37,9 @@ SELECT country, count(*) FROM sales GROUP BY 1, 2
 SELECT max(count(*)) FROM sales GROUP BY country
 --! NESTED_AGGREGATION
 
--- a_window_in_where
-SELECT id FROM sales WHERE row_number() OVER (ORDER BY id) = 1
---! EXPRESSION_NOT_SCALAR
-
 -- a_window_in_a_window
 SELECT sum(row_number() OVER (ORDER BY id)) OVER () FROM sales
 --! NESTED_WINDOW
-
--- a_position_out_of_range
-SELECT country, count(*) FROM sales GROUP BY 3
---! INVALID_COLUMN_REFERENCE
 
 -- a_position_out_of_range_in_order_by
 SELECT country FROM sales ORDER BY 2
@@ -89,10 +77,6 @@ SELECT sold_on + 7 FROM sales
 SELECT dt - INTERVAL '1' DAY FROM visits
 --! TYPE_MISMATCH
 
--- a_sum_of_texts
-SELECT sum(product) FROM sales
---! FUNCTION_NOT_FOUND or TYPE_MISMATCH
-
 -- branches_of_different_types
 SELECT CASE WHEN id = 1 THEN 'one' ELSE 0 END FROM sales
 --! TYPE_MISMATCH
@@ -101,28 +85,8 @@ SELECT CASE WHEN id = 1 THEN 'one' ELSE 0 END FROM sales
 SELECT coalesce(quantity, 'none') FROM sales
 --! TYPE_MISMATCH
 
--- union_of_different_types
-SELECT id FROM sales UNION ALL SELECT product FROM sales
---! TYPE_MISMATCH
-
--- union_of_different_widths
-SELECT id, product FROM sales UNION ALL SELECT id FROM sales
---! TYPE_MISMATCH
-
--- in_with_different_types
-SELECT id FROM sales WHERE id IN ('1', '2')
---! TYPE_MISMATCH
-
--- a_number_as_a_condition
-SELECT id FROM sales WHERE quantity
---! TYPE_MISMATCH
-
 -- ifnull
 SELECT ifnull(quantity, 0) FROM sales
---! FUNCTION_NOT_FOUND
-
--- getdate
-SELECT getdate()
 --! FUNCTION_NOT_FOUND
 
 -- nvl_and_len
@@ -131,10 +95,6 @@ SELECT nvl(quantity, 0), len(product) FROM sales
 
 -- date_sub
 SELECT date_sub('day', 1, sold_on) FROM sales
---! FUNCTION_NOT_FOUND
-
--- string_agg
-SELECT string_agg(product, ',') FROM sales
 --! FUNCTION_NOT_FOUND
 
 -- a_function_with_too_few_arguments
@@ -213,28 +173,12 @@ SELECT count(* FROM sales
 SELECT id FROM sales LIMIT 2 OFFSET 3
 --! SYNTAX_ERROR
 
--- a_comma_before_from
-SELECT id, FROM sales
---! SYNTAX_ERROR
-
 -- double_colon_casts
 SELECT sold_at::date FROM sales
 --! SYNTAX_ERROR
 
--- backquotes
-SELECT `id` FROM sales
---! SYNTAX_ERROR
-
--- top_of_another_engine
-SELECT TOP 5 id FROM sales
---! SYNTAX_ERROR
-
 -- an_interval_in_one_text
 SELECT current_date - interval '7 days'
---! SYNTAX_ERROR
-
--- qualify
-SELECT id FROM sales QUALIFY row_number() OVER (ORDER BY id) = 1
 --! SYNTAX_ERROR
 
 -- select_star_except
@@ -249,10 +193,6 @@ SELECT id FROM sales WHERE product ILIKE 'TEA'
 SELECT country, count(*) FROM sales GROUP BY ALL
 --! SYNTAX_ERROR
 
--- two_statements
-SELECT 1; SELECT 2
---! SYNTAX_ERROR
-
 -- lag_with_a_frame
 SELECT lag(id) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM sales
 --! INVALID_WINDOW_FRAME
@@ -264,10 +204,6 @@ SELECT lag(id) OVER (PARTITION BY country) FROM sales
 -- grouping_without_group_by
 SELECT grouping(country) FROM sales
 --! MISSING_GROUP_BY
-
--- a_star_without_from
-SELECT *
---! COLUMN_NOT_FOUND
 
 -- too_many_aliases_of_columns
 SELECT * FROM (VALUES (1, 2)) AS t (a, b, c)

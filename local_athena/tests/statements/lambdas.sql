@@ -104,10 +104,6 @@ SELECT transform_keys(MAP(ARRAY[1, 2], ARRAY['a', 'b']), (k, v) -> k + 1), trans
 SELECT transform_keys(MAP(ARRAY['a', 'b'], ARRAY[1, 2]), (k, v) -> 'x')
 --! INVALID_FUNCTION_ARGUMENT
 
--- map_zip_with
-SELECT map_zip_with(MAP(ARRAY[1, 2], ARRAY['a', 'b']), MAP(ARRAY[1, 2], ARRAY['d', 'e']), (k, v1, v2) -> concat(v1, v2))
---> "{1=ad, 2=be}"
-
 -- map_zip_with_keys_of_one_map
 SELECT element_at(m, 'k1'), element_at(m, 'k2'), element_at(m, 'k3') FROM (SELECT map_zip_with(MAP(ARRAY['k1', 'k2'], ARRAY[1, 2]), MAP(ARRAY['k2', 'k3'], ARRAY[4, 9]), (k, v1, v2) -> coalesce(v1, 0) - coalesce(v2, 0)) AS m)
 --> "1","-2","-9"

@@ -84,10 +84,6 @@ SELECT MAP(ARRAY['a', 'b'], ARRAY[1, 2]) = MAP(ARRAY['b', 'a'], ARRAY[2, 1]), MA
 SELECT CAST(MAP(ARRAY['a'], ARRAY[1]) AS map(varchar, varchar)), CAST(MAP(ARRAY['1'], ARRAY['2']) AS map(integer, double))
 --> "{a=1}","{1=2.0}"
 
--- a_key_twice
-SELECT MAP(ARRAY['a', 'a'], ARRAY[1, 2])
---! INVALID_FUNCTION_ARGUMENT
-
 -- a_key_that_is_null
 SELECT MAP(ARRAY['a', NULL], ARRAY[1, 2])
 --! INVALID_FUNCTION_ARGUMENT
@@ -185,6 +181,7 @@ SELECT customer.* FROM sales WHERE id = 1
 --> "1","Aiko","{city=Kyoto, zip=600}"
 
 -- everything_of_a_row_with_names
+-- here: SYNTAX_ERROR
 -- source: sql/select.html#select-clause
 SELECT (CAST(ROW(1, true) AS ROW(field1 bigint, field2 boolean))).* AS (a, b)
 --# "a","b"

@@ -13,10 +13,6 @@ SELECT current_timestamp, now(), current_timestamp = now()
 SELECT localtimestamp
 --> "2026-11-15 00:05:00.000"
 
--- current_timezone
-SELECT current_timezone()
---> "UTC"
-
 -- now_in_another_zone
 SELECT now() AT TIME ZONE 'Asia/Tokyo', date(current_timestamp AT TIME ZONE 'America/New_York')
 --> "2026-11-15 09:05:00.000 Asia/Tokyo","2026-11-14"
@@ -90,6 +86,7 @@ SELECT now() BETWEEN TIMESTAMP '2026-11-15 00:00:00.000 UTC' AND TIMESTAMP '2026
 --> "true"
 
 -- the_time_of_now
+-- here: NOT_SUPPORTED
 SELECT CAST(now() AS time), localtime
 --> "00:05:00.000","00:05:00.000"
 

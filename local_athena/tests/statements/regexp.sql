@@ -60,10 +60,6 @@ SELECT regexp_replace('user=bob', '(?<key>\w+)=(?<value>\w+)', '${value}:${key}'
 SELECT regexp_replace('5 EUR', 'EUR', '\$')
 --> "5 $"
 
--- regexp_replace_with_a_lambda
-SELECT regexp_replace('new york', '(\w)(\w*)', x -> upper(x[1]) || lower(x[2]))
---> "New York"
-
 -- regexp_replace_by_a_group_that_is_not_there
 SELECT regexp_replace('abc', 'b', '$1')
 --! INVALID_FUNCTION_ARGUMENT

@@ -68,11 +68,6 @@ SELECT format('%d', 'a')
 SELECT format('%s %s', 'a')
 --! INVALID_FUNCTION_ARGUMENT
 
--- format_number
--- source: functions/conversion.html#formatting
-SELECT format_number(123456), format_number(1000000)
---> "123K","1M"
-
 -- Other functions of texts.
 -- source: functions/string.html
 
@@ -111,10 +106,6 @@ SELECT hamming_distance('a', 'ab')
 -- codepoint_and_chr
 SELECT codepoint('A'), codepoint('é'), chr(65), chr(26085)
 --> "65","233","A","日"
-
--- codepoint_of_two_characters
-SELECT codepoint('AB')
---! INVALID_FUNCTION_ARGUMENT or FUNCTION_NOT_FOUND or TYPE_MISMATCH
 
 -- length_counts_characters
 SELECT length('日本'), length('👍'), length(''), length('a b')

@@ -7,11 +7,6 @@ VALUES 1, 2, 3
 --> "2"
 --> "3"
 
--- values_of_rows
-VALUES (1, 'a'), (2, NULL)
---> "1","a"
---> "2",
-
 -- values_as_a_table
 SELECT id, name FROM (VALUES (1, 'a'), (2, 'b'), (3, 'c')) AS t (id, name) WHERE id > 1 ORDER BY id DESC
 --> "3","c"
