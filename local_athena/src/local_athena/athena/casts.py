@@ -296,11 +296,13 @@ def _from_json(expr: Expr, to: Type) -> Expr:
         listed = f"list_transform(trino_json_elements({{0}}), lambda {name}: {{1}})"
         return build(listed, to, expr, body)
     if to.base == "map" and to.of[0].base == "varchar":
-        body = cast(
-            build("trino_json_member({0}, {1})", JSON, expr, Expr((name,), VARCHAR)), to.of[1]
-        )
-        held = f"list_transform(trino_json_keys({{0}}), lambda {name}: {{1}})"
-        return build(f"trino_map(trino_json_keys({{0}}), {held})", to, expr, body)
+        # Named once: DuckDB would plan a long expression anew at each place.
+        whole = f"j{_height(to)}"
+        member = f"trino_json_member({whole}, {name})"
+        body = cast(Expr((member,), JSON), to.of[1])
+        values = f"list_transform(trino_json_keys({whole}), lambda {name}: {{1}})"
+        made = f"trino_map(trino_json_keys({whole}), {values})"
+        return build(f"list_transform([{{0}}], lambda {whole}: {made})[1]", to, expr, body)
     if to.base == "row" and all(to.fields):
         members = [
             build(f"trino_json_field({{0}}, {{1}}, {position})", JSON, element, text(field))
