@@ -7,6 +7,7 @@ process, which is killed at any call.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -25,6 +26,7 @@ from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import history_of
 from athena_reports.delivery.sending import Sent
+from athena_reports.maintenance import undelivered
 from athena_reports.maintenance.undelivered import (
     AthenaUndeliveredOperator,
     PublishedDelivery,
@@ -102,6 +104,9 @@ class Deliveries:
 
         world.patch.setattr(DeliverOperator, "_send", send)
         world.patch.setattr(AthenaUndeliveredOperator, "_trigger", trigger)
+        # The actors of a world share one thread.
+        in_turn = nullcontext(SimpleNamespace(map=map))
+        world.patch.setattr(undelivered, "ThreadPoolExecutor", lambda _: in_turn)
 
     # --- what the report's DAG knows of it
 

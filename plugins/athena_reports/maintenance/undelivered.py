@@ -4,6 +4,7 @@ Airflow forgets the events of a publication while the delivering DAG is paused, 
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cache, partial
 from http import HTTPStatus
@@ -28,6 +29,7 @@ PLANNED_XCOM = "planned_deliveries"
 _TIME_OF_EVENT = timedelta(minutes=15)  # in which the event of a publication starts its run
 # What was published in time can have been lost at the end of that time.
 _TIME_TO_RECOVER = timedelta(days=2)
+_LISTINGS_AT_ONCE = 4  # of S3, one for each period
 
 
 class PublishedDelivery(BaseModel, frozen=True):
@@ -83,15 +85,16 @@ def planned_deliveries(
         is_over = now > datetime.fromisoformat(until) + _TIME_TO_RECOVER
         if is_recent or is_over:
             continue
-        published = PublishedDelivery(
-            folder_uri=report.folder_uri,
-            period_id=period_id,
-            version=facts.version,
-            submitted_at=facts.query.submitted_at,
-            published_at=facts.published_at,
-            delivery=delivery,
+        planned.append(
+            PublishedDelivery(
+                folder_uri=report.folder_uri,
+                period_id=period_id,
+                version=facts.version,
+                submitted_at=facts.query.submitted_at,
+                published_at=facts.published_at,
+                delivery=delivery,
+            )
         )
-        planned.append(published)
     return planned
 
 
@@ -119,20 +122,22 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
         """
         is_active = cache(partial(self._is_active, context=context))  # of the DAG of many periods
         s3 = S3(self.hook.client("s3"), self.bucket_owner)
+        planned = [PublishedDelivery.model_validate(fields) for fields in self.planned]
+        active = [published for published in planned if is_active(published.dag_id)]
+        locations = [published.location for published in active]
         triggered = []
-        for fields in self.planned:
-            published = PublishedDelivery.model_validate(fields)
-            if not is_active(published.dag_id):
-                continue
-            missing = published.channels_without(last_versions(published.location, s3))
-            if missing and self._trigger(published):
-                self.log.info(
-                    "%s, period %s: not yet delivered to %s",
-                    published.dag_id,
-                    published.period_id,
-                    ", ".join(missing),
-                )
-                triggered.append(published.run_id)
+        with ThreadPoolExecutor(_LISTINGS_AT_ONCE) as threads:
+            listed = threads.map(partial(last_versions, s3=s3), locations)
+            for published, had in zip(active, listed, strict=True):
+                missing = published.channels_without(had)
+                if missing and self._trigger(published):
+                    self.log.info(
+                        "%s, period %s: not yet delivered to %s",
+                        published.dag_id,
+                        published.period_id,
+                        ", ".join(missing),
+                    )
+                    triggered.append(published.run_id)
         return triggered
 
     def _is_active(self, dag_id: str, context: Context) -> bool:
