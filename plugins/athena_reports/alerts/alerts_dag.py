@@ -18,7 +18,6 @@ from athena_reports.alerts.kinds import (
     published_manifest,
     warning_alert,
     warning_record,
-    warnings_of,
 )
 from athena_reports.alerts.notifying import (
     NOTIFIER_LIMIT,
@@ -92,20 +91,22 @@ def build_alerts_dag(dag: DAG, report: Report, cadence: Cadence, policy: AlertPo
     file because only there the notifiers are known. Airflow registers it as it is made, so it is
     not returned.
     """
-    default_args = dict(dag.default_args)
-    # Not the report's retry policy: an alert is tried again even if the report's tasks are not.
-    default_args.update(RetryPolicy().arguments)
-    # A callback of the tasks: one of the DAG would be called only when the run ends, which can be
-    # two weeks later.
-    default_args["on_failure_callback"] = _if_any(
-        policy.on_failed_check,
-        _on_failed_task,
-        report=report,
-        period_of=partial(period_of_run, cadence),
-    )
-    default_args["on_retry_callback"] = None
     time_of_notifiers = NOTIFIER_LIMIT * len(policy.all_notifiers)
-    default_args["execution_timeout"] = _TIME_WITHOUT_NOTIFIERS + time_of_notifiers
+    default_args = {
+        **dag.default_args,
+        # Not the report's retry policy: an alert is tried again even if its tasks are not.
+        **RetryPolicy().arguments,
+        # A callback of the tasks: one of the DAG would be called only when the run ends, which can
+        # be two weeks later.
+        "on_failure_callback": _if_any(
+            policy.on_failed_check,
+            _on_failed_task,
+            report=report,
+            period_of=partial(period_of_run, cadence),
+        ),
+        "on_retry_callback": None,
+        "execution_timeout": _TIME_WITHOUT_NOTIFIERS + time_of_notifiers,
+    }
     with DAG(
         f"{dag.dag_id}_alerts",
         doc_md=_DOC_OF_ALERTS.format(dag_id=dag.dag_id, due=policy.due),
@@ -213,7 +214,7 @@ def _on_published(
         )
         return
     manifest = call_within(_MANIFEST_LIMIT, partial(published_manifest, report, period))
-    if manifest is None or not warnings_of(manifest):
+    if manifest is None or not manifest.warnings:
         return
     record = warning_record(context["dag"].dag_id, manifest)
     alert = warning_alert(report, period, manifest)

@@ -1,6 +1,5 @@
 """The kinds of alerts, and for each the record in S3 of the notifiers that have sent it."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -16,7 +15,6 @@ from athena_reports.publication.commit import read_manifest
 from athena_reports.publication.location import ALERTS_FOLDER, PeriodLocation
 from athena_reports.publication.manifest import Manifest
 from athena_reports.reports.report import Report
-from athena_reports.rows.checks import CheckResult
 from athena_reports.settings import settings
 
 
@@ -81,9 +79,9 @@ def all_clear_alert(dag_id: str, period: Period, manifest: Manifest | None) -> A
 
 
 def warning_alert(report: Report, period: Period, manifest: Manifest) -> Alert:
-    """Return the alert that checks warn of the published version, which has `warnings_of`."""
+    """Return the alert that checks warn of the published version, which has `warnings`."""
     dag_id = f"{report.name}_{period.cadence.unit}"
-    findings = [f"{check.name}: {check.message}" for check in warnings_of(manifest)]
+    findings = [f"{check.name}: {check.message}" for check in manifest.warnings]
     manifest_uri = location_of(report, period).manifest_uri
     next_step = (
         f"See the checks in {manifest_uri}. If the rows are wrong, correct the source and restate"
@@ -97,14 +95,6 @@ def warning_alert(report: Report, period: Period, manifest: Manifest) -> Alert:
         next_step=next_step,
         path=f"/dags/{dag_id}/runs/{quote(manifest.run.run_id)}",
     )
-
-
-def warnings_of(manifest: Manifest) -> Sequence[CheckResult]:
-    """Return the checks that a published version has not passed.
-
-    They only warn: a version that fails another check is not published.
-    """
-    return [check for check in manifest.checks if not check.passed]
 
 
 def failure_record(dag_id: str, run_id: str, clear_number: int) -> AlertRecord:

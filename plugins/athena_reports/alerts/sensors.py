@@ -18,7 +18,6 @@ from athena_reports.alerts.kinds import (
     published_manifest,
     warning_alert,
     warning_record,
-    warnings_of,
 )
 from athena_reports.alerts.lateness import deadline
 from athena_reports.alerts.notifying import send_alert
@@ -138,7 +137,7 @@ class WhenDueSensor(_PeriodSensor):
     def _send_missed_warnings(
         self, period: Period, manifest: Manifest, context: Context
     ) -> list[str]:
-        if not warnings_of(manifest):
+        if not manifest.warnings:
             return []
         alert = warning_alert(self.report, period, manifest)
         record = warning_record(self.report_dag_id, manifest)

@@ -344,9 +344,14 @@ class Manifest(Version, PublicationFacts, frozen=True):
         return sum(item.bytes for item in self.objects)
 
     @property
+    def warnings(self) -> tuple[CheckResult, ...]:
+        """The checks that failed and only warn: with another one, nothing is published."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    @property
     def checks_warned(self) -> int:
         """How many checks failed and only warn."""
-        return sum(not check.passed for check in self.checks)
+        return len(self.warnings)
 
     @property
     def ledger(self) -> Ledger:

@@ -6,13 +6,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from threading import Event
-from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 import time_machine
-from airflow.models.backfill import DagRunTypeNotAllowed, ReprocessBehavior, _do_dry_run
 from airflow.serialization.serialized_objects import DagSerialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,7 +25,7 @@ from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.calendars import UTC_WEEKS, WEEK, WEEKS
 from tests.support.dag_files import parse_dags
 from tests.support.declared import MakeReport
-from tests.support.notifiers import Hanging, Recorder
+from tests.support.notifiers import Recorder
 from tests.support.publishing import LATE, Place, facts
 
 DAG_FILE = """
@@ -70,18 +67,20 @@ def fail(dag: Any, reason: str = "task_failure", run_id: str = "manual__1", **kn
             callback({"dag": dag, "run_id": run_id, "reason": reason, **known})
 
 
+def told_of(dag: Any, recorder: Recorder, error: Exception, **known: Any) -> str:
+    """What is told of a run whose task `transform` has failed with an error."""
+    ti = TaskInstance("transform", **known)
+    dag.get_task("transform").on_failure_callback[0]({"ti": ti, "exception": error})
+    fail(dag, dag_run=DagRun(), ti=ti)
+    (message,) = recorder.told
+    return message
+
+
 def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_link(
     build: Build,
 ) -> None:
-    recorder, ti = Recorder(), TaskInstance("transform")
-    dag = build(on_failure=[recorder])
-    dag.get_task("transform").on_failure_callback[0](
-        {"ti": ti, "exception": ValueError("three rows too many")}
-    )
-
-    fail(dag, dag_run=DagRun(), ti=ti)
-
-    (message,) = recorder.told
+    recorder = Recorder()
+    message = told_of(build(on_failure=[recorder]), recorder, ValueError("three rows too many"))
     assert f"plays_weekly, period {WEEK.id}, environment dev: failed.\n" in message
     assert "Reason: transform: three rows too many\n" in message
     assert message.endswith("/dags/plays_weekly/runs/manual__1")
@@ -89,13 +88,9 @@ def test_a_failure_is_told_with_report_period_environment_reason_next_step_and_l
 
 def test_the_reason_of_a_failure_has_its_beginning_if_it_is_long(build: Build) -> None:
     """It is kept in an XCom, which is no place for a whole log."""
-    recorder, ti = Recorder(), TaskInstance("transform")
-    dag = build(on_failure=[recorder])
+    recorder = Recorder()
     error = ValueError("row 1 is wrong; " + "x" * 1_000_000)
-    dag.get_task("transform").on_failure_callback[0]({"ti": ti, "exception": error})
-
-    fail(dag, dag_run=DagRun(), ti=ti)
-    (message,) = recorder.told
+    message = told_of(build(on_failure=[recorder]), recorder, error)
     assert "Reason: transform: row 1 is wrong; xxx" in message
     assert len(message) < 10_000
 
@@ -105,59 +100,42 @@ def test_the_reason_of_a_report_with_a_private_column_quotes_nothing(
 ) -> None:
     """Nobody knows what the text of an error quotes."""
     columns = {"name": Column("varchar", "name", private=True), "n": Column("bigint", "number")}
-    recorder, ti = Recorder(), TaskInstance("transform")
+    recorder = Recorder()
     dag = build_dag(make_report(columns=columns), WEEKS, on_failure=[recorder])
-    callback: Any = dag.get_task("transform").on_failure_callback
-    callback[0]({"ti": ti, "exception": ValueError("Ann Example")})
-
-    fail(dag, dag_run=DagRun(), ti=ti)
-    (message,) = recorder.told
+    message = told_of(dag, recorder, ValueError("Ann Example"))
     assert "Reason: transform: ValueError (its text may quote a private column" in message
     assert "Ann" not in message
 
 
 def test_the_reason_of_a_mapped_task_is_that_of_the_one_that_failed(build: Build) -> None:
     """An author can add such tasks to a report."""
-    recorder, ti = Recorder(), TaskInstance("transform", map_index=3)
-    dag = build(on_failure=[recorder])
-    dag.get_task("transform").on_failure_callback[0]({"ti": ti, "exception": OSError("of 3")})
-    fail(dag, dag_run=DagRun(), ti=ti)
-    (message,) = recorder.told
+    recorder = Recorder()
+    message = told_of(build(on_failure=[recorder]), recorder, OSError("of 3"), map_index=3)
     assert "Reason: transform: of 3\n" in message
 
 
-@pytest.mark.parametrize("callback", ["failure", "warnings", "delivery"])
-def test_a_callback_has_told_before_airflow_ends_it(
-    make_report: MakeReport,
-    place: Place,
-    callback: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_a_callback_tells_in_the_time_that_airflow_gives_it(
+    make_report: MakeReport, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A callback of the DAG has more time than one of a task, which ends with the worker."""
-    monkeypatch.setattr(alerts_dag, "TIME_OF_DAG_CALLBACK", timedelta(seconds=1.6))
-    monkeypatch.setattr(alerts_dag, "TIME_OF_TASK_CALLBACK", timedelta(seconds=1))
-    end, recorder = Event(), Recorder()
-    told: list[Any] = [Hanging(end), recorder]
+    limits: list[timedelta] = []
+    monkeypatch.setattr(
+        alerts_dag, "send_alert", lambda *_, time_for_all: limits.append(time_for_all)
+    )
+    told = [Recorder()]
     dag: Any = build_dag(make_report(), UTC_WEEKS, on_failure=told, on_warning=told)
     period = UTC_WEEKS.period(place.location.period_id)
     warned = CheckResult(name="rows", severity="warn", passed=False, message="There are rows.")
     place.publish(place.upload("a"), facts(checks=(warned,)))
     run = DagRun(data_interval_start=period.start_utc, data_interval_end=period.end_utc)
-    try:
-        if callback == "failure":
-            fail(dag, dag_run=run)
-        elif callback == "warnings":
-            (of_success,) = dag.on_success_callback
-            of_success({"dag": dag, "run_id": "one", "reason": "success", "dag_run": run})
-        else:
-            of_task, *_ = alerts_dag.failed_delivery_callback(make_report(), UTC_WEEKS, told) or ()
-            of_task({"dag": dag, "run_id": "one", "ti": TaskInstance("sales"), "dag_run": run})
-    finally:
-        end.set()
-    assert len(recorder.told) == 1
-    share = "0.5" if callback == "delivery" else "0.8"  # of two notifiers
-    assert f"TimeoutError: timed out after {share} s" in caplog.text
+    (of_success,) = dag.on_success_callback
+    of_delivery, *_ = alerts_dag.failed_delivery_callback(make_report(), UTC_WEEKS, told) or ()
+    known = {"dag": dag, "run_id": "one", "dag_run": run}
+    fail(dag, dag_run=run)
+    of_success(known)
+    of_delivery({**known, "ti": TaskInstance("sales")})
+    of_dag, of_task = notifying.TIME_OF_DAG_CALLBACK, notifying.TIME_OF_TASK_CALLBACK
+    assert limits == [of_dag, of_dag, of_task]
 
 
 def test_a_manifest_that_cannot_be_read_in_time_leaves_some_for_the_log(
@@ -205,11 +183,7 @@ def test_a_task_that_was_killed_keeps_the_reason_of_no_try(build: Build) -> None
         ),
         ("timed_out", {}, "period unknown, environment dev: failed.\nReason: the run took longer"),
         ("task_failure", {"dag_run": DagRun(conf={"period": "2025-06-09"})}, "period unknown"),
-        (
-            "task_failure",
-            {"dag_run": DagRun(conf={"period": "2025-06-01"})},
-            "period 2025-06-01",
-        ),
+        ("task_failure", {"dag_run": DagRun(conf={"period": "2025-06-01"})}, "period 2025-06-01"),
         # The trigger form sends null for an empty field.
         ("task_failure", {"dag_run": DagRun(conf={"period": None})}, f"period {WEEK.id},"),
         ("task_failure", {"dag_run": DagRun(conf={})}, f"period {WEEK.id},"),
@@ -226,24 +200,7 @@ def test_a_failure_is_told_with_what_airflow_knows(
     assert expected in message
 
 
-def test_a_failure_is_told_without_its_reason_if_airflow_does_not_give_that(
-    build: Build, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
-) -> None:
-    recorder, ti = Recorder(), TaskInstance("transform")
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise RuntimeError("no database")
-
-    monkeypatch.setattr(ti, "xcom_pull", refuse)
-    fail(build(on_failure=[recorder]), ti=ti)
-    (message,) = recorder.told
-    assert "Reason: transform: it failed" in message
-    assert "error: Could not determine why transform failed." in logged()
-
-
-def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(
-    build: Build,
-) -> None:
+def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(build: Build) -> None:
     recorder = Recorder()
     dag = build(on_failure=[recorder])
     for clear_number in (0, 0, 1, 1):
@@ -366,9 +323,8 @@ def test_a_dag_of_its_own_looks_when_a_period_is_due(
     assert set(dags) == {"plays_weekly", "plays_weekly_alerts"}
     alerts, report = dags["plays_weekly_alerts"], dags["plays_weekly"]
     assert alerts.timetable == PeriodTimetable(weekly("sunday", "Asia/Tokyo"), timedelta(hours=6))
-    assert alerts.start_date == report.start_date
     assert (report.catchup, alerts.catchup) == (True, False)
-    assert not alerts.is_paused_upon_creation
+    assert "backfill" not in alerts.allowed_run_types, "it would tell of each old period"
     assert report.has_on_failure_callback == (options == "on_failure=tell")
     assert report.has_on_success_callback == (options == "on_warning=tell")
     assert sorted(alerts.task_ids) == tasks
@@ -520,35 +476,6 @@ def test_periods_are_looked_for_as_long_as_the_report_goes_on(
         == report
         == sorted(period.start_utc for period in periods if first <= period.start_utc <= last)
     )
-
-
-def test_a_backfill_which_would_tell_of_each_old_period_is_refused(
-    sql_folder: Path, tmp_path: Path
-) -> None:
-    """By Airflow, which asks the stored DAG."""
-    (tmp_path / "plays.py").write_text(DAG_FILE)
-    dags = parse_dags(tmp_path / "plays.py")
-
-    def backfilled(dag_id: str) -> int:
-        stored = SimpleNamespace(
-            dag=DagSerialization.from_dict(DagSerialization.to_dict(dags[dag_id]))
-        )
-        # None of the three weeks has a run.
-        session = Mock(scalar=Mock(side_effect=[stored, None, None, None]))
-        first, last = datetime(2025, 5, 31, tzinfo=UTC), datetime(2025, 6, 21, tzinfo=UTC)
-        infos = _do_dry_run(
-            dag_id=dag_id,
-            from_date=first,
-            to_date=last,
-            reverse=False,
-            reprocess_behavior=ReprocessBehavior.COMPLETED,
-            session=session,
-        )
-        return len([*infos])
-
-    assert backfilled("plays_weekly") == 3
-    with pytest.raises(DagRunTypeNotAllowed, match="plays_weekly_alerts"):
-        backfilled("plays_weekly_alerts")
 
 
 @pytest.mark.parametrize("kind", ["on_failure", "on_late"])

@@ -105,9 +105,7 @@ def test_a_notifier_that_would_end_the_process_keeps_no_other_from_being_called(
     assert last.told == [ALERT.message]
 
 
-def test_two_processes_at_the_same_time_may_both_tell(
-    record: Callable[[], AlertRecord],
-) -> None:
+def test_two_processes_at_the_same_time_may_both_tell(record: Callable[[], AlertRecord]) -> None:
     recorder = Recorder()
 
     class Slow(Recorder):

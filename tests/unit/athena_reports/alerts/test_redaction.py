@@ -4,13 +4,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from athena_reports.alerts.redaction import error_text
-from athena_reports.errors import (
-    CheckError,
-    PublishError,
-    QueryError,
-    ResultError,
-    TransformError,
-)
+from athena_reports.errors import CheckError, PublishError, QueryError, ResultError, TransformError
 from athena_reports.steps.airflow_errors import report_errors
 
 VALUE = "alice@example.com"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
 from airflow.sdk.execution_time import task_runner
 
-from athena_reports.alerts.report_run import ReportRun, cause_of_lateness, find_run
+from athena_reports.alerts.report_run import Cause, ReportRun, cause_of_lateness, find_run
 from tests.support.calendars import WEEK
 from tests.support.memory_athena import MemoryAthena
 from tests.support.neighbour import RUN_ID, Airflow
@@ -35,9 +36,7 @@ def test_the_run_of_a_period_is_found_by_its_logical_date(find: Any) -> None:
     assert run == ReportRun("plays_weekly", RUN_ID, "failed", 0, tasks)
 
 
-def test_a_run_that_was_triggered_with_this_logical_date_is_of_the_period_before(
-    find: Any,
-) -> None:
+def test_a_run_that_was_triggered_with_this_logical_date_is_of_the_period_before(find: Any) -> None:
     start = WEEK.start_utc - timedelta(days=7)
     assert find(Airflow("failed", {"run_query": "failed"}, data_interval_start=start)) is None
 
@@ -118,33 +117,47 @@ def test_a_late_period_has_a_reason_and_a_next_step(
     assert cause.next_step.endswith(".")
 
 
+@pytest.fixture
+def cause_of_query(find: Any, athena: MemoryAthena) -> Callable[..., Cause]:
+    """Returns the cause of a period whose task waits for a query of `athena`, in some state."""
+
+    def cause(query_execution_id: str, state: str = "deferred") -> Cause:
+        tasks = {"run_query": "success", "wait_for_query": state}
+        airflow = Airflow("running", tasks, {("run_query", "return_value"): query_execution_id})
+        return cause_of_lateness(find(airflow), airflow, "plays_weekly")
+
+    return cause
+
+
+@pytest.fixture
+def query(athena: MemoryAthena) -> str:
+    """The id of a running query."""
+    started = athena.start_query_execution(
+        QueryString="SELECT 1", WorkGroup="dev", QueryExecutionContext={}
+    )
+    return str(started["QueryExecutionId"])
+
+
 def test_of_a_query_that_was_stopped_it_is_told_in_the_deployment_that_asks(
-    find: Any, athena: MemoryAthena, connections: list[str | None], monkeypatch: pytest.MonkeyPatch
+    cause_of_query: Callable[..., Cause],
+    athena: MemoryAthena,
+    query: str,
+    connections: list[str | None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_reports")
-    id_ = athena.start_query_execution(
-        QueryString="SELECT 1", WorkGroup="dev", QueryExecutionContext={}
-    )["QueryExecutionId"]
-    athena.stop_query_execution(QueryExecutionId=id_)
-    tasks = {"run_query": "success", "wait_for_query": "deferred"}
-    airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
-    cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
-    assert cause.reason == f"its query {id_} is CANCELLED, but wait_for_query has not resumed"
+    athena.stop_query_execution(QueryExecutionId=query)
+    cause = cause_of_query(query)
+    assert cause.reason == f"its query {query} is CANCELLED, but wait_for_query has not resumed"
     assert "If it makes no progress, clear run_query." in cause.next_step
     assert connections == ["aws_reports"]
 
 
 @pytest.mark.parametrize("waiting", ["deferred", "up_for_reschedule", "running"])
 def test_a_query_that_is_running_is_told_with_its_id_and_since_when(
-    find: Any, athena: MemoryAthena, waiting: str
+    cause_of_query: Callable[..., Cause], athena: MemoryAthena, query: str, waiting: str
 ) -> None:
-    id_ = athena.start_query_execution(
-        QueryString="SELECT 1", WorkGroup="dev", QueryExecutionContext={}
-    )["QueryExecutionId"]
-    tasks = {"run_query": "success", "wait_for_query": waiting}
-    airflow = Airflow("running", tasks, {("run_query", "return_value"): id_})
-    cause = cause_of_lateness(find(airflow), airflow, "plays_weekly")
-
-    response = athena.get_query_execution(QueryExecutionId=id_)
-    submitted = response["QueryExecution"]["Status"]["SubmissionDateTime"].astimezone(UTC)
-    assert cause.reason == f"its query {id_} has been running since {submitted:%Y-%m-%d %H:%M} UTC"
+    status = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
+    since = f"{status['SubmissionDateTime'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    reason = cause_of_query(query, waiting).reason
+    assert reason == f"its query {query} has been running since {since}"
