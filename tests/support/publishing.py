@@ -99,6 +99,12 @@ class Place:
     location: PeriodLocation
     table: Table | None = None
 
+    @property
+    def own_table(self) -> Table:
+        """Its table, which it has."""
+        assert self.table is not None
+        return self.table
+
     def upload(self, *names: str | None, **options: Any) -> Version:
         return upload(self.s3, self.location, *names, **options)
 
@@ -145,9 +151,8 @@ class Place:
 
     def tables(self) -> list[Any]:
         """What Glue says of each table."""
-        assert self.table is not None
-        return list(self.table.glue.get_tables(DatabaseName=self.table.database)["TableList"])
+        table = self.own_table
+        return list(table.glue.get_tables(DatabaseName=table.database)["TableList"])
 
     def partitions(self) -> dict[str, dict[str, Any]]:
-        assert self.table is not None
-        return partitions_of(self.table.glue, self.table.database)
+        return partitions_of(self.own_table.glue, self.own_table.database)

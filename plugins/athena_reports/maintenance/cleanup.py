@@ -67,7 +67,6 @@ class CleanupSummary:
     # it may have been published, and its manifest lost.
     without_manifest: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # why periods or tables are left as they are
-    other_environments: int = 0  # folders
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -144,7 +143,6 @@ def clean_up_bucket(
         "deleted": delete,
         "repaired": summary.repaired,
         "without_manifest": summary.without_manifest,
-        "other_environments": summary.other_environments,
     }
 
 
@@ -165,7 +163,6 @@ def clean_up(
     in the summary; AthenaReportsError is raised for one of the whole report.
     """
     if _is_of_another_environment(table.location, environment, s3):
-        summary.other_environments += 1
         return
     partitions = table.partitions()
     objects_by_folder = _list_by_folder(table.location, s3)

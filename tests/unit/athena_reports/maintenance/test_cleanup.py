@@ -32,6 +32,7 @@ from tests.support.wire import answered, response
 
 NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
 LOCATION = week("reports")
+STRICT = RetentionPolicy(keep_versions=0, keep_days=1)
 
 
 def ago(days: float) -> dt.datetime:
@@ -121,8 +122,7 @@ def test_a_replaced_version_that_is_uploaded_anew_stays_while_a_publish_may_stil
     days: float, gone: set[str]
 ) -> None:
     """A publish takes what was uploaded within 12 hours, and may itself take as long."""
-    policy = RetentionPolicy(keep_versions=0, keep_days=1)
-    assert removed([stored("a", days)], manifest("b", ("a", 30)), policy) == gone
+    assert removed([stored("a", days)], manifest("b", ("a", 30)), STRICT) == gone
 
 
 @pytest.mark.parametrize(("later", "gone"), [(0.0, False), (1e-6, True)])
@@ -183,6 +183,11 @@ def test_a_policy_that_cannot_be_meant_is_refused(number: dict[str, int]) -> Non
 # --- the pass
 
 
+def versions(summary: CleanupSummary) -> set[str]:
+    """The versions of which objects are removed, or may be."""
+    return {each.uri.split("/")[7] for each in summary.removals}
+
+
 def published(place: Place, name: str, number: int = 1) -> Version:
     at = f"2026-11-21T00:00:00.{number:03}+00:00"
     version = place.upload(name)
@@ -195,11 +200,10 @@ def cleaned(
     place: Place, days: float = 0, *, policy: RetentionPolicy | None = None, delete: bool = False
 ) -> CleanupSummary:
     """Clean up so many days from now."""
-    assert place.table is not None
     summary, now = CleanupSummary(), dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     with summary.noting():
         clean_up(
-            place.table,
+            place.own_table,
             summary,
             environment="dev",
             s3=place.s3,
@@ -216,13 +220,12 @@ CleanUp = Callable[..., dict[str, Any]]
 @pytest.fixture
 def clean_up_all(tabled: Place, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> CleanUp:
     """Cleans up the bucket, as the task does."""
-    assert tabled.table is not None
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     return partial(
         clean_up_bucket,
         bucket=tabled.location.report.bucket,
         environment="dev",
-        database=tabled.table.database,
+        database=tabled.own_table.database,
         policy=RetentionPolicy(),
     )
 
@@ -259,9 +262,7 @@ def test_a_period_whose_manifest_is_not_ours_is_left_alone_and_said(tabled: Plac
     published(tabled, "a", 1)
     published(tabled, "b", 2)
 
-    summary = cleaned(
-        tabled, 100, policy=RetentionPolicy(keep_versions=0, keep_days=1), delete=True
-    )
+    summary = cleaned(tabled, 100, policy=STRICT, delete=True)
     (problem,) = summary.problems
     assert foreign.location.manifest_uri in problem
     assert {each.uri.split("/")[5] for each in summary.removals} == {"2026-11-15"}
@@ -270,7 +271,6 @@ def test_a_period_whose_manifest_is_not_ours_is_left_alone_and_said(tabled: Plac
 
 def test_a_period_in_order_costs_no_call_of_its_own(tabled: Place) -> None:
     """Its manifest is read again if it has changed, or if a version may go."""
-    assert tabled.table is not None
     for period_id in ("2026-11-01", "2026-11-08", "2026-11-15"):
         for number, rows in enumerate("ab"):
             published(tabled.at(period_id), rows, number)
@@ -280,7 +280,7 @@ def test_a_period_in_order_costs_no_call_of_its_own(tabled: Place) -> None:
 
     def reads(days: float = 0) -> int:
         """How many manifests a cleanup reads that lists once."""
-        s3, glue = tabled.s3.client, tabled.table.glue  # type: ignore[union-attr]
+        s3, glue = tabled.s3.client, tabled.own_table.glue
         with (
             answered(glue, "GetPartitions") as partitions,
             answered(s3, "ListObjectsV2") as listings,
@@ -302,8 +302,7 @@ def test_a_period_in_order_costs_no_call_of_its_own(tabled: Place) -> None:
 
 
 def drop_the_table(place: Place) -> None:
-    assert place.table is not None
-    place.table.glue.delete_table(DatabaseName=place.table.database, Name="plays_weekly")
+    place.own_table.glue.delete_table(DatabaseName=place.own_table.database, Name="plays_weekly")
 
 
 @pytest.mark.parametrize("table", ["none", "dropped", "lists the period"])
@@ -340,13 +339,13 @@ def test_a_table_of_a_report_in_another_bucket_is_left_alone(
     tabled: Place, clean_up_all: CleanUp
 ) -> None:
     published(tabled, "a")
-    assert tabled.table is not None
-    glue = tabled.table.glue
-    own = glue.get_table(DatabaseName=tabled.table.database, Name=tabled.table.name)["Table"]
+    glue = tabled.own_table.glue
+    table = tabled.own_table
+    own = glue.get_table(DatabaseName=table.database, Name=table.name)["Table"]
     storage = {**own["StorageDescriptor"], "Location": "s3://elsewhere/others/weekly/"}
     others = {name: own[name] for name in ("TableType", "PartitionKeys", "Parameters")}  # type: ignore[literal-required]
     glue.create_table(
-        DatabaseName=tabled.table.database,
+        DatabaseName=tabled.own_table.database,
         TableInput={"Name": "others_weekly", "StorageDescriptor": storage, **others},
     )
     assert clean_up_all()["periods"] == 1
@@ -375,7 +374,6 @@ def test_the_log_names_what_is_removed_or_may_be_and_the_outcome_counts_it(
         "objects": 2,
         "bytes": sum(item.bytes for item in abandoned.objects),
         "without_manifest": [lost.location.folder_uri],
-        "other_environments": 1,
     }
     logged()
     for delete, repaired in ((False, ["plays/weekly/2026-11-15"]), (True, [])):
@@ -461,9 +459,8 @@ def test_a_published_period_that_is_broken_is_marked_until_it_is_whole_again(
     def marks() -> dict[str, str]:
         return {each: facts_in(found)["broken"] for each, found in tabled.partitions().items()}
 
-    assert tabled.table is not None
     for writes in (1, 0):
-        with answered(tabled.table.glue, "UpdatePartition") as requests:
+        with answered(tabled.own_table.glue, "UpdatePartition") as requests:
             (problem,) = cleaned(tabled).problems
         assert len(requests) == writes
         assert marks() == {"2026-11-15": problem, "2026-11-22": ""}
@@ -498,7 +495,6 @@ def test_a_period_that_is_published_while_the_cleanup_looks_at_it_is_not_broken(
 def test_a_period_that_is_published_anew_before_it_is_marked_is_not_marked(tabled: Place) -> None:
     """The cleanup looks at the partition again, and leaves one alone that has changed."""
     gone(tabled, published(tabled, "a", 1))
-    assert tabled.table is not None
     looks: list[Version] = []
 
     def publish_before_the_second_look(**_: Any) -> None:
@@ -506,7 +502,7 @@ def test_a_period_that_is_published_anew_before_it_is_marked_is_not_marked(table
             events.unregister("before-send.glue.GetPartitions", publish_before_the_second_look)
         looks.append(published(tabled, "b", 2) if looks else tabled.upload("c"))
 
-    events = tabled.table.glue.meta.events
+    events = tabled.own_table.glue.meta.events
     events.register("before-send.glue.GetPartitions", publish_before_the_second_look)
     (problem,) = cleaned(tabled).problems
     assert "is missing" in problem
@@ -527,9 +523,7 @@ def test_rows_that_are_published_again_while_they_are_removed_stay(
         delete(self, uris)
 
     monkeypatch.setattr(S3, "delete", publish_first)
-    policy = RetentionPolicy(keep_versions=0, keep_days=1)
-    removals = cleaned(tabled, 2, policy=policy, delete=True).removals
-    assert {each.uri.split("/")[7] for each in removals} == {first.version}
+    assert versions(cleaned(tabled, 2, policy=STRICT, delete=True)) == {first.version}
     assert tabled.manifest()["rows"] == 1
 
 
@@ -543,19 +537,18 @@ def test_what_s3_does_not_delete_is_said_and_the_next_period_is_cleaned_up(table
     key = old[locked].objects[0].key
     error = f"<Key>{key}</Key><Code>AccessDenied</Code><Message>It is locked</Message>"
     refused = response(200, f"<DeleteResult><Error>{error}</Error></DeleteResult>")
-    policy = RetentionPolicy(keep_versions=0, keep_days=1)
 
     with answered(tabled.s3.client, "DeleteObjects", refused):
-        summary = cleaned(tabled, 2, policy=policy, delete=True)
+        summary = cleaned(tabled, 2, policy=STRICT, delete=True)
     (problem,) = summary.problems
     assert problem.startswith("Could not delete ")
     assert f"{key}: " in problem
     assert "It is locked" in problem
-    assert {each.uri.split("/")[7] for each in summary.removals} == {old[free].version}
+    assert versions(summary) == {old[free].version}
 
-    again = cleaned(tabled, 2, policy=policy, delete=True)
+    again = cleaned(tabled, 2, policy=STRICT, delete=True)
     assert again.problems == []
-    assert {each.uri.split("/")[7] for each in again.removals} == {old[locked].version}
+    assert versions(again) == {old[locked].version}
 
 
 def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) -> None:
@@ -563,7 +556,6 @@ def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) 
     gone(broken, published(broken, "a"))
     published(behind, "a")
     published(behind.without_table(), "b", 2)
-    assert tabled.table is not None
 
     def refuse(params: Any, **_: Any) -> None:
         if b"2026-11-01" in params["body"]:
@@ -572,7 +564,7 @@ def test_one_refusal_of_glue_ends_neither_the_pass_nor_the_table(tabled: Place) 
                 "UpdatePartition",
             )
 
-    events = tabled.table.glue.meta.events
+    events = tabled.own_table.glue.meta.events
     events.register("before-call.glue.UpdatePartition", refuse)
     summary = cleaned(tabled)
     events.unregister("before-call.glue.UpdatePartition", refuse)
@@ -585,14 +577,13 @@ def test_where_glue_does_not_list_partitions_nothing_is_removed(
     tabled: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tabled.upload("never published, as long as Glue does not say so")
-    assert tabled.table is not None
 
     def refuse(_: Any) -> None:
         raise ClientError(
             {"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetPartitions"
         )
 
-    monkeypatch.setattr(tabled.table.glue, "get_paginator", refuse)
+    monkeypatch.setattr(tabled.own_table.glue, "get_paginator", refuse)
     summary = cleaned(tabled, 100, delete=True)
     assert summary.removals == {}
     (problem,) = summary.problems
@@ -606,8 +597,7 @@ def test_the_records_of_alerts_are_not_taken_for_a_report(
     published(tabled, "a")
     record = f"s3://{tabled.location.report.bucket}/_alerts/plays_weekly/run-1/late-0.json"
     tabled.s3.write(record, b"{}", "application/json", replacing=None)
-    policy = RetentionPolicy(keep_versions=0, keep_days=1)
-    summary = clean_up_all(policy=policy, delete=True)
+    summary = clean_up_all(policy=STRICT, delete=True)
     assert (summary["periods"], summary["objects"]) == (1, 0)
     assert tabled.s3.read(record)[0] == b"{}"
 
@@ -637,9 +627,8 @@ def test_what_others_add_to_a_partition_is_no_difference_and_what_they_change_is
 ) -> None:
     """Such as a crawler, or the statistics that Glue computes."""
     published(tabled, "a")
-    assert tabled.table is not None
-    glue = tabled.table.glue
-    names = {"DatabaseName": tabled.table.database, "TableName": tabled.table.name}
+    glue = tabled.own_table.glue
+    names = {"DatabaseName": tabled.own_table.database, "TableName": tabled.own_table.name}
     period_id = tabled.location.period_id
 
     def change(folder: str = "", **added: str) -> None:
@@ -683,14 +672,15 @@ def test_a_period_without_parquet_gets_no_partition(tabled: Place) -> None:
 
 def test_a_partition_that_another_program_has_made_is_no_period_of_ours(tabled: Place) -> None:
     published(tabled, "a")
-    assert tabled.table is not None
     of_others: Any = {
         "Values": ["2026-11-08"],
         "StorageDescriptor": {"Location": "s3://elsewhere/"},
         "Parameters": {"rows": "1"},
     }
-    tabled.table.glue.create_partition(
-        DatabaseName=tabled.table.database, TableName=tabled.table.name, PartitionInput=of_others
+    tabled.own_table.glue.create_partition(
+        DatabaseName=tabled.own_table.database,
+        TableName=tabled.own_table.name,
+        PartitionInput=of_others,
     )
     summary = cleaned(tabled)
     assert (summary.periods, summary.repaired, summary.problems) == (1, [], [])
@@ -724,9 +714,7 @@ def test_the_latest_period_goes_back_to_the_newest_that_has_a_manifest(
     assert tabled.latest()["period"]["id"] == "2026-11-22"
 
 
-def test_a_latest_period_without_any_manifest_stays_and_is_said(
-    tabled: Place,
-) -> None:
+def test_a_latest_period_without_any_manifest_stays_and_is_said(tabled: Place) -> None:
     published(tabled, "a")
     before = tabled.latest()
     withdraw(tabled)
