@@ -1,7 +1,7 @@
 """Prints every text of plugins/ and cli/ that a person can see: `python dev/messages.py`.
 
 That is strings of several words, the docstrings that Typer shows or that give the reason of a
-rule, JavaScript's strings, and what is outside of tags in HTML and Jinja.
+rule, JavaScript's strings, the lines of TOML, and what is outside of tags in HTML and Jinja.
 """
 
 import ast
@@ -63,7 +63,7 @@ def texts_of(file: Path) -> Iterator[tuple[int, str]]:
 
 if __name__ == "__main__":
     for path in sorted([*(ROOT / "plugins").rglob("*.*"), *(ROOT / "cli").rglob("*.*")]):
-        if path.suffix in {".py", ".js", ".html", ".jinja"}:
+        if path.suffix in {".py", ".js", ".html", ".jinja", ".toml"}:
             for line, text in texts_of(path):
                 if _WORDS.search(text):
                     print(f"{path.relative_to(ROOT)}:{line}: {' '.join(text.split())}")

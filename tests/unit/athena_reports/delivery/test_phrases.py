@@ -7,7 +7,9 @@ from string import Formatter
 import pytest
 
 from athena_reports.delivery.language import Language
-from athena_reports.delivery.phrases import PHRASES, phrase
+from athena_reports.delivery.phrases import load_phrases, phrase
+
+PHRASES = load_phrases()
 
 
 def placeholders(text: str) -> set[str]:
