@@ -328,7 +328,7 @@ def test_a_file_that_is_too_large_is_not_attached_but_named_if_nothing_in_it_is_
     text = " ".join(mail.get_body(("plain",)).get_content().split())
     assert "The file is too large to attach." in text
     folder = f"{published['manifest'].removesuffix('manifest.json')}versions"
-    address = f"aws s3 cp {folder}/{published['version']}/csv/part-0.csv ."
+    address = f"aws s3 cp --recursive {folder}/{published['version']}/ ."
     assert (address in text) is not is_private
     assert ("s3://" in text) is not is_private
 

@@ -46,7 +46,6 @@ def write_deliveries(
     (done.engine.folder / f"{PREVIEW}.parquet").hardlink_to(done.table.path)
     reader = VersionReader(
         report=declared.report,
-        environment=settings().environment,
         period=period,
         location=declared.location.period_folder(period.id),
         s3=aws.s3,

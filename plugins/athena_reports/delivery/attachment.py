@@ -39,6 +39,6 @@ def with_attachment(
         mime_type = "text/csv"
         byte_order_mark = BOM_UTF8  # without it, Excel reads a CSV in the computer's code page
     if path.stat().st_size + len(byte_order_mark) > LARGEST_ATTACHMENT:
-        file_uri = reader.file_uri(manifest)
-        return replace(content, too_large=True, file_uri=file_uri), None
+        folder_uri = reader.folder_uri(manifest)
+        return replace(content, too_large=True, folder_uri=folder_uri), None
     return content, Attachment(name, byte_order_mark + path.read_bytes(), mime_type)

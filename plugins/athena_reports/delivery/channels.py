@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 from pydantic import AfterValidator, Field
@@ -14,39 +14,49 @@ from athena_reports.delivery.language import Language
 AttachedFormat = Literal["xlsx", "csv"]
 ChannelKind = Literal["mail", "slack", "notifier"]
 
-_NAME_PATTERN = "[a-z][a-z0-9_-]{0,39}"  # it is a task's id, and part of keys in S3
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_ADDRESS = rf"{_ATOM}(\.{_ATOM})*@{_ATOM}(\.{_ATOM})*"  # without quotes (RFC 5322, 3.4.1)
-_SLACK_CHANNEL = r"#[^\s,#@]+|[CGD][A-Z0-9]{6,}"  # by its name, or by its id
 _MOST_ROWS = 200  # a mail with more is cut off by its reader's program
 _MOST_ROWS_IN_SLACK = 50
 
 
-def _require_name(name: str) -> str:
-    if not re.fullmatch(_NAME_PATTERN, name):
-        raise ValueError("use up to 40 lower-case letters, digits, _ and -, starting with a letter")
-    return name
+def _matching(pattern: str, advice: str) -> AfterValidator:
+    """Return the validator of texts that match a pattern; `advice` is for those that do not."""
+
+    def require(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(advice)
+        return text
+
+    return AfterValidator(require)
 
 
-def _require_slack_channel(channel: str) -> str:
-    if not re.fullmatch(_SLACK_CHANNEL, channel):
-        raise ValueError("expected a channel name, such as '#sales', or a channel id")
-    return channel
+def _unique(addresses: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(addresses))
 
 
-def _require_addresses(addresses: Sequence[str]) -> tuple[str, ...]:
-    for address in addresses:
-        if not re.fullmatch(_ADDRESS, address):
-            raise ValueError(
-                f"{address!r} is not an email address. Use one such as sales@example.com"
-            )
-    return tuple(dict.fromkeys(addresses))  # each once
-
-
-_Name = Annotated[str, AfterValidator(_require_name)]
-_Addresses = Annotated[Sequence[str], Field(min_length=1), AfterValidator(_require_addresses)]
+_Name = Annotated[
+    str,
+    _matching(
+        "[a-z][a-z0-9_-]{0,39}",  # it is a task's id, and part of keys in S3
+        "use up to 40 lower-case letters, digits, _ and -, starting with a letter",
+    ),
+]
+_Address = Annotated[
+    str,
+    _matching(
+        rf"{_ATOM}(\.{_ATOM})*@{_ATOM}(\.{_ATOM})*",  # without quotes (RFC 5322, 3.4.1)
+        "expected an email address, such as sales@example.com",
+    ),
+]
+_Addresses = Annotated[Sequence[_Address], Field(min_length=1), AfterValidator(_unique)]
 _ColumnNames = Annotated[Sequence[str], AfterValidator(tuple)]
-_SlackChannel = Annotated[str, AfterValidator(_require_slack_channel)]
+_SlackChannel = Annotated[
+    str,
+    _matching(
+        r"#[^\s,#@]+|[CGD][A-Z0-9]{6,}",  # by its name, or by its id
+        "expected a channel name, such as '#sales', or a channel id",
+    ),
+]
 _ConnectionId = Annotated[str, Field(min_length=1)]
 
 
@@ -70,7 +80,8 @@ class MailChannel(_AnyChannel):
         to: Addresses. They can change without making it a new channel.
         rows: How many of the first rows the mail shows, 1 to 200.
         columns: The columns of the table, in this order. By default rank, key with its name, up to
-            four measures, and movement. The attachment has all columns.
+            four measures, and movement. The attachment has all columns. A `bar` that is not among
+            them is shown as its total only.
         attach: `xlsx` for a workbook of all rows, `csv` for a CSV that spreadsheets read safely.
         conn_id: Airflow connection of type `smtp`.
     """
@@ -81,15 +92,6 @@ class MailChannel(_AnyChannel):
     columns: _ColumnNames = ()
     attach: AttachedFormat | None = None
     conn_id: _ConnectionId = "smtp_default"
-
-    @pydantic.model_validator(mode="after")
-    def _require_bar_in_table(self) -> Self:
-        names = {name.lower() for name in self.columns}
-        if self.bar and names and self.bar.lower() not in names:
-            self.refuse(
-                "bar", f"columns does not include {self.bar!r}. Add it to columns, or remove bar=."
-            )
-        return self
 
 
 @pydantic.dataclasses.dataclass(frozen=True, kw_only=True, config=CONFIG)

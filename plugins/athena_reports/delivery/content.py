@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from athena_reports.delivery.language import Number
 from athena_reports.periods.calendar import Period
 from athena_reports.reports.column import Column
-from athena_reports.rows.columns import TableColumn, is_number
+from athena_reports.rows.columns import TableColumn, is_number, resolve_names
 from athena_reports.rows.differences import Differences
 from athena_reports.rows.transforms import LibraryTransform
 
@@ -100,8 +100,8 @@ class Content:
         movement: What is known of how rows moved; None without `transforms.movement`.
         correction: What differs from the version that this channel had; None if it had none.
         too_large: Whether the attachment is too large to be sent.
-        file_uri: Where the rows are in S3 then, as `s3://...`; empty if the reader may not have all
-            columns of that file.
+        folder_uri: Where its files are in S3 then, as `s3://...`; empty if the reader may not have
+            all columns of them.
         page_url: Address of the Reports page; empty for none.
         query_url: Address of the query in Athena's console; empty for none.
     """
@@ -126,9 +126,18 @@ class Content:
     movement: Movement | None = None
     correction: Correction | None = None
     too_large: bool = False
-    file_uri: str = ""
+    folder_uri: str = ""
     page_url: str = ""
     query_url: str = ""
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of its columns, in order."""
+        return [column.name for column in self.columns]
+
+    def value(self, row: tuple[Any, ...], name: str) -> Any:
+        """Return the value of a row in a column."""
+        return row[self.column_names.index(name)]
 
 
 def shown_columns(
@@ -164,14 +173,12 @@ def movement_of(
     transforms: Sequence[Callable[..., Any]], columns: Sequence[ContentColumn]
 ) -> Movement | None:
     """Return the columns that `transforms.movement` reads and adds; None unless all are shown."""
-    shown = {column.name.lower(): column.name for column in columns}
     for transform in transforms:
         if not isinstance(transform, LibraryTransform) or transform.name != "movement":
             continue
-        arguments = transform.arguments
-        names = [arguments[name].lower() for name in ("rank", "previous_rank", "into")]
-        if shown.keys() >= set(names):
-            rank, previous_rank, into = [shown[name] for name in names]
+        names = resolve_names(list(transform.arguments.values()), columns)
+        if names:
+            rank, previous_rank, into = names
             return Movement(rank, previous_rank, into)
     return None
 
@@ -191,11 +198,10 @@ def rank_columns(movement: Movement | None) -> tuple[str, str, str]:
     return movement.rank, movement.previous_rank, movement.into
 
 
-def measures_of(
-    columns: Sequence[ContentColumn], key: Collection[str], bar: str, movement: Movement | None
-) -> list[str]:
+def measures_of(content: Content) -> list[str]:
     """Return the columns of numbers without key and ranks; that of the bars comes first."""
-    others = {*key, *rank_columns(movement)}
-    measures = [item.name for item in columns if is_number(item.type) and item.name not in others]
-    measures.sort(key=lambda name: name != bar)  # the others keep their order
+    others = {*content.key, *rank_columns(content.movement)}
+    numbers = [column.name for column in content.columns if is_number(column.type)]
+    measures = [name for name in numbers if name not in others]
+    measures.sort(key=lambda name: name != content.bar)  # the others keep their order
     return measures

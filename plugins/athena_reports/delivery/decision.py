@@ -158,7 +158,7 @@ def _reason_to_skip(
 
 def _require_no_warning(manifest: Manifest) -> None:
     """Raise DeliveryError if a check warns of a version."""
-    warned = [check.name for check in manifest.checks if not check.passed]
+    warned = [check.name for check in manifest.warnings]
     if warned:
         raise DeliveryError(
             f"not sent: version {manifest.version} has check warnings: {', '.join(warned)}. Review"

@@ -16,7 +16,7 @@ from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.delivery.channels import Channel
 from athena_reports.delivery.clears import note_try
 from athena_reports.delivery.decision import TIME_TO_SEND, Attempt, Send, Skip, decide, thread_of
-from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.errors import DeliveryError, refusals_text
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import History, Receipt, claim, history_of
 from athena_reports.delivery.sending import Sent, send
@@ -93,7 +93,13 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
                 raise AirflowSkipException(f"{about}not sent: {decision.reason}.")
             sent = self._claim_and_send(decision, published, history, context)
             receipt = self._receipt(sent, decision, manifest, attempt)
-            _write(receipt, published)
+            try:
+                _write(receipt, published)
+            except S3Error as error:
+                raise DeliveryError(
+                    f"sent, but could not write the receipt: {error} The channel may receive the"
+                    " version again."
+                ) from error
             self.log.info("%ssent version %s", about, manifest.version)
             _require_all_reached(receipt)
         return receipt.model_dump(mode="json")
@@ -143,7 +149,6 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
         with open_engine(self.deployment.memory_limit, about=about) as engine:
             reader = VersionReader(
                 report=self.report,
-                environment=self.deployment.environment,
                 period=period,
                 location=location,
                 s3=s3,
@@ -188,26 +193,15 @@ class DeliverOperator(AwsBaseOperator[SharedSessionHook]):
     wait=wait_chain(wait_fixed(1), wait_fixed(10), wait_fixed(60)),
     reraise=True,
 )
-def _write_if_served(receipt: Receipt, published: _Published) -> None:
-    receipt.write(published.location, published.s3)
-
-
 def _write(receipt: Receipt, published: _Published) -> None:
-    try:
-        _write_if_served(receipt, published)
-    except S3Error as error:
-        raise DeliveryError(
-            f"sent, but could not write the receipt: {error} The channel may receive the version"
-            " again."
-        ) from error
+    receipt.write(published.location, published.s3)
 
 
 def _require_all_reached(receipt: Receipt) -> None:
     """Raise DeliveryError if recipients were refused. It is retryable if some may get it later."""
     if not receipt.refused:
         return
-    answers = "; ".join(f"{address}: {answer}" for address, answer in receipt.refused.items())
-    problem = f"sent, but the SMTP server refused {answers}."
+    problem = f"sent, but the SMTP server refused {refusals_text(receipt.refused)}."
     temporarily = ", ".join(receipt.refused_temporarily)
     if temporarily:
         raise DeliveryError(f"{problem} Will retry for {temporarily}.", retryable=True)

@@ -52,10 +52,12 @@ def build_delivery_dag(
     A channel gets one version at a time, so that a correction follows what it corrects. Airflow
     registers the DAG as it is made, so it is not returned.
     """
-    default_args = dict(dag.default_args)
-    default_args.update(_RETRIES.arguments)
-    default_args["on_retry_callback"] = None
-    default_args["on_failure_callback"] = on_failure_callback
+    default_args = {
+        **dag.default_args,
+        **_RETRIES.arguments,
+        "on_retry_callback": None,
+        "on_failure_callback": on_failure_callback,
+    }
     names = ", ".join(channel.name for channel in channels)
     period_param = Param(
         "",

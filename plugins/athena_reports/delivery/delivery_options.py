@@ -7,12 +7,7 @@ from typing import Any
 
 from airflow.sdk import BaseNotifier
 
-from athena_reports.delivery.channels import (
-    Channel,
-    MailChannel,
-    NotifierChannel,
-    SlackChannel,
-)
+from athena_reports.delivery.channels import Channel, MailChannel, NotifierChannel, SlackChannel
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.reports.report import Report
 from athena_reports.rows.columns import duckdb_type, is_number
@@ -30,17 +25,18 @@ def require_deliveries(
     Raises:
         ReportError: A channel or an option of deliveries does not fit.
     """
-    if not all(isinstance(item, MailChannel | SlackChannel | NotifierChannel) for item in channels):
-        expected = "expected a list of channels, such as [mail('sales', to=['sales@example.com'])]."
-        report.refuse("deliver", f"{channels!r} is not valid: {expected}")
+    if not all(isinstance(item, Channel) for item in channels):
+        report.refuse(
+            "deliver",
+            f"{channels!r} is not valid: expected a list of channels, such as"
+            " [mail('sales', to=['sales@example.com'])].",
+        )
     if not HAS_KEYED_EVENTS:
         report.refuse(
             "deliver", "requires Airflow 3.3 or later. Upgrade Airflow, or remove deliver=."
         )
     if not report.has_table:
         report.refuse("deliver", "requires Parquet. Add 'parquet' to outputs.")
-    if report.columns and all(column.private for column in report.columns.values()):
-        report.refuse("deliver", "all columns are private, so there is nothing to deliver.")
     names = [channel.name for channel in channels]
     for name in names:
         if names.count(name) > 1:
@@ -50,10 +46,11 @@ def require_deliveries(
     if policy.when == "final":
         earliest = max(earliest, report.late_by)
     if policy.within <= earliest:
-        problem = (
+        report.refuse(
+            "deliver_within",
             f"{policy.within} is not longer than {earliest}, the earliest that a version can be"
+            " published. Increase it.",
         )
-        report.refuse("deliver_within", f"{problem} published. Increase it.")
     for channel in channels:
         _require_channel(report, channel)
     return tuple(channels)
@@ -62,8 +59,11 @@ def require_deliveries(
 def _require_channel(report: Report, channel: Channel) -> None:
     """Raise ReportError if a channel does not fit the report or the deployment."""
     if isinstance(channel, NotifierChannel) and not isinstance(channel.notifier, BaseNotifier):
-        problem = f"channel {channel.name!r}: {channel.notifier!r} is not an Airflow notifier."
-        report.refuse("deliver", f"{problem} Pass one, such as SnsNotifier(...).")
+        report.refuse(
+            "deliver",
+            f"channel {channel.name!r}: {channel.notifier!r} is not an Airflow notifier. Pass one,"
+            " such as SnsNotifier(...).",
+        )
     public = [name for name, column in report.columns.items() if not column.private]
     numbers = [name for name in public if is_number(duckdb_type(report.columns[name].type))]
     if channel.bar:
@@ -73,9 +73,11 @@ def _require_channel(report: Report, channel: Channel) -> None:
             _require_column(report, channel, "columns", name, public)
     refused = refused_recipients(channel, settings())
     if refused:
-        problem = f"ATHENA_REPORTS_RECIPIENTS does not include {', '.join(refused)}."
-        advice = "Correct the recipient, or add it to that variable."
-        report.refuse("deliver", f"channel {channel.name!r}: {problem} {advice}")
+        report.refuse(
+            "deliver",
+            f"channel {channel.name!r}: ATHENA_REPORTS_RECIPIENTS does not include"
+            f" {', '.join(refused)}. Correct the recipient, or add it to that variable.",
+        )
 
 
 def _require_column(
@@ -84,8 +86,11 @@ def _require_column(
     """Raise ReportError if an option names a column that a report does not declare for it."""
     if report.columns and name.lower() not in {column.lower() for column in choice}:
         available = ", ".join(choice) or "none"
-        problem = f"{option}: {name!r} is not available. Available columns: {available}."
-        report.refuse("deliver", f"channel {channel.name!r}, {problem}")
+        report.refuse(
+            "deliver",
+            f"channel {channel.name!r}, {option}: {name!r} is not available. Available columns:"
+            f" {available}.",
+        )
 
 
 def refused_recipients(channel: Channel, deployment: Settings) -> Sequence[str]:

@@ -13,7 +13,7 @@ from email.policy import SMTP, Policy
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.language import Language
@@ -22,7 +22,14 @@ from athena_reports.delivery.sentences import sentences, subject
 from athena_reports.delivery.shown_table import shown_table, text_lines
 from athena_reports.delivery.table_columns import TableColumns
 
-_TEMPLATES = Path(__file__).with_name("templates")
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=select_autoescape(["html.jinja"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
 _LONGEST_VALUE = 200  # characters, in HTML
 _LONGEST_TEXT_VALUE = 60  # characters, in plain text
 
@@ -108,14 +115,14 @@ def html_part(content: Content, columns: TableColumns, language: Language) -> st
     names = phrase(language, "list_separator").join(not_narrow)
     context["not_narrow"] = not_narrow
     context["narrow_notice"] = phrase(language, "narrow", names=names)
-    return _template("mail.html.jinja", autoescape=True).render(context)
+    return _TEMPLATES.get_template("mail.html.jinja").render(context)
 
 
 def text_part(content: Content, columns: TableColumns, language: Language) -> str:
     """Return a content as plain text."""
     context = _context(content, columns, language, longest=_LONGEST_TEXT_VALUE)
     context["text_lines"] = text_lines(context["table"], language)
-    return _template("mail.txt.jinja", autoescape=False).render(context)
+    return _TEMPLATES.get_template("mail.txt.jinja").render(context)
 
 
 def _context(
@@ -130,15 +137,3 @@ def _context(
         "row_count": len(content.rows),
         "table": shown_table(content, shown, longest=longest),
     }
-
-
-def _template(name: str, *, autoescape: bool) -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(name)

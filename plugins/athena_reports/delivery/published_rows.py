@@ -1,7 +1,7 @@
 """The rows of a published version, read from its Parquet as they are shown.
 
-Every value is one of Python's: bool, int, float, Decimal, str, date, datetime, time, or None for
-NULL. What has parts, such as a list, is JSON text; bytes are hexadecimal text.
+Every value is one of Python's: bool, int, float, Decimal, str, date, datetime, or None for NULL.
+What has parts, such as a list, is JSON text; bytes are hexadecimal text.
 """
 
 from __future__ import annotations
@@ -9,63 +9,34 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from athena_reports.rows.columns import (
-    children,
-    columns_of,
-    is_number,
-    read_parquet,
-)
+from athena_reports.rows.columns import children, read_parquet
 from athena_reports.rows.formats import json_text
 from athena_reports.sql.names import quoted
 
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
-    from athena_reports.delivery.content import Rows
+    from athena_reports.delivery.content import ContentColumn, Rows
     from athena_reports.delivery.language import Number
     from athena_reports.rows.engine import Engine
 
 _ROWS_AT_ONCE = 2048  # in memory
-# In the order of the ranks if several moved as far. HUGEINT: a difference of two BIGINTs may be
-# none.
+# In the order of the ranks if several moved as far. The difference of two BIGINTs may be a HUGEINT,
+# and ranks may be of any type.
 _BIGGEST_MOVES = """
 SELECT {values} FROM {file}
-WHERE {before}::HUGEINT - {after}::HUGEINT > 0
-ORDER BY {before}::HUGEINT - {after}::HUGEINT DESC, {rank}, {places}
+WHERE TRY_CAST({before} AS HUGEINT) - TRY_CAST({after} AS HUGEINT) > 0
+ORDER BY TRY_CAST({before} AS HUGEINT) - TRY_CAST({after} AS HUGEINT) DESC, {rank}, {places}
 LIMIT {number}
 """
-_INTEGERS = {
-    "tinyint",
-    "smallint",
-    "integer",
-    "bigint",
-    "hugeint",
-    "utinyint",
-    "usmallint",
-    "uinteger",
-    "ubigint",
-    "uhugeint",
-}
-# Types whose values Python has too. The others are shown as DuckDB prints them.
-_OF_PYTHON = {
-    *_INTEGERS,
-    "boolean",
-    "double",
-    "decimal",
-    "varchar",
-    "date",
-    "time",
-    "timestamp",
-    "timestamp_s",
-    "timestamp_ms",
-    "timestamp with time zone",
-}
+# DuckDB takes NaN for the greatest number.
+_GREATEST_FIRST = "CASE WHEN NOT isnan({column}::DOUBLE) THEN {column} END DESC NULLS LAST"
 
 
 @dataclass(frozen=True)
@@ -106,12 +77,10 @@ class PublishedRows:
             fetched = cursor.fetchmany(_ROWS_AT_ONCE)
 
     def biggest_moves(self, rank: str, previous_rank: str, number: int) -> tuple[Rows, Rows]:
-        """Return the rows that rose most, and those that fell most; none if ranks are no integers.
+        """Return the rows that rose most, and those that fell most.
 
         All rows are compared, and only the returned ones are held in memory.
         """
-        if not {self._types[rank].id, self._types[previous_rank].id} <= _INTEGERS:
-            return (), ()
         rises = self._biggest_moves(previous_rank, rank, rank, number)
         falls = self._biggest_moves(rank, previous_rank, rank, number)
         return rises, falls
@@ -161,22 +130,20 @@ class PublishedRows:
             return sql
         order = self._places
         if self.first_by:
-            greatest = quoted(self.first_by)
-            if self._types[self.first_by].id in ("float", "double"):
-                greatest = f"CASE WHEN NOT isnan({greatest}) THEN {greatest} END"
-            order = f"{greatest} DESC NULLS LAST, {order}"
+            order = f"{_GREATEST_FIRST.format(column=quoted(self.first_by))}, {order}"
         return f"{sql} ORDER BY {order}"
 
     @cached_property
     def _instants(self) -> Sequence[int]:
         """The places of the columns whose values are instants."""
-        kinds = [self._types[name].id for name in self.names]
-        return [place for place, kind in enumerate(kinds) if kind == "timestamp with time zone"]
+        return [
+            place
+            for place, name in enumerate(self.names)
+            if self._types[name].id == "timestamp with time zone"
+        ]
 
     def _localized(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return a row with its instants in the zone."""
-        if not self._instants:
-            return row
         values = list(row)
         for place in self._instants:
             instant = values[place]
@@ -186,50 +153,32 @@ class PublishedRows:
 
 
 def _in_zone(instant: datetime, zone: ZoneInfo) -> datetime | str:
-    """Return an instant in a zone, or in UTC if the zone would need a year before 1 or after 9999.
-
-    An infinite one is text: DuckDB returns it as the first or last datetime, without a zone.
-    """
-    if instant.tzinfo is None:
-        return "infinity" if instant.year > 1 else "-infinity"
+    """Return an instant in a zone; its text in UTC if its year there is none of 1 to 9999."""
     try:
         return instant.astimezone(zone)
     except (OverflowError, ValueError):
-        return instant.astimezone(UTC)
+        return str(instant)
 
 
-def total_of(path: Path, column: str, engine: Engine) -> Number | None:
-    """Return the total of a column; None if the file has no such column of numbers, or no number.
+def total_of(path: Path, column: ContentColumn, engine: Engine) -> Number | None:
+    """Return the total of a column of numbers in a Parquet file; None if it has no number.
 
-    That of integers and decimals is exact, with up to 38 digits.
-
-    Args:
-        path: A Parquet file, in the engine's folder.
-        column: The name of the column, in any case of its letters.
-        engine: The engine that reads.
+    That of integers and decimals is exact.
     """
-    source = read_parquet(path)
-    columns = columns_of(engine.connection.sql(f"FROM {source}"))
-    kinds = {item.name.lower(): item.type for item in columns}
-    kind = kinds.get(column.lower(), "")
-    if not is_number(kind):
-        return None
-    total_sql = f"sum({quoted(column)})"
-    if kind in ("FLOAT", "DOUBLE"):
+    total_sql = f"sum({quoted(column.name)})"
+    if column.type in ("FLOAT", "DOUBLE"):
         # With compensation for what each addition rounds; by the text of a FLOAT as in `_value`.
-        total_sql = f"fsum({quoted(column)}::VARCHAR::DOUBLE)"
-    import duckdb
-
-    try:
-        rows = engine.connection.execute(f"SELECT {total_sql} FROM {source}").fetchall()
-    except duckdb.OutOfRangeException:  # it has more than 38 digits
-        return None
+        total_sql = f"fsum({quoted(column.name)}::VARCHAR::DOUBLE)"
+    rows = engine.connection.execute(f"SELECT {total_sql} FROM {read_parquet(path)}").fetchall()
     total: Number | None = rows[0][0]
     return total if total is not None and math.isfinite(total) else None
 
 
 def _value(name: str, kind: DuckDBPyType) -> str:
-    """Return the expression of a column's value as it is shown."""
+    """Return the expression of a column's value as it is shown.
+
+    What is published has only types whose values Python has too: see `stored_type`.
+    """
     column = quoted(name)
     if kind.id == "float":
         # By its text: a double of it would have digits that the float does not have.
@@ -238,6 +187,4 @@ def _value(name: str, kind: DuckDBPyType) -> str:
         return f"lower(hex({column}))"
     if children(kind):
         return json_text(column, kind)
-    if kind.id not in _OF_PYTHON:
-        return f"{column}::VARCHAR"
     return column

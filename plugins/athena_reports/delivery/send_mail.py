@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowException
 from airflow.providers.smtp.hooks.smtp import SmtpHook
 
 from athena_reports.delivery.connection import require_connection
-from athena_reports.delivery.errors import DeliveryError
+from athena_reports.delivery.errors import DeliveryError, refusals_text
 
 
 class _OneAttemptHook(SmtpHook):
@@ -73,9 +73,8 @@ def send_mail(
             return hook.send(message, recipients)
     except smtplib.SMTPRecipientsRefused as error:
         answers = _answers(error.recipients)
-        refused = "; ".join(f"{address}: {answer}" for address, answer in answers.items())
         raise DeliveryError(
-            f"{server} refused all recipients: {refused}.",
+            f"{server} refused all recipients: {refusals_text(answers)}.",
             retryable=any(answer.startswith("4") for answer in answers.values()),
         ) from error
     except smtplib.SMTPResponseException as error:

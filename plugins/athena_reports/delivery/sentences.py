@@ -215,32 +215,29 @@ def _movement(content: Content, language: Language) -> Sequence[str]:
     movement = content.movement
     if movement is None:
         return []
-    names = [column.name for column in content.columns]
-    rank = names.index(movement.rank)
-    previous_rank = names.index(movement.previous_rank)
     texts = []
-    new = [_row_name(row, content) for row in content.rows if row[previous_rank] is None]
+    new_rows = [row for row in content.rows if content.value(row, movement.previous_rank) is None]
+    new = [_row_name(row, content) for row in new_rows]
     if new:
         texts.append(phrase(language, "new", names=_first_names(new, language)))
     for kind, rows in (("rises", movement.rises), ("falls", movement.falls)):
         moves = []
         for row in rows:
             name = _row_name(row, content)
-            before, after = row[previous_rank], row[rank]
+            before = number_text(content.value(row, movement.previous_rank))
+            after = number_text(content.value(row, movement.rank))
             moves.append(phrase(language, "moved", name=name, before=before, after=after))
         if moves:
             texts.append(phrase(language, kind, names=_listed(moves, language)))
     return texts
 
 
-def _row_name(row: Sequence[Any], content: Content) -> str:
+def _row_name(row: tuple[Any, ...], content: Content) -> str:
     """Return what a sentence calls a row: the names of what its key identifies, or the key."""
-    names = [column.name for column in content.columns]
-    values = dict(zip(names, row, strict=True))
     texts = []
     for name in row_key(content):
-        label = values[label_of(name, names)]
-        texts.append(_short(values[name] if label is None else label))
+        label = content.value(row, label_of(name, content.column_names))
+        texts.append(_short(content.value(row, name) if label is None else label))
     return " ".join(texts) or NULL
 
 
@@ -261,12 +258,12 @@ def _left_out(content: Content, shown: Sequence[str], language: Language) -> Seq
     rows = content.total_rows - len(content.rows)
     if rows > 0:
         texts.append(phrase(language, "left_out", count=rows))
-    columns = [column.name for column in content.columns if column.name not in shown]
+    columns = [name for name in content.column_names if name not in shown]
     if content.rows and columns:
         names = _first_names(columns, language)
         texts.append(phrase(language, "columns_left_out", count=len(columns), names=names))
-    if content.too_large and content.file_uri:
-        texts.append(phrase(language, "too_large", uri=content.file_uri))
+    if content.too_large and content.folder_uri:
+        texts.append(phrase(language, "too_large", uri=content.folder_uri))
     elif content.too_large:
         texts.append(phrase(language, "too_large_without_address"))
     return texts

@@ -121,18 +121,15 @@ def width_of(text: str) -> int:
 
 def _bars(values: Sequence[Any]) -> Sequence[Bar | None]:
     """Return the bar of each value, on one scale that has 0 on it; none if no value has one."""
-    numbers = []
-    for value in values:
-        is_finite = value is not None and math.isfinite(value)
-        numbers.append(float(value) if is_finite else None)
-    ends = [0.0, *[number for number in numbers if number is not None]]
+    numbers = [math.nan if value is None else float(value) for value in values]
+    ends = [0.0, *filter(math.isfinite, numbers)]
     lowest, span = min(ends), max(ends) - min(ends)
     if not span:
         return ()
     zero = round(100 * (-lowest / span))
     bars: list[Bar | None] = []
     for number in numbers:
-        if number is None:
+        if not math.isfinite(number):
             bars.append(None)
             continue
         end = round(100 * ((number - lowest) / span))

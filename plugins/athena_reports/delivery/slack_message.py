@@ -59,8 +59,7 @@ def slack_message(content: Content, language: Language) -> SlackMessage:
 
     It leaves out rows, and then columns, until the message is short enough, and says which.
     """
-    names = [column.name for column in content.columns][:_MOST_COLUMNS]
-    table = shown_table(content, names, longest=_LONGEST_VALUE)
+    table = shown_table(content, content.column_names[:_MOST_COLUMNS], longest=_LONGEST_VALUE)
     rows = len(content.rows)
     message = _message(content, table, rows, language)
     while not _fits(message) and (rows > 1 or len(table) > 1):

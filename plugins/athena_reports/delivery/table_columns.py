@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 from athena_reports.delivery.channels import MailChannel
 from athena_reports.delivery.content import Content, measures_of, rank_columns, row_key
 from athena_reports.delivery.errors import DeliveryError
+from athena_reports.rows.columns import resolve_names
 
 _MOST_MEASURES = 4
 _MOST_NARROW = 4
@@ -31,25 +32,23 @@ class TableColumns(NamedTuple):
         """
         if not channel.columns:
             return cls.usual(content)
-        spelt = {column.name.lower(): column.name for column in content.columns}
-        for name in channel.columns:
-            if name.lower() not in spelt:
-                raise DeliveryError(
-                    f"columns: the rows have no column {name!r}. Use one of"
-                    f" {', '.join(spelt.values())}."
-                )
-        shown = [spelt[name.lower()] for name in channel.columns]
+        missing = [name for name in channel.columns if not resolve_names([name], content.columns)]
+        if missing:
+            raise DeliveryError(
+                f"columns: the rows do not have {', '.join(missing)}. Use columns of"
+                f" {', '.join(content.column_names)}."
+            )
+        shown = resolve_names(channel.columns, content.columns)
         return cls(shown, shown[:_MOST_NARROW])
 
     @classmethod
     def usual(cls, content: Content) -> Self:
         """Return rank, key with its name, some measures, and movement; all columns without any."""
-        names = [column.name for column in content.columns]
+        names = content.column_names
         rank, _, movement = rank_columns(content.movement)
         key = row_key(content)
         labels = [label_of(name, names) for name in key]
-        measures = measures_of(content.columns, key, content.bar, content.movement)
-        measures = measures[:_MOST_MEASURES]
+        measures = measures_of(content)[:_MOST_MEASURES]
         shown = {rank, *key, *labels, *measures, movement}
         narrow = {rank, *labels, *measures[:1], movement}
         if shown.isdisjoint(names):

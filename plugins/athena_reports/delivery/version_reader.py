@@ -1,6 +1,6 @@
 """Reads the facts of a delivery: the manifest's, and those of the rows of up to three versions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -43,7 +43,6 @@ class VersionReader:
 
     Attributes:
         report: The report, which says what its columns mean and which of them are private now.
-        environment: Name of the environment.
         period: The period.
         location: Where it is published.
         s3: The client of the report bucket.
@@ -53,7 +52,6 @@ class VersionReader:
     """
 
     report: Report
-    environment: str
     period: Period
     location: PeriodLocation
     s3: S3
@@ -72,35 +70,37 @@ class VersionReader:
         """
         columns = self._shown(manifest)
         names = {column.name.lower() for column in columns}
-        key = tuple(name for name in manifest.key if name.lower() in names)
         rows = self.rows(manifest, channel)
         bar = rows.first_by
-        previous_total, previous_rows = self._period_before(bar)
-        movement = self._movement(rows, columns)
-        measures = measures_of(columns, key, bar, movement)
-        return Content(
+        content = Content(
             report=self.report.name,
-            environment=self.environment,
+            environment=manifest.environment,
             period=self.period,
             version=manifest.version,
             published_at=datetime.fromisoformat(manifest.published_at),
             settles_at=datetime.fromisoformat(manifest.settles_at),
             provisional=manifest.provisional,
             missing_partitions=len(manifest.missing_partitions),
-            warned_checks=tuple(check.name for check in manifest.checks if not check.passed),
+            warned_checks=tuple(check.name for check in manifest.warnings),
             columns=columns,
             rows=rows.first(channel.rows),
             total_rows=manifest.rows,
-            key=key,
+            key=tuple(name for name in manifest.key if name.lower() in names),
             bar=bar,
-            total=total_of(rows.path, bar, self.engine) if bar else None,
-            previous_total=previous_total,
-            previous_rows=previous_rows,
-            movement=movement,
-            correction=self._correction(manifest, corrects, "".join(measures[:1])),
+            total=self._total(manifest, bar),
+            movement=self._movement(rows, columns),
             page_url=self.page_url,
             query_url=self.query_url,
         )
+        before = self.location.report.period_folder(self.period.previous.id)
+        previous, _ = read_manifest(before, self.s3)
+        if previous is not None:
+            total = self._total(previous, bar)
+            content = replace(content, previous_rows=previous.rows, previous_total=total)
+        if corrects is not None:
+            correction = self._correction(manifest, corrects, content)
+            content = replace(content, correction=correction)
+        return content
 
     def rows(self, manifest: Manifest, channel: Channel) -> PublishedRows:
         """Return the rows of a version, without private columns."""
@@ -114,16 +114,11 @@ class VersionReader:
             first_by=_column_of_bars(columns, channel),
         )
 
-    def file_uri(self, version: Version) -> str:
-        """Return where the rows are in S3: as CSV if there is one, else as Parquet.
-
-        It is empty if a column of that file may not be delivered.
-        """
+    def folder_uri(self, version: Version) -> str:
+        """Return where the rows are in S3; empty if one of their columns may not be delivered."""
         if len(self._shown(version)) < len(version.columns):
             return ""
-        keys = {item.format: item.key for item in version.objects}
-        csv = keys.get("csv_for_spreadsheets") or keys.get("csv")
-        return self.location.uri(csv or version.parquet_key)
+        return self.location.version_uri(version.version)
 
     def _shown(self, version: Version) -> tuple[ContentColumn, ...]:
         """Return the columns of a version that may be delivered; DeliveryError if none may."""
@@ -147,21 +142,17 @@ class VersionReader:
             self.s3.download(self.location.uri(version.parquet_key), path)
         return path
 
-    def _period_before(self, bar: str) -> tuple[Number | None, int | None]:
-        """Return total and number of rows of the period before; None for what is not known."""
-        before = self.location.report.period_folder(self.period.previous.id)
-        manifest, _ = read_manifest(before, self.s3)
-        if manifest is None:
-            return None, None
-        columns = shown_columns(manifest.columns, self.report.columns)
-        is_shown = bar.lower() in {column.name.lower() for column in columns}
-        if not is_shown or not manifest.parquet_key:
-            return None, manifest.rows
+    def _total(self, version: Version, bar: str) -> Number | None:
+        """Return the total of the column of the bars; None if it is not known."""
+        columns = shown_columns(version.columns, self.report.columns)
+        column = _numbers(columns).get(bar.lower())
+        if column is None or not version.parquet_key:
+            return None
         try:
-            path = self._download(manifest)
+            path = self._download(version)
         except MissingObjectError:  # which the cleanup reports
-            return None, manifest.rows
-        return total_of(path, bar, self.engine), manifest.rows
+            return None
+        return total_of(path, column, self.engine)
 
     def _movement(self, rows: PublishedRows, columns: Sequence[ContentColumn]) -> Movement | None:
         """Return how all rows of a version moved; None if the report does not say."""
@@ -171,12 +162,8 @@ class VersionReader:
         rises, falls = rows.biggest_moves(movement.rank, movement.previous_rank, _NAMED_MOVES)
         return replace(movement, rises=rises, falls=falls)
 
-    def _correction(
-        self, manifest: Manifest, corrects: Receipt | None, first_by: str
-    ) -> Correction | None:
-        """Return what differs from the version of a receipt; None without a receipt."""
-        if corrects is None:
-            return None
+    def _correction(self, manifest: Manifest, corrects: Receipt, content: Content) -> Correction:
+        """Return what differs from the version of a receipt."""
         old_path = self.engine.folder / f"{corrects.version}.parquet"
         try:
             self.s3.download(self.location.parquet_uri(corrects.version), old_path)
@@ -186,23 +173,17 @@ class VersionReader:
         old_columns = self._columns_of(old_path)
         private = {name.lower() for name in manifest.private_columns}
         private.update(_private_before(manifest, corrects.version, old_columns))
+        measures = measures_of(content)
         differences = find_differences(
             old_path,
             new_path,
-            self._deliverable(old_columns, private),
-            self._deliverable(self._columns_of(new_path), private),
+            shown_columns(old_columns, self.report.columns, private),
+            shown_columns(self._columns_of(new_path), self.report.columns, private),
             manifest.key,
             self.engine,
-            first_by=first_by,
+            first_by=measures[0] if measures else "",
         )
         return Correction(corrects.sent_at, differences)
-
-    def _deliverable(
-        self, columns: Sequence[TableColumn], private: Collection[str]
-    ) -> Sequence[TableColumn]:
-        """Return the columns of a file that may be delivered; `private` is in lower case."""
-        names = {column.name for column in shown_columns(columns, self.report.columns, private)}
-        return [column for column in columns if column.name in names]
 
     def _columns_of(self, path: Path) -> Sequence[TableColumn]:
         return columns_of(self.engine.connection.sql(f"FROM {read_parquet(path)}"))
@@ -210,15 +191,21 @@ class VersionReader:
 
 def _column_of_bars(columns: Sequence[ContentColumn], channel: Channel) -> str:
     """Return the column that is shown as bars, as the version spells it; empty for none."""
-    numbers = {column.name.lower(): column.name for column in columns if is_number(column.type)}
     if not channel.bar:
         return ""
+    numbers = _numbers(columns)
     if channel.bar.lower() not in numbers:
+        names = ", ".join(column.name for column in numbers.values())
         raise DeliveryError(
             f"bar: {channel.bar!r} is not a numeric column that can be delivered. Use one of"
-            f" {', '.join(numbers.values())}."
+            f" {names}."
         )
-    return numbers[channel.bar.lower()]
+    return numbers[channel.bar.lower()].name
+
+
+def _numbers(columns: Sequence[ContentColumn]) -> Mapping[str, ContentColumn]:
+    """Return the columns of numbers by their names in lower case."""
+    return {column.name.lower(): column for column in columns if is_number(column.type)}
 
 
 def _private_before(

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from athena_reports.delivery.content import Content
 from athena_reports.delivery.errors import DeliveryError
-from athena_reports.delivery.language import Language, number_text, one_line, value_text
-from athena_reports.delivery.shown_table import is_grouped, width_of, with_unit
+from athena_reports.delivery.language import Language, number_text
+from athena_reports.delivery.shown_table import is_grouped, shown_table, width_of, with_unit
 from athena_reports.errors import MissingPackageError
 from athena_reports.rows.columns import is_number
 
@@ -30,7 +30,7 @@ _LONGEST_SHEET_NAME = 31
 _NARROWEST = 8
 _WIDEST = 60
 _WITH_ZONE = "TIMESTAMP WITH TIME ZONE"
-_FORMATS_OF_TIMES = {"DATE": "yyyy-mm-dd", "TIME": "hh:mm:ss"}
+_FORMAT_OF_DATES = "yyyy-mm-dd"
 _FORMAT_OF_TIMESTAMPS = "yyyy-mm-dd hh:mm:ss"
 
 
@@ -95,13 +95,12 @@ def write_workbook(
 
 def _write_header(sheet: Any, book: Any, content: Content, language: Language) -> None:
     bold = book.add_format({"bold": True, "quote_prefix": True})
-    for place, column in enumerate(content.columns):
-        header = with_unit(one_line(column.name), one_line(column.unit), language)
-        if column.type == _WITH_ZONE:
+    for place, column in enumerate(shown_table(content, content.column_names, longest=_WIDEST)):
+        header = with_unit(column.header, column.unit, language)
+        if content.columns[place].type == _WITH_ZONE:
             header = with_unit(header, content.period.cadence.timezone, language)
         sheet.write_string(0, place, _for_excel(header), bold)
-        texts = [value_text(row[place], grouped=is_number(column.type)) for row in content.rows]
-        widest = max(width_of(text) for text in (header, *texts))
+        widest = max(width_of(text) for text in (header, *column.texts))
         sheet.set_column(place, place, min(max(widest + 1, _NARROWEST), _WIDEST))
     sheet.freeze_panes(1, 0)
 
@@ -115,7 +114,7 @@ def _formats(content: Content) -> list[dict[str, Any]]:
         elif column.type.startswith("TIMESTAMP"):  # DuckDB has one type for each precision
             pattern = _FORMAT_OF_TIMESTAMPS
         else:
-            pattern = _FORMATS_OF_TIMES.get(column.type, "")
+            pattern = _FORMAT_OF_DATES if column.type == "DATE" else ""
         # A text with this prefix is not read as a formula when its cell is edited.
         formats.append({"num_format": pattern} if pattern else {"quote_prefix": True})
     return formats
@@ -137,8 +136,6 @@ def _for_excel(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, date) and value.year < _FIRST_YEAR:
-        return str(value)
-    if isinstance(value, datetime) and value.tzinfo is UTC:  # the period's zone cannot show it
         return str(value)
     if isinstance(value, int | Decimal):
         digits = "".join(map(str, Decimal(value).as_tuple().digits))

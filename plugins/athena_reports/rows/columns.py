@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
@@ -87,6 +87,18 @@ _ARGUMENTS = re.compile(r"\s*\(.*\)")  # such as `(20)`
 _DECIMAL = re.compile(r"decimal\s*\(\s*(?P<precision>\d+)\s*(?:,\s*(?P<scale>\d+)\s*)?\)")
 _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)")
 _FIELD_NAME = re.compile(r"\w+")  # Glue takes no other name in a struct
+
+
+class NamedColumn(Protocol):
+    """A column with a name, and a type as DuckDB calls it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def type(self) -> str:
+        """Its type."""
 
 
 class TableColumn(BaseModel, frozen=True):
@@ -231,7 +243,7 @@ def columns_of(relation: DuckDBPyRelation) -> tuple[TableColumn, ...]:
     )
 
 
-def resolve_names(names: Sequence[str], columns: Sequence[TableColumn]) -> tuple[str, ...]:
+def resolve_names(names: Sequence[str], columns: Sequence[NamedColumn]) -> tuple[str, ...]:
     """Return names as the columns spell them, or none if a column is missing.
 
     DuckDB finds a column in any case of its letters.

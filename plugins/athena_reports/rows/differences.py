@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from athena_reports.rows.columns import TableColumn, read_parquet, resolve_names
+from athena_reports.rows.columns import NamedColumn, read_parquet, resolve_names
 from athena_reports.rows.engine import Engine
 from athena_reports.sql.names import quoted
 
@@ -119,8 +119,8 @@ class Differences(BaseModel, frozen=True):
 def find_differences(
     old: Path,
     new: Path,
-    old_columns: Sequence[TableColumn],
-    new_columns: Sequence[TableColumn],
+    old_columns: Sequence[NamedColumn],
+    new_columns: Sequence[NamedColumn],
     key: Sequence[str],
     engine: Engine,
     *,
@@ -162,7 +162,7 @@ def find_differences(
 
 
 def _row_key(
-    key: Sequence[str], shared: Sequence[TableColumn], files: Sequence[Path], engine: Engine
+    key: Sequence[str], shared: Sequence[NamedColumn], files: Sequence[Path], engine: Engine
 ) -> tuple[str, ...]:
     """Return the key in the spelling of the columns; empty if it does not tell rows apart."""
     row_key = resolve_names(key, shared)

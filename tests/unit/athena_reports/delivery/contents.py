@@ -179,10 +179,7 @@ def _in_tokyo(instant: datetime) -> datetime:
     return instant.replace(tzinfo=UTC).astimezone(TOKYO)
 
 
-TEXTS = st.one_of(
-    st.sampled_from(HOSTILE),
-    st.text(st.characters(codec="utf-8"), max_size=20),
-)
+TEXTS = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec="utf-8"), max_size=20))
 # Dates of years with four digits, from which every calendar program counts.
 DATES = st.dates(date(1901, 1, 1), date(2199, 12, 31))
 INSTANTS = st.datetimes(datetime(1971, 1, 1), datetime(2199, 12, 31))  # noqa: DTZ001

@@ -26,7 +26,7 @@ def attached(text: str) -> tuple[Content, Attachment | None]:
         pq.write_table(pa.table({"t": [text]}), path)
         rows = PublishedRows(path, ("t",), shared, zone=TOKYO, ordered=True)
         reader: Any = SimpleNamespace(
-            engine=shared, rows=lambda *_: rows, file_uri=lambda _: "s3://reports/a.parquet"
+            engine=shared, rows=lambda *_: rows, folder_uri=lambda _: "s3://reports/v1/"
         )
         channel = mail("sales", to=["sales@example.com"], attach="csv")
         return with_attachment(content(), channel, manifest, reader)
@@ -56,4 +56,4 @@ def test_a_file_of_more_than_seven_million_bytes_is_not_attached(
         assert not told.too_large
     else:
         assert attachment is None
-        assert (told.too_large, told.file_uri) == (True, "s3://reports/a.parquet")
+        assert (told.too_large, told.folder_uri) == (True, "s3://reports/v1/")

@@ -43,9 +43,8 @@ def mail_to(*addresses: str, **more: Any) -> Channel:
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ReportError) as caught:
         mail_to("a@example.com", address)
-    assert f"{address!r} is not an email address. Use one such as sales@example.com" in str(
-        caught.value
-    )
+    says = f"field 'to': {address!r} is not valid: expected an email address, such as sales@"
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["sales", "@somebody", "U0123456", "C01234", "#a@b.com", "#a,#b"])
@@ -67,10 +66,6 @@ def test_what_is_no_channel_of_slack_is_refused(name: str) -> None:
         (lambda: mail("Sales", to=["a@example.com"]), "field 'name': 'Sales' is not valid: use up"),
         (lambda: mail("s" * 41, to=["a@example.com"]), "use up to 40 lower-case letters, digits"),
         (lambda: slack("sales", channel="#sales", conn_id=""), "'conn_id': '' is not valid"),
-        (
-            lambda: mail_to("a@example.com", bar="score", columns=["plays", "name"]),
-            "field 'bar': columns does not include 'score'. Add it to columns, or remove bar=.",
-        ),
     ],
 )
 def test_a_channel_that_is_declared_wrongly_is_refused(make: Any, says: str) -> None:
@@ -78,10 +73,6 @@ def test_a_channel_that_is_declared_wrongly_is_refused(make: Any, says: str) -> 
         make()
     assert says in str(caught.value)
     assert re.match("(Mail|Slack)Channel '[Ss].*', field '", str(caught.value))
-
-
-def test_bars_may_be_of_a_chosen_column_in_any_case() -> None:
-    assert mail_to("a@example.com", bar="score", columns=["SCORE"])
 
 
 @pytest.mark.parametrize(

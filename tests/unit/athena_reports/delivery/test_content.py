@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from athena_reports import Column, transforms
 from athena_reports.delivery.content import (
     ContentColumn,
@@ -12,6 +14,7 @@ from athena_reports.delivery.content import (
 )
 from athena_reports.rows.columns import TableColumn, columns_of
 from tests.support.engines import engine
+from tests.unit.athena_reports.delivery.contents import content
 
 
 def test_columns_are_those_of_the_version_with_what_the_report_says() -> None:
@@ -51,8 +54,8 @@ def test_movement_is_known_by_its_transform_if_all_its_columns_are_shown() -> No
 
 def test_measures_are_numbers_without_key_and_ranks_and_that_of_the_bars_comes_first() -> None:
     names = ("rank", "user_id", "place", "score", "plays")
-    columns = [ContentColumn(name, "BIGINT") for name in names]
-    columns.append(ContentColumn("name", "VARCHAR"))
-    assert measures_of(columns, ["user_id"], "", None) == ["place", "score", "plays"]
-    movement = Movement("place", "before", "moved")
-    assert measures_of(columns, ["user_id"], "plays", movement) == ["plays", "rank", "score"]
+    columns = (*(ContentColumn(name, "BIGINT") for name in names), ContentColumn("name", "VARCHAR"))
+    made = content(columns=columns, rows=(), key=("user_id",), bar="", movement=None)
+    assert measures_of(made) == ["place", "score", "plays"]
+    moved = replace(made, bar="plays", movement=Movement("place", "before", "moved"))
+    assert measures_of(moved) == ["plays", "rank", "score"]

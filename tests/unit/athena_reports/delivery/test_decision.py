@@ -10,14 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports import mail, slack
-from athena_reports.delivery.decision import (
-    TIME_TO_SEND,
-    Attempt,
-    Send,
-    Skip,
-    decide,
-    thread_of,
-)
+from athena_reports.delivery.decision import TIME_TO_SEND, Attempt, Send, Skip, decide, thread_of
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.delivery.receipt import Claim, History, Receipt
@@ -33,11 +26,7 @@ WARNING = CheckResult(name="few rows", severity="warn", passed=False, message="1
 
 
 def manifest(
-    version: str = "v1",
-    channels: tuple[str, ...] = ("sales",),
-    *,
-    hours: float = 1,
-    **more: Any,
+    version: str = "v1", channels: tuple[str, ...] = ("sales",), *, hours: float = 1, **more: Any
 ) -> Manifest:
     """A version that is published some hours after the end of the period."""
     more["published_at"] = (END + timedelta(hours=hours)).isoformat()

@@ -68,12 +68,8 @@ def test_the_owner_the_encryption_and_the_memory_are_those_of_the_deployment(
 
     def send(channel: Any, _: Any, __: Any, reader: Any, *___: Any, **named: Any) -> Any:
         assert channel is task.channel
-        assert (reader.report, reader.environment) == (task.report, "stg")
-        assert (reader.period, reader.location, reader.s3) == (
-            WEEK,
-            published.location,
-            published.s3,
-        )
+        assert (reader.report, reader.period) == (task.report, WEEK)
+        assert (reader.location, reader.s3) == (published.location, published.s3)
         assert named["thread"] == "<1@example.com>"
 
     monkeypatch.setattr(deliver, "send", send)

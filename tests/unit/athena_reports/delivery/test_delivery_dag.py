@@ -59,6 +59,12 @@ def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, A
     assert set(dags) == {"best_users_weekly", "best_users_weekly_deliver"}
     dag = dags["best_users_weekly_deliver"]
     assert [task.task_id for task in dag.tasks] == ["sales", "team", "topic"]
+    # What another report or cadence publishes does not start it.
+    publish = dags["best_users_weekly"].get_task("publish")
+    (asset,) = publish.delivery_outlets
+    assert asset.name == "best_users_weekly_deliveries"
+    assert asset in publish.outlets
+    assert dag.timetable.asset_condition == asset
     assert all(not task.upstream_task_ids for task in dag.tasks)
     assert {task.max_active_tis_per_dag for task in dag.tasks} == {1}
     # So a channel that fails for hours holds up no other.
@@ -81,10 +87,9 @@ def test_a_report_with_channels_has_a_dag_with_a_task_for_each(dags: dict[str, A
         )
         assert longest >= timedelta(hours=4)
 
-    publish = dags["best_users_weekly"].get_task("publish")
     assert publish.channels == ("sales", "team", "topic")
-    assert publish.deliver_within == timedelta(days=7)
-    assert publish.correct_within == timedelta(days=60)
+    defaults = (timedelta(days=7), timedelta(days=60))
+    assert (publish.deliver_within, publish.correct_within) == defaults
 
 
 DELIVERED = """
@@ -137,15 +142,6 @@ def test_each_setting_and_option_reaches_the_tasks(deployment: Settings, tmp_pat
     )
 
 
-def test_it_starts_by_what_the_report_publishes_to_be_delivered(dags: dict[str, Any]) -> None:
-    """None of another report or cadence starts it."""
-    publish = dags["best_users_weekly"].get_task("publish")
-    (asset,) = publish.delivery_outlets
-    assert asset.name == "best_users_weekly_deliveries"
-    assert asset in publish.outlets
-    assert dags["best_users_weekly_deliver"].timetable.asset_condition == asset
-
-
 def test_a_report_without_channels_has_no_such_dag(build: Any) -> None:
     dag = build()
     publish = dag.get_task("publish")
@@ -155,18 +151,15 @@ def test_a_report_without_channels_has_no_such_dag(build: Any) -> None:
 def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
     dags_folder: Path, tmp_path: Path
 ) -> None:
+    recorder = 'Recorder("{{ alert.message }} {{ exception }}")'
     text = delivery_dag_file().replace(
-        "    deliver=[", "    on_failure=[Recorder()],\n    deliver=["
+        "    deliver=[", f"    on_failure=[{recorder}],\n    deliver=["
     )
     file = tmp_path / "best_users.py"
     file.write_text(f"from tests.support.notifiers import Recorder\n{text}")
     dag = parse_dags(file)["best_users_weekly_deliver"]
     (callback,) = dag.get_task("sales").on_failure_callback
-    (recorder,) = callback.keywords["notifiers"]
-    told = []
-    recorder.notify = lambda context: told.append(
-        f"{context['alert']['message']} {context['exception']}"
-    )
+    (notifier,) = callback.keywords["notifiers"]
     for run in (
         DagRun(run_type="asset_triggered", partition_key="2025-06-01"),
         DagRun(run_type="manual", conf={"period": "2025-06-08"}),
@@ -175,7 +168,7 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
     ):
         failed = {"dag": dag, "run_id": "event-1", "ti": TaskInstance("sales")}
         callback({**failed, "dag_run": run, "exception": OSError("no server")})
-    by_event, by_hand, wrong, unknown = told
+    by_event, by_hand, wrong, unknown = notifier.told
     assert "best_users_weekly_deliver, period 2025-06-01, environment dev: failed" in by_event
     # A column of it is private, and nobody knows what such an error quotes.
     assert "sales: OSError (its text may quote a private column" in by_event
@@ -188,7 +181,7 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
         " channels again."
     )
     address = "/dags/best_users_weekly_deliver/runs/event-1"
-    assert all(next_step in message and address in message for message in told)
+    assert all(next_step in message and address in message for message in notifier.told)
 
 
 @pytest.mark.parametrize(
@@ -218,16 +211,7 @@ def test_a_delivery_that_has_failed_is_told_as_a_failed_run_is(
             {"deliver_within": timedelta(hours=6), "inputs": [EARLY_INPUT, LATE_INPUT]},
             "field 'deliver_within': 6:00:00 is not longer than 6:00:00",
         ),
-        (
-            [SALES],
-            {"columns": {"salary": COLUMNS["salary"]}},
-            "field 'deliver': all columns are private",
-        ),
-        (
-            [SALES],
-            {"outputs": ["csv"]},
-            "field 'deliver': requires Parquet. Add 'parquet' to outputs.",
-        ),
+        ([SALES], {"outputs": ["csv"]}, "requires Parquet. Add 'parquet' to outputs."),
     ],
 )
 def test_what_does_not_fit_is_refused_where_it_is_declared(

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
+import smtplib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
-from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.send_mail import send_mail, sender_address
@@ -60,10 +57,7 @@ def test_a_recipient_that_is_refused_is_named_and_the_others_get_it(server: Mail
 
 @pytest.mark.parametrize(
     ("answers", "retryable"),
-    [
-        ({TO[0]: "550 no", TO[1]: "550 no"}, False),
-        ({TO[0]: "550 no", TO[1]: "451 later"}, True),
-    ],
+    [({TO[0]: "550 no", TO[1]: "550 no"}, False), ({TO[0]: "550 no", TO[1]: "451 later"}, True)],
 )
 def test_if_all_are_refused_nobody_gets_it(
     server: MailServer, answers: dict[str, str], retryable: bool
@@ -106,11 +100,7 @@ def test_one_try_is_one_attempt(server: MailServer, answer: str, retryable: bool
             "could not use the SMTP server of the Airflow connection 'mailer': STARTTLS",
             False,
         ),
-        (
-            "smtp://u:p@127.0.0.1:{port}/?disable_ssl=true&disable_tls=true",
-            "could not use",
-            False,
-        ),
+        ("smtp://u:p@127.0.0.1:{port}/?disable_ssl=true&disable_tls=true", "could not use", False),
         ("smtp://127.0.0.1:{port}/?ssl_context=odd", "could not use", False),
     ],
 )
@@ -163,10 +153,7 @@ def test_a_server_that_closes_the_connection_may_serve_later(
 
 @pytest.mark.parametrize(
     ("banner", "answer"),
-    [
-        (b"554 ferm\xe9\r\n", "554 ferm\ufffd"),
-        (b"554-no\r\n554  service\r\n", "554 no service"),
-    ],
+    [(b"554 ferm\xe9\r\n", "554 ferm\ufffd"), (b"554-no\r\n554  service\r\n", "554 no service")],
     ids=["not in UTF-8", "two lines"],
 )
 def test_an_odd_answer_is_told_in_one_line(
@@ -180,40 +167,18 @@ def test_an_odd_answer_is_told_in_one_line(
     assert not caught.value.retryable
 
 
-def certificate(folder: Path) -> Path:
-    """A certificate that nobody has signed, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
-
-
 def test_a_certificate_that_is_not_trusted_is_not_tried_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(tmp_path))
-    with server_that(lambda client: context.wrap_socket(client, server_side=True)) as port:
-        monkeypatch.setenv("AIRFLOW_CONN_MAILER", f"smtp://127.0.0.1:{port}/")
-        with pytest.raises(DeliveryError, match=r"could not use .*CERTIFICATE_VERIFY") as caught:
-            send_mail(message(), TO, conn_id="mailer")
+    """It is an OSError, as a server is that is not reached, and a ValueError."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ssl.SSLCertVerificationError(1, "CERTIFICATE_VERIFY_FAILED")
+
+    monkeypatch.setattr(smtplib, "SMTP_SSL", refuse)
+    monkeypatch.setenv("AIRFLOW_CONN_MAILER", "smtp://127.0.0.1:1/")
+    with pytest.raises(DeliveryError, match=r"could not use .*CERTIFICATE_VERIFY") as caught:
+        send_mail(message(), TO, conn_id="mailer")
     assert not caught.value.retryable
 
 
@@ -222,10 +187,7 @@ def test_a_certificate_that_is_not_trusted_is_not_tried_again(
     [
         ("smtp://a%40example.com:secret@127.0.0.1", "a@example.com"),
         ("smtp://u:secret@127.0.0.1/?from_email=b%40example.com", "b@example.com"),
-        (
-            "smtp://127.0.0.1/?from_email=Reports+%3Cb%40example.com%3E",
-            "Reports <b@example.com>",
-        ),
+        ("smtp://127.0.0.1/?from_email=Reports+%3Cb%40example.com%3E", "Reports <b@example.com>"),
         ("smtp://u:secret@127.0.0.1", None),
         ("smtp://127.0.0.1", None),
         ("smtp://127.0.0.1/?from_email=A%0ABcc%3A+e%40x.com+%3Ca%40x.com%3E", None),

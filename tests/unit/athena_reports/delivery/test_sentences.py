@@ -88,7 +88,7 @@ def test_each_sentence_is_one_line_whatever_is_in_the_data(
         version=text,
         warned_checks=names,
         too_large=True,
-        file_uri=f"s3://bucket/{text}",
+        folder_uri=f"s3://bucket/{text}",
     )
     for line in [subject(hostile, language), *all_texts(spoken(hostile, language))]:
         assert len(line.splitlines()) <= 1
@@ -196,21 +196,6 @@ def test_an_example_of_many_columns_is_cut() -> None:
     assert spoken(content(correction=private_key), "en").differences == ["Changed: a 1 → 2"]
 
 
-def test_a_correction_without_the_old_rows_says_so() -> None:
-    (notice,) = spoken(content(correction=Correction(SENT_AT, None)), "en").notices
-    assert notice.endswith("Its rows have been removed, so the changes cannot be listed.")
-
-
-def test_a_correction_of_columns_alone_says_that_no_row_differs() -> None:
-    made = content(correction=corrected(columns_added=("level",)))
-    for language, text in (
-        ("en", ": the rows are unchanged."),
-        ("ja", "。行の違いはありません。"),
-    ):
-        (notice,) = spoken(made, language).notices
-        assert notice.endswith(text)
-
-
 @pytest.mark.parametrize(
     ("changes", "figures"),
     [
@@ -224,10 +209,7 @@ def test_a_correction_of_columns_alone_says_that_no_row_differs() -> None:
         ),
         (
             {"total": 5, "previous_total": 0, "total_rows": 1, "previous_rows": 1},
-            [
-                "Total of score: 5 points (previous week: 0).",
-                "1 row (previous week: 1, +0.0%).",
-            ],
+            ["Total of score: 5 points (previous week: 0).", "1 row (previous week: 1, +0.0%)."],
         ),
         (
             {"total": Decimal("-5.50"), "previous_total": Decimal("-4.00"), "previous_rows": 200},
@@ -341,9 +323,9 @@ def test_what_is_left_out_is_counted() -> None:
     assert spoken(content(total_rows=12_348), "en").left_out == ["12,345 more rows are not shown."]
     assert spoken(content(total_rows=4), "en").left_out == ["1 more row is not shown."]
     assert spoken(content(total_rows=3), "en").left_out == []
-    large = content(total_rows=3, too_large=True, file_uri="s3://reports/a.parquet")
+    large = content(total_rows=3, too_large=True, folder_uri="s3://reports/v1/")
     (text,) = spoken(large, "en").left_out
-    assert text.endswith("aws s3 cp s3://reports/a.parquet .")
+    assert text.endswith("aws s3 cp --recursive s3://reports/v1/ .")
 
 
 def test_columns_that_a_table_does_not_show_are_named() -> None:
@@ -356,26 +338,35 @@ def test_columns_that_a_table_does_not_show_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "notice"),
+    ("changes", "english", "japanese"),
     [
-        ("en", "The report has no rows for this period."),
-        ("ja", "この期間に該当する行はありませんでした。"),
+        (
+            {"rows": (), "total_rows": 0, "total": None, "movement": None},
+            "The report has no rows for this period.",
+            "この期間に該当する行はありませんでした。",
+        ),
+        (
+            {"correction": Correction(SENT_AT, None)},
+            "(Asia/Tokyo). Its rows have been removed, so the changes cannot be listed.",
+            "その版の行はもう保存されていないため、変更内容は分かりません。",
+        ),
+        (
+            {"correction": corrected(columns_added=("level",))},
+            ": the rows are unchanged.",
+            "。行の違いはありません。",
+        ),
     ],
 )
-def test_an_empty_period_says_so_first(language: Language, notice: str) -> None:
-    empty = content(rows=(), total_rows=0, total=None, movement=None)
-    assert spoken(empty, language).notices == [notice]
+def test_the_only_notice_of_a_content(changes: dict[str, Any], english: str, japanese: str) -> None:
+    for language, text in (("en", english), ("ja", japanese)):
+        (notice,) = spoken(content(**changes), language).notices
+        assert notice.endswith(text)
 
 
-@pytest.mark.parametrize(
-    ("language", "origin"),
-    [
-        ("en", "Preview, not published. Environment prd."),
-        ("ja", "プレビュー（未公開）、環境: prd"),
-    ],
-)
-def test_a_preview_does_not_say_that_it_was_published(language: Language, origin: str) -> None:
-    assert spoken(content(version=PREVIEW), language).origin == origin
+def test_a_preview_does_not_say_that_it_was_published() -> None:
+    preview = content(version=PREVIEW)
+    assert spoken(preview, "en").origin == "Preview, not published. Environment prd."
+    assert spoken(preview, "ja").origin == "プレビュー（未公開）、環境: prd"
 
 
 def test_without_addresses_there_are_no_links() -> None:

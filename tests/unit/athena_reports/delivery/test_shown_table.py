@@ -13,13 +13,7 @@ from hypothesis import strategies as st
 
 from athena_reports.delivery.content import Content, ContentColumn
 from athena_reports.delivery.language import Language
-from athena_reports.delivery.shown_table import (
-    Bar,
-    ShownColumn,
-    shown_table,
-    text_lines,
-    width_of,
-)
+from athena_reports.delivery.shown_table import Bar, ShownColumn, shown_table, text_lines, width_of
 from tests.unit.athena_reports.delivery.contents import (
     LANGUAGES,
     all_columns,

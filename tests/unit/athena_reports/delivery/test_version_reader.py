@@ -56,13 +56,19 @@ def names_of(columns: Sequence[TableColumn]) -> tuple[str, ...]:
     return tuple(column.name for column in columns)
 
 
-def recorded(names: Sequence[str], private: Sequence[str]) -> tuple[TableColumn, ...]:
+def recorded(names: Sequence[str], private: Sequence[str] = ()) -> tuple[TableColumn, ...]:
     """Columns as a manifest has them."""
     types = {column.name: column.type for column in COLUMNS}
     return tuple(
         TableColumn(name=name, type=types.get(name, "VARCHAR"), glue="", private=name in private)
         for name in names
     )
+
+
+def integers(names: Sequence[str], *, texts: Sequence[str]) -> tuple[TableColumn, ...]:
+    """Columns of integers, but for those of texts."""
+    types = dict.fromkeys(names, "BIGINT") | dict.fromkeys(texts, "VARCHAR")
+    return tuple(TableColumn(name=name, type=types[name], glue="") for name in names)
 
 
 def replaced(version: str, columns: tuple[TableColumn, ...]) -> EarlierVersion:
@@ -87,7 +93,6 @@ class Told:
     def reader(self, shared: Engine, report: Report | None = None) -> VersionReader:
         return VersionReader(
             report=report or self.make_report(),
-            environment="dev",
             period=WEEK,
             location=self.location,
             s3=S3(self.s3),
@@ -96,44 +101,32 @@ class Told:
             query_url="https://console.example/query",
         )
 
-    def put(
+    def upload(
         self,
-        version: str,
-        rows: Rows,
-        location: PeriodLocation | None = None,
-        names: Sequence[str] = ("user_id", "email", "score"),
-    ) -> str:
-        values = [list(column) for column in zip(*rows, strict=True)]
-        file = BytesIO()
-        pq.write_table(pa.table(dict(zip(names, values, strict=True))), file)
-        bucket, key = split_uri((location or self.location).parquet_uri(version))
-        self.s3.put_object(Bucket=bucket, Key=key, Body=file.getvalue())
-        return key
-
-    def publish(
-        self,
-        period: Period,
+        name: str,
         rows: Rows,
         *,
-        in_parquet: bool = True,
-        private: Sequence[str] = (),
-    ) -> str:
+        columns: Sequence[TableColumn] = COLUMNS,
+        location: PeriodLocation | None = None,
+        **fields: Any,
+    ) -> Version:
+        """Upload the rows of a version, whose manifest has these columns or other fields."""
+        values = [list(column) for column in zip(*rows, strict=True)]
+        file = BytesIO()
+        pq.write_table(pa.table(dict(zip(names_of(columns), values, strict=True))), file)
+        bucket, key = split_uri((location or self.location).parquet_uri(name))
+        self.s3.put_object(Bucket=bucket, Key=key, Body=file.getvalue())
+        parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=len(rows))
+        usual = {"ordered": True, "rows": len(rows), "columns": columns, "objects": (parquet,)}
+        return Version(version=name, **usual | fields)
+
+    def publish(self, period: Period, rows: Rows, **fields: Any) -> str:
         """Publish another period of the report, and return the address of its rows."""
         location = PeriodLocation.of(self.location.report.bucket, "plays", period)
-        key = self.put(period.id, rows, location)
-        parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=len(rows))
-        objects = (parquet,) if in_parquet else ()
-        version = Version(
-            version=period.id,
-            ordered=True,
-            rows=len(rows),
-            columns=recorded(names_of(COLUMNS), private),
-            objects=objects,
-        )
-        manifest = Manifest.of(version, facts(period_id=period.id))
-        body = manifest.model_dump_json().encode()
+        version = self.upload(period.id, rows, location=location, **fields)
+        body = Manifest.of(version, facts(period_id=period.id)).model_dump_json().encode()
         S3(self.s3).write(location.manifest_uri, body, "application/json", replacing=None)
-        return location.uri(key)
+        return location.parquet_uri(period.id)
 
     def __call__(
         self,
@@ -157,22 +150,14 @@ class Told:
         `recorded_private` are private in the manifest, and `old_private` were in that of the
         version before.
         """
-        parquet_key = self.put("new", new)
-        rows = PublishedObject(format="parquet", key=parquet_key, bytes=1, sha256="", rows=len(new))
-        version = Version(
-            version="new",
-            ordered=True,
-            rows=len(new),
-            columns=recorded(names_of(COLUMNS), recorded_private),
-            objects=(rows,),
-            key=key,
-        )
+        columns = recorded(names_of(COLUMNS), recorded_private)
+        version = self.upload("new", new).model_copy(update={"columns": columns, "key": key})
         if earlier is None:
             earlier = (replaced("old", recorded(old_names, old_private)),)
         corrects = None
         if old is not None:
             if old_is_kept:
-                self.put("old", old, names=old_names)
+                self.upload("old", old, columns=recorded(old_names))
             corrects = receipt(version="old")
         report: Report = self.make_report()
         with engine() as shared:
@@ -361,7 +346,7 @@ def test_a_period_is_compared_with_the_one_before(told: Told) -> None:
 
 
 def test_a_period_is_not_compared_with_a_total_that_was_private(told: Told) -> None:
-    told.publish(WEEK.previous, OLD[:2], private=("score",))
+    told.publish(WEEK.previous, OLD[:2], columns=recorded(names_of(COLUMNS), ["score"]))
     compared = told(bar="score")
     assert (compared.total, compared.previous_total, compared.previous_rows) == (71, None, 2)
 
@@ -369,7 +354,7 @@ def test_a_period_is_not_compared_with_a_total_that_was_private(told: Told) -> N
 def test_a_period_is_compared_with_the_rows_of_one_that_was_published_without_parquet(
     told: Told,
 ) -> None:
-    told.publish(WEEK.previous, OLD[:2], in_parquet=False)
+    told.publish(WEEK.previous, OLD[:2], objects=())
     compared = told(bar="score")
     assert (compared.total, compared.previous_total, compared.previous_rows) == (71, None, 2)
 
@@ -378,9 +363,7 @@ def test_a_period_is_compared_with_the_rows_of_one_that_was_published_without_pa
 def test_rows_are_read_in_the_order_of_their_version_and_the_zone_of_the_period(
     told: Told, ordered: bool
 ) -> None:
-    key = told.put("v", NEW)
-    parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=3)
-    version = Version(version="v", ordered=ordered, rows=3, columns=COLUMNS, objects=(parquet,))
+    version = told.upload("v", NEW, ordered=ordered)
     tokyo = weekly("sunday", "Asia/Tokyo").period(WEEK.id)
     with engine() as shared:
         reader = replace(told.reader(shared), period=tokyo)
@@ -398,13 +381,7 @@ def test_each_channel_names_the_biggest_moves_of_all_rows(told: Told) -> None:
     names = ("rank", "artist", "previous_rank", "movement")
     rows = [(rank, f"a{rank}", rank, "same") for rank in range(1, 40)]
     rows += [(40, "riser", 400, "up 360"), (41, "faller", 2, "down 39")]
-    key = told.put("v", rows, names=names)
-    parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=len(rows))
-    kinds = dict.fromkeys(names, "BIGINT") | dict.fromkeys(names[1::2], "VARCHAR")
-    columns = tuple(TableColumn(name=name, type=kinds[name], glue="") for name in names)
-    version = Version(
-        version="v", ordered=True, rows=len(rows), columns=columns, objects=(parquet,)
-    )
+    version = told.upload("v", rows, columns=integers(names, texts=names[1::2]))
     report: Report = told.make_report(transform=transforms.movement())
     with engine() as shared:
         reader = told.reader(shared, report)
@@ -427,16 +404,10 @@ def test_the_examples_of_a_correction_change_most_in_the_first_measure(
     names = ("user_id", "rank", "score", "plays")
     old = [("u1", 1, 9, 9), ("u2", 2, 9, 9), ("u3", 30, 9, 9)]
     new = [("u1", 90, 9, 8), ("u2", 2, 8, 0), ("u3", 3, 99, 7)]
-    key = told.put("v", new, names=names)
-    told.put("old", old, names=names)
-    parquet = PublishedObject(format="parquet", key=key, bytes=1, sha256="", rows=3)
-    types = dict.fromkeys(names, "BIGINT") | {"user_id": "VARCHAR"}
-    columns = tuple(TableColumn(name=name, type=types[name], glue="") for name in names)
-    version = Version(
-        version="v", ordered=True, rows=3, columns=columns, objects=(parquet,), key=("user_id",)
-    )
-    earlier = (replaced("old", columns),)
-    manifest = Manifest.of(version, facts(), earlier_versions=earlier)
+    columns = integers(names, texts=names[:1])
+    version = told.upload("v", new, columns=columns, key=names[:1])
+    told.upload("old", old, columns=columns)
+    manifest = Manifest.of(version, facts(), earlier_versions=(replaced("old", columns),))
     with engine() as shared:
         channel = mail("sales", to=["a@example.com"], bar=bar)
         corrects = receipt(version="old")
@@ -444,35 +415,26 @@ def test_the_examples_of_a_correction_change_most_in_the_first_measure(
     assert found(content).examples[0].key == (first,)
 
 
-@pytest.mark.parametrize(
-    ("formats", "private", "named"),
-    [
-        (("parquet", "csv", "csv_for_spreadsheets"), (), "csv_for_spreadsheets"),
-        (("parquet", "csv"), (), "csv"),
-        (("jsonl", "parquet"), (), "parquet"),
-        (("parquet", "csv"), ("EMAIL",), ""),
-    ],
-)
-def test_a_file_that_is_too_large_is_where_people_read_it_best(
-    told: Told, formats: tuple[Any, ...], private: tuple[str, ...], named: str
+@pytest.mark.parametrize(("private", "is_named"), [((), True), (("EMAIL",), False)])
+def test_a_version_is_where_people_find_its_files_unless_they_may_not_read_all_of_them(
+    told: Told, private: tuple[str, ...], is_named: bool
 ) -> None:
-    objects = [
-        PublishedObject(format=format, key=f"key of {format}", bytes=1, sha256="", rows=1)
-        for format in formats
-    ]
-    version = Version(version="v", ordered=True, rows=1, columns=COLUMNS, objects=tuple(objects))
+    version = Version(version="v", ordered=True, rows=1, columns=COLUMNS, objects=())
     declared = declaring(private, ("user_id", "score")) if private else {}
     with engine() as shared:
         reader = told.reader(shared, replace(told.make_report(), columns=declared))
-        expected = told.location.uri(f"key of {named}") if named else ""
-        assert reader.file_uri(version) == expected
+        expected = told.location.version_uri("v") if is_named else ""
+        assert reader.folder_uri(version) == expected
         in_capitals = tuple(c.model_copy(update={"name": c.name.upper()}) for c in COLUMNS)
-        assert reader.file_uri(version.model_copy(update={"columns": in_capitals})) == expected
+        assert reader.folder_uri(version.model_copy(update={"columns": in_capitals})) == expected
         was_private = version.model_copy(update={"columns": recorded(names_of(COLUMNS), ["email"])})
-        assert reader.file_uri(was_private) == ""
-        without = version.model_copy(update={"objects": objects[:0]})
-        with pytest.raises(DeliveryError) as caught:
-            reader.rows(Manifest.of(without, facts()), mail("sales", to=["a@example.com"]))
+        assert reader.folder_uri(was_private) == ""
+
+
+def test_a_version_without_parquet_is_refused(told: Told) -> None:
+    version = Version(version="v", ordered=True, rows=1, columns=COLUMNS, objects=())
+    with engine() as shared, pytest.raises(DeliveryError) as caught:
+        told.reader(shared).rows(Manifest.of(version, facts()), mail("sales", to=["a@example.com"]))
     assert str(caught.value) == (
         "Version v has no Parquet file. Add 'parquet' to the report's outputs, then restate the"
         " period."
