@@ -291,6 +291,19 @@ def test_a_task_killed_after_the_query_is_repeated_without_one(row: Row, task_id
     assert "Process terminated by signal" in run.log(task_id)
 
 
+@pytest.mark.parametrize("task_id", ["transform", "publish"])
+def test_a_run_cleared_after_its_query_has_one_more(row: Row, task_id: str) -> None:
+    run, slow_down = row.begin_and_stop_at(task_id)
+
+    row.airflow.client.clear(run.dag_id, run.run_id)
+    until(lambda: len(run.queries) == 2, "the cleared run has a query of its own")
+    row.faults.clear(slow_down)
+
+    run.wait_until_success()
+    assert run.states == ["SUCCEEDED", "SUCCEEDED"]
+    assert run.xcom("wait_for_query")["id"] == run.queries[1].id
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "shut-down"])
 def test_a_triggerer_restarted_goes_on_waiting(row: Row, how: signal.Signals) -> None:
     run, query = row.begin_and_hold()
@@ -337,6 +350,19 @@ def test_a_wait_marked_stops_its_query(row: Row, state: Literal["failed", "succe
         transform = run.task("transform")
         assert (transform.state, transform.try_number) == ("failed", 1)
         assert "clear run_query and its downstream tasks" in run.log("transform")
+
+
+def test_a_waiting_run_cleared_gets_a_new_query(row: Row) -> None:
+    run, query = row.begin_and_hold()
+
+    row.airflow.client.clear(run.dag_id, run.run_id)
+
+    run.wait_until_cancelled(query)
+    run.wait_until_success()
+    assert run.states == ["CANCELLED", "SUCCEEDED"]
+    # Whichever comes first: the trigger, or the next try of run_query.
+    logs = run.log("wait_for_query") + run.log("run_query", 2)
+    assert logs_stop_of(query.id, logs)
 
 
 def test_a_run_marked_failed_stops_its_query(row: Row) -> None:
