@@ -132,7 +132,7 @@ def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
         "Publish  athena-reports run REPORT PERIOD, in another shell",
         "Press Ctrl-C to stop everything.",
     ]
-    command = ["sh", "-c", f"{shell.removeprefix('Shell    ')}; env"]
+    command = ["sh", "-c", f"{shell.removeprefix('Shell    ')}\nenv"]
     exported = subprocess.check_output(command, env={}, text=True).splitlines()
     expected = {"AIRFLOW_HOME": str(tmp_path / "a home"), **services.environment}
     assert {f"{name}={value}" for name, value in expected.items()} <= set(exported)
