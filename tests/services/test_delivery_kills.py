@@ -4,23 +4,19 @@ Before its first call and after its last one are such moments too. Between two c
 and computes, so one moment stands for all of them. A mail server and a stand-in of Slack's API say
 what has arrived.
 
-This file is also the program that delivers: it imports everything once, and then forks a process
-for each try that it is told of on its standard input.
+This file is also the program that delivers, a process for each try.
 """
 
 from __future__ import annotations
 
-import gc
-import importlib
 import json
 import os
 import smtplib
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +30,7 @@ from athena_reports import weekly
 from athena_reports.aws.s3 import split_uri
 from athena_reports.delivery import decision
 from athena_reports_cli.local.services import Services
+from tests.services.forked import Program, answer_lines, fork_each, program
 from tests.support import botocore_caches
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
@@ -74,36 +71,25 @@ class Try:
 
 
 def serve() -> None:
-    """Fork a process for the try of each line, and answer with its exit code.
+    """Let a process make the try of each line, and answer with its exit code.
 
     What a try loads that is not forked, such as the models of botocore, those after it have.
     """
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # Airflow logs to the standard output
-    for module in IMPORTED_LATE:
-        importlib.import_module(module)
     botocore_caches.keep(pytest.MonkeyPatch())
     dags: dict[str, Any] = {}
-    for line in sys.stdin:
-        asked = Try(**json.loads(line))
+
+    def answer(line: Any) -> int:
+        asked = Try(**line)
         if asked.dag_file not in dags:
             dags[asked.dag_file] = parse_dags(Path(asked.dag_file))
         dag = dags[asked.dag_file][f"{asked.report}_weekly_deliver"]
         if asked.forked:
-            code = fork(asked, dag)
-        else:
-            deliver(asked, dag)
-            code = SENT
-        print(code, file=answers, flush=True)
+            (code,) = fork_each([partial(run, asked, dag)])
+            return code
+        deliver(asked, dag)
+        return SENT
 
-
-def fork(asked: Try, dag: Any) -> int:
-    """Let a process of its own make a try, and return its exit code."""
-    gc.freeze()  # the process would write into each page of memory that it looks through
-    child = os.fork()
-    if child == 0:
-        run(asked, dag)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    answer_lines(lambda: answer, IMPORTED_LATE)
 
 
 def deliver(asked: Try, dag: Any) -> None:
@@ -185,19 +171,13 @@ SENDING = ("the mail", "chat.postMessage")
 class Deliverers:
     """The program, running."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self._process, self._log = process, log
+    def __init__(self, delivering: Program) -> None:
+        self._program = delivering
 
     def run(self, asked: Try) -> int:
         """Let a process make a try, and return how it has ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asdict(asked)) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        assert answer, self._log.read_text()
-        code = int(answer)
-        assert code != FAILED, self._log.read_text()
+        code = int(self._program.ask(asdict(asked)))
+        assert code != FAILED, self._program.log
         return code
 
 
@@ -270,7 +250,8 @@ def world(
         }
         for name, value in variables.items():
             patch.setenv(name, value)
-        with _deliverers(folder) as deliverers:
+        with program(__file__, folder) as delivering:
+            deliverers = Deliverers(delivering)
             world = World(deliverers, mails, slack, folder, {})
             world.publish("killed_first", "run-1", top=100)
             world.publish("killed_correction", "run-1", top=100)
@@ -279,29 +260,6 @@ def world(
                 assert deliverers.run(replace(before, forked=False)) == SENT
             world.publish("killed_correction", "run-2", top=95)
             yield world
-
-
-@contextmanager
-def _deliverers(folder: Path) -> Iterator[Deliverers]:
-    log = folder / "log"
-    variables = {
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "TMPDIR": str(folder),  # a process that dies leaves its temporary folder behind
-    }
-    with (
-        log.open("w") as stderr,
-        subprocess.Popen(
-            [sys.executable, __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env={**os.environ, **variables},
-        ) as process,
-    ):
-        yield Deliverers(process, log)
-        assert process.stdin is not None
-        process.stdin.close()  # on which it ends
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

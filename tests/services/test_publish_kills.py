@@ -3,21 +3,18 @@
 Before its first write and after its last one are such moments too. Between two writes it only reads
 and computes, so one moment stands for all of them.
 
-This file is also the program that publishes: it imports everything once, and then forks a process
-for each publication that it is told of on its standard input.
+This file is also the program that publishes, a process for each publication.
 """
 
 from __future__ import annotations
 
-import gc
-import importlib
 import json
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +29,7 @@ from athena_reports.periods.calendar import weekly
 from athena_reports.publication.commit import publish
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import PeriodLocation
-from tests.support.paths import ROOT
+from tests.services.forked import Program, answer_lines, fork_each, program
 from tests.support.published import assert_followed, partitions_of, read_complete
 from tests.support.publishing import EARLY, LATE, PLAYS, facts, upload
 
@@ -78,30 +75,14 @@ class Job:
 
 
 def serve(endpoint: str) -> None:
-    """Fork a process for each job of each line, let them start at once,
-    and answer with their exit codes.
-    """
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # Airflow logs to the standard output
-    for module in IMPORTED_LATE:
-        importlib.import_module(module)
-    s3 = boto3.client("s3", endpoint_url=endpoint)
-    glue = boto3.client("glue", endpoint_url=endpoint)
-    gc.freeze()  # a process would write into each page of memory that it looks through
-    for line in sys.stdin:
-        gate, opening = os.pipe()
-        children = []
-        for job in json.loads(line):
-            child = os.fork()
-            if child == 0:
-                os.close(opening)
-                os.read(gate, 1)  # returns when the parent lets go of its end
-                run(Job(**job), s3, glue)
-            children.append(child)
-        os.close(gate)
-        os.close(opening)
-        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-        print(json.dumps(codes), file=answers, flush=True)
+    """Let a process publish each job of a line, all of them at once."""
+
+    def begin() -> Callable[[Any], list[int]]:
+        s3 = boto3.client("s3", endpoint_url=endpoint)
+        glue = boto3.client("glue", endpoint_url=endpoint)
+        return lambda jobs: fork_each([partial(run, Job(**job), s3, glue) for job in jobs])
+
+    answer_lines(begin, IMPORTED_LATE)
 
 
 def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
@@ -153,47 +134,23 @@ def run(job: Job, s3: S3Client, glue: GlueClient) -> None:
 class Publishers:
     """The program, running."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        self._process, self._log = process, log
+    def __init__(self, publishing: Program) -> None:
+        self._program = publishing
 
     def run(self, *jobs: Job) -> list[int]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([asdict(job) for job in jobs]) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        assert answer, self._log.read_text()
-        return list(json.loads(answer))
+        return list(self._program.ask([asdict(job) for job in jobs]))
 
     def finish(self, job: Job) -> dict[str, Any]:
         """Let a job run that is not to die, and return what it noted."""
-        assert self.run(job) == [0], self._log.read_text()
+        assert self.run(job) == [0], self._program.log
         noted: dict[str, Any] = json.loads(Path(job.log).read_text())
         return noted
 
 
 @pytest.fixture(scope="module")
 def publishers(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publishers]:
-    folder = tmp_path_factory.mktemp("publishers")
-    log = folder / "log"
-    variables = {
-        "PYTHONPATH": f"{ROOT / 'plugins'}{os.pathsep}{ROOT}",
-        "TMPDIR": str(folder),  # a process that dies leaves its temporary folder behind
-    }
-    with (
-        log.open("w") as stderr,
-        subprocess.Popen(
-            [sys.executable, __file__, s3_endpoint],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env={**os.environ, **variables},
-        ) as process,
-    ):
-        yield Publishers(process, log)
-        assert process.stdin is not None
-        process.stdin.close()  # on which it ends
+    with program(__file__, tmp_path_factory.mktemp("publishers"), s3_endpoint) as publishing:
+        yield Publishers(publishing)
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +179,7 @@ class Reader(threading.Thread):
     """
 
     def __init__(
-        self, s3: S3Client, location: PeriodLocation, *, pause_seconds: float = 0.03
+        self, s3: S3Client, location: PeriodLocation, *, pause_seconds: float = 0.1
     ) -> None:
         super().__init__(name="reader")
         self._s3, self._location = s3, location
@@ -351,7 +308,7 @@ def test_of_two_processes_that_race_the_newer_query_wins_and_all_agree(
 ) -> None:
     publishers.finish(new_job("round", "0"))
     job = new_job()
-    with Reader(s3, job.location, pause_seconds=0.005) as reader:
+    with Reader(s3, job.location, pause_seconds=0.03) as reader:
         for number in range(1, rounds + 1):
             times = [
                 f"2026-11-22T00:{number:02}:{0 if same else second:02}.000+00:00"
