@@ -53,7 +53,7 @@ def published(services: Services, dag: Any, period_id: str) -> Rows:
 
 
 @pytest.mark.parametrize(
-    "months", [MONTHS[4:6], pytest.param(MONTHS, marks=pytest.mark.full)], ids=len
+    "months", [MONTHS[4:5], pytest.param(MONTHS, marks=pytest.mark.full)], ids=len
 )
 def test_a_plan_finds_what_a_plain_comparison_finds(
     services: Services,
@@ -96,6 +96,5 @@ def test_a_plan_finds_what_a_plain_comparison_finds(
             assert (found.added, found.removed, found.changed) == counted, (edit, period)
             assert found.columns == columns, (edit, period)
         assert bool(made.changed) == (edit != "no change")
-        assert f"{len(made.changed)} of {len(months)} periods would change" in planning.markdown(
-            made
-        )
+        counts = f": {len(made.changed)} of {len(months)} period"
+        assert counts in planning.markdown(made).splitlines()[0]

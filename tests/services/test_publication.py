@@ -17,7 +17,7 @@ from athena_reports import Column, Input, Report, build_dag, checks, monthly, tr
 from athena_reports.settings import settings
 from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import TaskInstance
-from tests.support.local_athena import run_sql
+from tests.support.local_athena import count_queries, run_sql
 from tests.support.published import facts_in, manifest_of, object_of, rows_of
 from tests.support.retried import raises_retried
 from tests.support.task_runner import run_dag
@@ -154,18 +154,6 @@ def test_declared_columns_are_published_with_what_they_mean(
     assert described["miles"] == "distance flown (miles)"
 
 
-def test_an_empty_unload_has_the_declared_columns_before_anything_is_published(
-    services: Services, run_report: RunReport
-) -> None:
-    options: dict[str, Any] = {"unload": True, "empty": "publish", "columns": COLUMNS}
-    manifest = manifest_of(services.s3, run_report(SQL, like="no carrier", **options))
-
-    assert manifest["rows"] == 0
-    assert [(each["name"], each["glue"]) for each in manifest["columns"]] == [
-        (name, column.type.replace("varchar", "string")) for name, column in COLUMNS.items()
-    ]
-
-
 def test_a_key_is_published_and_rows_that_repeat_it_are_not(
     services: Services, run_report: RunReport
 ) -> None:
@@ -228,3 +216,17 @@ def test_a_workgroup_that_keeps_its_results_itself(
     assert rows_of(services.s3, manifest_of(services.s3, found), "parquet") == expected
     assert found.values["wait_for_query", "return_value"]["output_location"] == ""
     assert found.values["publish", "return_value"]["outcome"] == "unchanged"
+
+
+def test_a_query_that_would_scan_more_than_max_scan_is_not_paid(
+    services: Services, run_report: RunReport
+) -> None:
+    inputs = [Input("flights")]
+    first = manifest_of(services.s3, run_report(max_scan="1 kB", inputs=inputs))
+    scanned, before = first["query"]["scanned_bytes"], count_queries(services)
+    estimate = rf"about {scanned:,} bytes \(median of 2013-02\); max_scan is 1,000"
+    with pytest.raises(AirflowFailException, match=estimate):
+        run_report(period="2013-03", max_scan="1 kB", inputs=inputs)
+    assert count_queries(services) == before
+    run_report(period="2013-03", max_scan=f"{scanned} B", inputs=inputs)
+    assert count_queries(services) == before + 1
