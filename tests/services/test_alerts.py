@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 import time_machine
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk.execution_time import task_runner
 
 from athena_reports import weekly
-from athena_reports.alerts import notifying
 from athena_reports_cli.local.services import Services
-from tests.services.notifiers import Counting, Hanging
 from tests.support.airflow_run import DagRun, TaskInstance
 from tests.support.dag_files import parse_dags
 from tests.support.examples import ALERTS_PAGE, alerts_dag_file
@@ -29,7 +27,6 @@ from tests.support.task_runner import execute, prepare, run_dag
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 DUE_AT = WEEK.end_utc + timedelta(hours=3)
 SCHEDULED = DagRun("scheduled", DUE_AT, WEEK.start_utc, WEEK.end_utc, start_date=DUE_AT)
-IMPORT = "from tests.services.notifiers import Counting, Hanging\n"
 IMPORT_CHECKS = ("import Report", "import Report, checks")
 WARNING = 'checks=[checks.rows(at_most=3, severity="warn")],\n    params='
 
@@ -200,29 +197,6 @@ def test_warnings_of_a_published_period_are_told_once_whether_airflow_calls_or_n
     assert "Reason: rows(at_most=3): 9 rows; expected at_most=3.\n" in message
 
 
-def test_a_mail_has_the_alert_as_html_in_which_no_value_is_a_tag(
-    parse: Callable[..., Dags],
-    inbox: Inbox,
-    beside: Callable[[Airflow], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dags = parse("mailed_users", mail=True)
-    beside(failed_run("mailed_users"))
-    with mail_server() as server:
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
-        run_dag(dags["mailed_users_weekly_alerts"], SCHEDULED)
-
-    failed, late = (mail for _, mail in server.arrived)
-    assert failed["Subject"] == "dev: mailed_users_weekly 2025-03-09 failed"
-    assert failed["To"] == "team@example.com"
-    body = failed.get_body(("html",))
-    assert body is not None
-    html = body.get_content()
-    assert "<p>Reason: transform: row 3 has &lt;1&gt; &amp; too few</p>" in html
-    assert late["Subject"] == "dev: mailed_users_weekly 2025-03-09 is late"
-    assert len(inbox.take()) == 2, "each notifier is told of both"
-
-
 FAILS_WITH_A_VALUE = """
 SELECT {value} AS user_id
 FROM plays
@@ -292,29 +266,3 @@ def test_no_notifier_gets_a_value_of_a_private_column_that_athena_quotes(
         assert f"is FAILED: {error}, see the task log for" in message
         assert "category 2, type " in message
         assert "console.aws.amazon.com/athena/" in message
-
-
-def test_a_notifier_that_hangs_keeps_no_other_waiting_and_only_it_is_called_again(
-    parse: Callable[..., Dags], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dags = parse(
-        "hanging_users",
-        ("from datetime import timedelta\n", f"from datetime import timedelta\n{IMPORT}"),
-        ("on_late=[team]", "on_late=[Hanging(), Counting()]"),
-    )
-    alerts = dags["hanging_users_weekly_alerts"]
-    xcoms = TaskInstance(dag_id=alerts.dag_id, run_id="scheduled__1")
-
-    def look() -> Any:
-        task, context = prepare(alerts.get_task("tell_when_due"), xcoms, "scheduled__1", SCHEDULED)
-        return execute(task, context)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(notifying, "NOTIFIER_LIMIT", timedelta(seconds=1))
-        for calls in (1, 2):
-            with pytest.raises(AirflowException, match=r"Hanging 1 failed: timed out after 1 s"):
-                look()
-            assert (Hanging.calls, Counting.calls) == (calls, 1)
-    Hanging.end.set()
-    assert look() is True
-    assert (Hanging.calls, Counting.calls) == (3, 1)

@@ -24,8 +24,8 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from athena_reports import weekly
-from athena_reports.aws.s3 import S3, S3Error, split_uri
-from athena_reports.delivery import attachment, deliver
+from athena_reports.aws.s3 import S3, S3Error
+from athena_reports.delivery import deliver
 from athena_reports.delivery.receipt import Receipt
 from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
@@ -188,9 +188,13 @@ THREE = ('to=["sales@example.com"]', 'to=["a@example.com", "b@example.com", "c@e
 
 
 def test_each_channel_gets_a_version_once(
-    deliveries: Deliveries, published_example: PublishedExample
+    deliveries: Deliveries,
+    published_example: PublishedExample,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     version = published_example.manifest["version"]
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/team/")
     receipts = {channel: deliveries.deliver(channel) for channel in ("sales", "team", "topic")}
 
     ((recipients, mail),) = deliveries.mails.arrived
@@ -198,6 +202,15 @@ def test_each_channel_gets_a_version_once(
     assert "9 to 15 Mar 2025" in mail["Subject"]
     assert mail["Message-ID"] == f"<{version}.sales.1@example.com>"
     assert mail["In-Reply-To"] is None
+    html = mail.get_body(("html",)).get_content()
+    query_id = published_example.manifest["query"]["id"]
+    page, console = re.findall(r'href="([^"]+)"', html)
+    assert page == (
+        f"https://airflow.example/team/athena-reports/#{deliveries.name}_weekly/2025-03-09"
+    )
+    assert console.endswith(f"#/query-editor/history/{query_id}")
+    about = f"{deliveries.name}_weekly_deliver, period 2025-03-09, channel sales: "
+    assert f"{about}sent version {version}" in capsys.readouterr().out
     (message,) = deliveries.slack.arrived
     assert message["channel"] == "#sales"
     assert message["text"].startswith(mail["Subject"])
@@ -214,31 +227,6 @@ def test_each_channel_gets_a_version_once(
                 deliveries.deliver(channel, run_id=again)
     assert len(deliveries.mails.arrived) == len(deliveries.slack.arrived) == 1
     assert deliveries.inbox.take() == []
-
-
-def test_a_mail_leads_to_its_period_and_its_query(
-    deliveries: Deliveries,
-    published_example: PublishedExample,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Airflow's address may end with a slash or not."""
-    query_id = published_example.manifest["query"]["id"]
-    region = boto3.client("athena").meta.region_name
-    console = f"https://{region}.console.aws.amazon.com/athena/home?region={region}"
-    for clears, base_url in enumerate(["https://airflow.example/team/", "https://airflow.example"]):
-        monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
-        deliveries.deliver("sales", clears=clears)
-        _, mail = deliveries.mails.arrived[-1]
-        (html,) = [
-            part.get_content() for part in mail.walk() if part.get_content_type() == "text/html"
-        ]
-        assert re.findall(r'href="([^"]+)"', html) == [
-            f"{base_url.rstrip('/')}/athena-reports/#{deliveries.name}_weekly/2025-03-09",
-            f"{console}#/query-editor/history/{query_id}",
-        ]
-    about = f"{deliveries.name}_weekly_deliver, period 2025-03-09, channel sales: "
-    assert f"{about}sent version {published_example.manifest['version']}" in capsys.readouterr().out
 
 
 def test_nothing_shows_a_private_column(
@@ -267,72 +255,6 @@ def test_nothing_shows_a_private_column(
     assert not any(row["user_id"] in everything for row in rows)
 
 
-def everything_told(deliveries: Deliveries) -> str:
-    """All that has arrived at the channels, also what is in attachments."""
-    texts = [str(deliveries.slack.arrived), str(deliveries.inbox.take())]
-    for _, mail in deliveries.mails.arrived:
-        texts.append(str(mail.items()))
-        for part in mail.walk():
-            if part.get_content_type().endswith("spreadsheetml.sheet"):
-                book = openpyxl.load_workbook(io.BytesIO(part.get_payload(decode=True)))
-                texts.extend(str(list(sheet.values)) for sheet in book.worksheets)
-            elif not part.is_multipart():
-                texts.append(part.get_payload(decode=True).decode())
-    return "\n".join(texts)
-
-
-ALL_CHANNELS = ("sales", "as_csv", "team", "topic")
-WITH_CSV = (
-    "        slack(",
-    '        mail("as_csv", to=["csv@example.com"], rows=200, attach="csv"),\n        slack(',
-)
-WITHOUT_USERS = (
-    "    doc=__doc__",
-    '    transform=lambda rows, _: rows.project("rank, score, previous_rank"),\n    doc=__doc__',
-)
-
-
-def without_columns() -> tuple[str, str]:
-    (columns,) = re.findall(r"    columns=\{.*?\n    \},\n", delivery_dag_file(), re.DOTALL)
-    return columns, ""
-
-
-def test_a_correction_names_nothing_that_was_private_in_the_version_before(
-    declare: Callable[..., Deliveries],
-) -> None:
-    first = declare(WITH_CSV)
-    published = run_dag(first.dags[f"{first.name}_weekly"], SCHEDULED, run_id="scheduled__1")
-    rows = rows_of(boto3.client("s3"), manifest_of(boto3.client("s3"), published), "parquet")
-    for channel in ALL_CHANNELS:
-        first.deliver(channel)
-    restated = declare(WITH_CSV, FEWER, WITHOUT_USERS, without_columns())
-    restated.publish("scheduled__2")
-    for channel in ALL_CHANNELS:
-        restated.deliver(channel, run_id="event-2")
-    told = everything_told(restated)
-    assert told.count("5 rows removed") >= 4
-    assert "user_id" not in told
-    assert [row["user_id"] for row in rows if row["user_id"] in told] == []
-
-
-@pytest.mark.parametrize("is_private", [False, True])
-def test_a_file_that_is_too_large_is_not_attached_but_named_if_nothing_in_it_is_private(
-    declare: Callable[..., Deliveries], monkeypatch: pytest.MonkeyPatch, is_private: bool
-) -> None:
-    deliveries = declare() if is_private else declare((", private=True", ""))
-    published = deliveries.publish()
-    monkeypatch.setattr(attachment, "LARGEST_ATTACHMENT", 1_000)
-    deliveries.deliver("sales")
-    ((_, mail),) = deliveries.mails.arrived
-    assert list(mail.iter_attachments()) == []
-    text = " ".join(mail.get_body(("plain",)).get_content().split())
-    assert "The file is too large to attach." in text
-    folder = f"{published['manifest'].removesuffix('manifest.json')}versions"
-    address = f"aws s3 cp --recursive {folder}/{published['version']}/ ."
-    assert (address in text) is not is_private
-    assert ("s3://" in text) is not is_private
-
-
 def test_other_rows_are_a_correction_in_the_same_thread(
     declare: Callable[..., Deliveries],
 ) -> None:
@@ -359,36 +281,6 @@ def test_other_rows_are_a_correction_in_the_same_thread(
     assert third["Subject"] == second["Subject"]
 
 
-def test_the_same_rows_in_another_version_are_no_correction(
-    declare: Callable[..., Deliveries],
-) -> None:
-    """A version that was damaged is replaced."""
-    deliveries = declare()
-    first = deliveries.publish()
-    deliveries.deliver("sales")
-    bucket, key = split_uri(first["manifest"])
-    folder = f"{key.removesuffix('manifest.json')}versions/{first['version']}"
-    boto3.client("s3").delete_object(Bucket=bucket, Key=f"{folder}/csv/part-0.csv")
-    second = deliveries.publish("scheduled__2")
-    assert second["version"] != first["version"]
-    receipt = deliveries.deliver("sales", run_id="event-2")
-    assert (receipt["version"], receipt["recipients"]) == (second["version"], [])
-    assert len(deliveries.mails.arrived) == 1
-
-
-def test_a_server_that_is_busy_gets_one_mail_by_a_later_try(deliveries: Deliveries) -> None:
-    deliveries.mails.answers_to_data = ["451 busy", "421 closing"]
-    for _ in range(2):
-        with raises_retried("refused the mail: 4"):
-            deliveries.deliver("sales")
-    deliveries.deliver("sales")
-    assert len(deliveries.mails.arrived) == 1
-
-    deliveries.mails.answers_to_data = ["554 spam"]
-    with pytest.raises(AirflowFailException, match="refused the mail: 554 spam"):
-        deliveries.deliver("sales", clears=1)
-
-
 def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
     declare_published: Callable[..., Deliveries], published_example: PublishedExample
 ) -> None:
@@ -413,17 +305,6 @@ def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
     receipt = json.loads(stored)
     assert receipt["recipients"] == ["b@example.com"]
     assert receipt["refused"] == {"c@example.com": "550 no such user"}
-
-
-def test_a_cleared_task_sends_again(deliveries: Deliveries) -> None:
-    deliveries.deliver("sales")
-    again = deliveries.deliver("sales", clears=1)
-    assert again["number"] == 2
-    with pytest.raises(AirflowSkipException):  # its retry
-        deliveries.deliver("sales", clears=1)
-    (_, first), (_, second) = deliveries.mails.arrived
-    assert first["Message-ID"] != second["Message-ID"]
-    assert not second["Subject"].startswith("Correction")
 
 
 def test_a_receipt_that_cannot_be_written_is_told_and_its_claim_is_kept(
@@ -475,17 +356,6 @@ def test_nothing_is_sent_where_nothing_can_be_claimed(
     with pytest.raises(AirflowFailException, match="AccessDenied"):
         deliveries.deliver("sales")
     assert deliveries.mails.arrived == []
-
-
-@pytest.mark.parametrize("channel", ["sales", "team"])
-def test_without_a_connection_nothing_is_sent(
-    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch, channel: str
-) -> None:
-    monkeypatch.delenv("AIRFLOW_CONN_SMTP_DEFAULT")
-    monkeypatch.delenv("AIRFLOW_CONN_SLACK_API_DEFAULT")
-    with raises_retried("Airflow connection '.*' does not exist"):
-        deliveries.deliver(channel)
-    assert deliveries.mails.arrived == deliveries.slack.arrived == []
 
 
 def test_a_run_without_a_period_says_how_to_start_it(

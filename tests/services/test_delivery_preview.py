@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import time_machine
@@ -82,43 +81,6 @@ def test_a_preview_says_what_the_period_lacks(flown: Flown, folder: Path, shell:
     assert "Partial: 5 partitions of the source data were missing" in mail
     assert "Provisional" in mail
     assert "No report is published for the previous week" in mail
-
-
-def test_partitions_that_are_not_done_are_missing_in_a_preview_as_in_its_run(
-    flown: Flown, folder: Path, shell: Shell
-) -> None:
-    """The week needs eight dates of UTC, and no job has said that it has written them."""
-    waits = "wait=datetime.timedelta(hours=6)"
-    done = f'missing="partial", {waits}, done="s3://athena-lake-dev/done/{{date}}"'
-    file = flown.root / "dags" / "flown.py"
-    text = file.read_text().replace("from athena_reports", "import datetime\nfrom athena_reports")
-    file.write_text(text.replace('missing="partial"', done))
-    code, printed = shell("preview", "flown", WEEK, "--run", "--deliver")
-    assert code == 0, printed
-    mail = (folder / "sales.txt").read_text()
-    assert "Partial: 8 partitions of the source data were missing" in mail
-
-
-def test_what_is_missing_of_two_tables_is_counted_together(
-    flown: Flown, folder: Path, shell: Shell
-) -> None:
-    """Five dates of the flights, which end with 2013, and all eight of a table without any."""
-    columns: Any = {"Name": "empty", "PartitionKeys": [{"Name": "dt", "Type": "string"}]}
-    flown.services.glue.create_table(DatabaseName="database_dev", TableInput=columns)
-    file = flown.root / "dags" / "flown.py"
-    second = 'missing="partial"), Input("empty", "dt", missing="partial"'
-    file.write_text(file.read_text().replace('missing="partial"', second))
-    last_week = "2013-12-30"
-    try:
-        with time_machine.travel("2014-01-06 12:00:00+00:00"):
-            code, printed = shell("preview", "flown", last_week, "--run", "--deliver")
-    finally:  # other tests share the lake
-        flown.services.glue.delete_table(DatabaseName="database_dev", Name="empty")
-    assert code == 0, printed
-    assert "missing in Glue: dt=2014-01-02, dt=2014-01-03, " in printed
-    assert "missing in Glue: dt=2013-12-30, dt=2013-12-31, " in printed
-    mail = (folder.with_name(last_week) / "sales.txt").read_text()
-    assert "Partial: 13 partitions of the source data were missing" in mail
 
 
 def test_a_preview_has_no_private_column(flown: Flown, folder: Path, shell: Shell) -> None:
