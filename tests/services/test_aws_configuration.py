@@ -50,16 +50,6 @@ def misspell_the_profile(patch: pytest.MonkeyPatch, _: Path) -> None:
     patch.setenv("AWS_PROFILE", "reportz")
 
 
-def break_the_file(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    file = folder / "config"
-    file.write_text("[default\nregion = eu-west-1")
-    patch.setenv("AWS_CONFIG_FILE", str(file))
-
-
-def leave_out_the_secret(patch: pytest.MonkeyPatch, _: Path) -> None:
-    patch.delenv("AWS_SECRET_ACCESS_KEY")
-
-
 def misspell_the_region(patch: pytest.MonkeyPatch, _: Path) -> None:
     patch.setenv("AWS_DEFAULT_REGION", "us east 1")
 
@@ -68,8 +58,6 @@ def misspell_the_region(patch: pytest.MonkeyPatch, _: Path) -> None:
     ("task", "mistake", "named"),
     [
         (run_query, misspell_the_profile, "reportz"),
-        (run_query, break_the_file, "Unable to parse config file"),
-        (run_query, leave_out_the_secret, "Partial credentials found in env"),
         (run_query, misspell_the_region, "us east 1"),
         (wait_for_query, misspell_the_profile, "reportz"),
         (clean_up, misspell_the_profile, "reportz"),

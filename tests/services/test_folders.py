@@ -118,31 +118,13 @@ def test_a_second_environment_pays_no_query_and_overwrites_nothing(shared: Share
     assert calendar["environment"] == "stg"
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "period", "says"),
-    [
-        (
-            SUNDAYS,
-            "weekly('monday', 'Asia/Tokyo')",
-            "2025-06-09",
-            "Weekly from Monday, Asia/Tokyo",
-        ),
-        (
-            "monthly('Asia/Tokyo')",
-            "monthly('UTC')",
-            "2025-05",
-            "Monthly, UTC",
-        ),
-    ],
-)
-def test_another_kind_of_period_pays_no_query_and_needs_a_new_name(
-    shared: Shared, old: str, new: str, period: str, says: str
-) -> None:
-    run_dag(shared.dag("dev", old), period="2025-05" if "month" in old else FIRST)
-    message = shared.refused(shared.dag("dev", new), period)
-    assert f"report plays, {says}, would reuse the same period ids" in message
-    run_dag(shared.dag("dev", new, name="plays_anew"), period=period)
-    run_dag(shared.dag("dev", old), period="2025-04" if "month" in old else SECOND)
+def test_another_kind_of_period_pays_no_query_and_needs_a_new_name(shared: Shared) -> None:
+    mondays = "weekly('monday', 'Asia/Tokyo')"
+    run_dag(shared.dag("dev"), period=FIRST)
+    message = shared.refused(shared.dag("dev", mondays), "2025-06-09")
+    assert "report plays, Weekly from Monday, Asia/Tokyo, would reuse" in message
+    run_dag(shared.dag("dev", mondays, name="plays_anew"), period="2025-06-09")
+    run_dag(shared.dag("dev"), period=SECOND)
 
 
 def test_what_a_newer_release_wrote_is_not_overwritten(shared: Shared) -> None:

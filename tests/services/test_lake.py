@@ -58,24 +58,6 @@ def test_plays_are_in_the_bucket_as_generated_and_each_partition_is_registered(
     assert said == f"3,000 rows, 109 partitions, {sum(map(len, stored.values())) / 1e6:.1f} MB"
 
 
-def test_a_second_load_changes_nothing_and_leaves_others_alone(
-    running_services: Services, environment: str
-) -> None:
-    lake.seed_plays(running_services, environment, FEW)
-    running_services.s3.put_object(
-        Bucket=f"athena-lake-{environment}",
-        Key="plays/dt=1999-01-01/part-0.parquet",
-        Body=b"of somebody else",
-    )
-    before = objects(running_services, environment)
-    partitions = registered(running_services, environment, "plays")
-
-    lake.seed_plays(running_services, environment, FEW)
-
-    assert objects(running_services, environment) == before
-    assert registered(running_services, environment, "plays") == partitions
-
-
 def test_a_lake_that_is_kept_is_restored_with_the_files_of_the_one_that_is_seeded(
     running_services: Services, environment: str, tmp_path: Path
 ) -> None:

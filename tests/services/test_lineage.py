@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,6 @@ from demo.plays import PlaysSpec
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import facts_of_query
-from tests.support.paths import ROOT
 from tests.support.published import manifest_of
 from tests.support.task_runner import execute, prepare, run_task
 
@@ -133,42 +128,3 @@ def test_a_publication_that_fails_names_what_it_was_about_to_publish(
     assert len(partitions_of(lineage)) == 16
     query = lineage.run_facets["externalQuery"]
     assert query.externalQueryId == xcoms.values["run_query", "return_value"]
-
-
-RUN = """
-from importlib.util import find_spec
-assert find_spec("openlineage") is None
-assert find_spec("airflow.providers.openlineage") is None
-from tests.support.dag_files import load_dags
-from tests.support.reports import DAGS
-from tests.support.task_runner import run_dag
-dag = load_dags(DAGS / "top_users.py")["top_users_weekly"]
-print(run_dag(dag, period="2025-05-04").values["publish", "return_value"]["outcome"])
-"""
-
-
-def packages_without_openlineage(folder: Path) -> Path:
-    """What is installed, as links, save what has OpenLineage in its name."""
-    airflow = folder / "airflow"
-    providers = airflow / "providers"
-    providers.mkdir(parents=True)
-    for copy, is_linked_in_part in ((folder, "airflow"), (airflow, "providers"), (providers, "")):
-        for path in (Path(sysconfig.get_path("purelib")) / copy.relative_to(folder)).iterdir():
-            if "openlineage" not in path.name and path.name != is_linked_in_part:
-                (copy / path.name).symlink_to(path)
-    return folder
-
-
-@pytest.mark.usefixtures("plays_lake", "services", "dags_folder")
-def test_a_run_needs_no_provider(tmp_path: Path) -> None:
-    packages = packages_without_openlineage(tmp_path / "packages")
-    process = subprocess.run(
-        [sys.executable, "-S", "-c", RUN],  # without the packages of this environment
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"plugins:cli:local_athena/src:dev:.:{packages}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    assert process.stdout.splitlines()[-1] == "published"

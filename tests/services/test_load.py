@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import gzip
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +18,7 @@ import pytest
 
 from athena_reports_cli.authoring.load import Source, load
 from athena_reports_cli.local import restore
-from athena_reports_cli.local.lake import KeptTable, Lake
+from athena_reports_cli.local.lake import Lake
 from athena_reports_cli.local.services import Services
 from tests.support.local_athena import run_sql
 from tests.support.shell import Shell
@@ -92,11 +89,10 @@ def dates(zone: str = "UTC") -> Counter[str]:
     [
         lambda folder: write_csv(folder / "odd [*] 'name'.CSV"),
         lambda folder: write_csv(folder / f"e.{'x' * 249}.csv"),
-        lambda folder: write_csv(folder / "events.csv", datetime.isoformat),
         lambda folder: write_parquet(folder / "events.parquet"),
         lambda folder: compressed(write_json(folder / "events.ndjson")),
     ],
-    ids=["odd name", "long name", "csv with a zone", "parquet", "ndjson.gz"],
+    ids=["odd name", "long name", "parquet", "ndjson.gz"],
 )
 def test_a_file_becomes_a_table_with_a_partition_for_each_date(
     write: Callable[[Path], Path], folder: Path, shell: Shell, services: Services
@@ -131,17 +127,6 @@ def test_without_a_time_a_table_has_no_partitions(
     assert 'Input("products", columns=())' in printed
     found = rows_of(services, "SELECT id, name, dt FROM products ORDER BY id")
     assert [tuple(row.values()) for row in found] == [("007", "Ülker", "a"), ("008", "", "b")]
-
-
-def test_standard_output_does_not_say_what_is_going_on(
-    folder: Path, shell: Shell, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
-    code, printed = shell("load", "coloured", str(write_csv(folder / "coloured.csv")))
-    assert code == 0, shell.errors
-    hide_cursor = "\x1b[?25l"  # as progress begins; what it shows depends on the speed
-    assert hide_cursor in shell.errors
-    assert hide_cursor not in printed
 
 
 def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
@@ -195,40 +180,6 @@ def test_a_table_has_its_files_until_it_is_replaced(folder: Path, services: Serv
     assert found == [dates()]
 
 
-def test_two_loads_at_once_leave_one_whole_table(
-    folder: Path, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake = Lake.of_shell()
-    source = Source("twice", write_csv(folder / "a.csv"), time="played_at")
-    kept_folder = folder / ".lake"
-    with ThreadPoolExecutor() as pool:
-        others: list[Future[KeptTable]] = []
-        waits_or_is_done = threading.Event()
-
-        def flock(descriptor: int, operation: int) -> None:
-            if others:
-                waits_or_is_done.set()
-            real_flock(descriptor, operation)
-
-        def begin() -> None:
-            others.append(pool.submit(load, source, lake, kept_folder))
-            others[0].add_done_callback(lambda _: waits_or_is_done.set())
-            waits_or_is_done.wait()
-
-        real_flock = fcntl.flock
-        monkeypatch.setattr("fcntl.flock", flock)
-
-        begun_meanwhile = replace(lake, glue=CallsBeforeReplacing(lake.glue, begin))
-        load(source, begun_meanwhile, kept_folder)
-        others[0].result()
-    version = json.loads((kept_folder / "twice" / "table.json").read_text())["version"]
-    assert [path.name for path in kept_folder.iterdir()] == ["twice"]
-    assert (kept_folder / "twice" / version).is_dir()
-    table = lake.glue.get_table(DatabaseName="database_dev", Name="twice")["Table"]
-    assert table["StorageDescriptor"]["Location"].endswith(f"/twice/{version}/")
-    assert per_date(services, "twice") == dates()
-
-
 def test_later_services_have_what_is_kept(
     folder: Path, shell: Shell, services: Services, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,28 +195,3 @@ def test_later_services_have_what_is_kept(
     assert rows_of(services, "SELECT name FROM kept_names") == [{"name": "one"}]
     printed = capsys.readouterr().out
     assert "table kept_names, from .lake/: 1 row, no partitions\n" in printed
-
-
-@pytest.mark.usefixtures("flights_lake")
-def test_a_table_that_was_not_loaded_is_left_alone(
-    folder: Path, shell: Shell, services: Services
-) -> None:
-    before = services.glue.get_table(DatabaseName="database_dev", Name="flights")["Table"]
-    code, printed = shell(
-        "load", "flights", str(write_csv(folder / "a.csv")), "--time", "played_at"
-    )
-    assert code == 1
-    assert "database_dev has a table flights that was not loaded by this command" in printed
-    after = services.glue.get_table(DatabaseName="database_dev", Name="flights")["Table"]
-    assert before == after
-    assert not (folder / ".lake").exists()
-
-
-def test_an_aws_that_is_no_local_endpoint_is_refused_before_anything_is_read(
-    folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
-    code, printed = shell("load", "events", "there-is-no-such-file.csv", "--time", "played_at")
-    assert code == 1
-    assert "is not local" in printed
-    assert not (folder / ".lake").exists()

@@ -52,26 +52,3 @@ def test_the_hook_reads_a_managed_result(services: Services) -> None:
     results = hook.get_query_results(execution_id)
     assert results is not None
     assert [row["Data"][0]["VarCharValue"] for row in results["ResultSet"]["Rows"]] == ["one", "1"]
-
-
-@pytest.mark.usefixtures("plays_lake")
-def test_the_operator_tells_openlineage_where_a_table_lies(services: Services) -> None:
-    services.glue.create_table(
-        DatabaseName="database_dev",
-        TableInput={
-            "Name": "a_view",
-            "TableType": "VIRTUAL_VIEW",
-            "StorageDescriptor": {"Columns": [{"Name": "one", "Type": "int"}]},
-        },
-    )
-
-    dataset = _operator().get_openlineage_dataset("database_dev", "plays")
-
-    assert dataset is not None
-    assert dataset.name == "AwsDataCatalog.database_dev.plays"
-    (symlink,) = dataset.facets["symlinks"].identifiers
-    assert (symlink.namespace, symlink.name) == ("s3://athena-lake-dev", "/plays/")
-    described = services.athena.get_table_metadata(
-        CatalogName="AwsDataCatalog", DatabaseName="database_dev", TableName="a_view"
-    )
-    assert "location" not in described["TableMetadata"]["Parameters"]

@@ -43,30 +43,6 @@ def test_a_week_reads_exactly_the_partitions_of_its_two_weeks(
     )
 
 
-@pytest.mark.usefixtures("flights_lake")
-def test_names_can_be_overridden(
-    services: Services, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    services.s3.create_bucket(Bucket="my-company-reports")
-    services.athena.create_work_group(Name="shared")
-    services.glue.create_database(DatabaseInput={"Name": "my_company_reports"})
-    overrides = {
-        "BUCKET": "my-company-reports",
-        "WORKGROUP": "shared",
-        "QUERY_RESULTS": "s3://my-company-reports/results/",
-        "REPORT_DATABASE": "my_company_reports",
-    }
-    for name, value in overrides.items():
-        monkeypatch.setenv(f"ATHENA_REPORTS_{name}", value)
-    dag = load_dags(dags_folder / "carriers.py")["carriers_monthly"]
-    xcoms = run_dag(dag, period="2013-02")
-    assert xcoms.values["publish", "return_value"]["manifest"].startswith(
-        "s3://my-company-reports/carrier"
-    )
-    location = xcoms.values["wait_for_query", "return_value"]["output_location"]
-    assert location.startswith("s3://my-company-reports/results/")
-
-
 PAGE = (ROOT / "docs" / "how-to" / "write-a-dag-by-hand.md").read_text(encoding="utf-8")
 
 

@@ -12,7 +12,6 @@ import boto3
 import pytest
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.amazon.aws.hooks.sts import StsHook
-from airflow.providers.common.compat.sdk import AirflowException
 
 from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import TaskInstance
@@ -88,18 +87,3 @@ def test_the_pattern_keeps_aws_default_out_of_secrets_manager(
     backend.create_secret(Name=f"{PREFIX}/aws_default", SecretString=json.dumps(secret))
 
     assert AthenaHook(aws_conn_id="aws_default").conn_region_name == region
-
-
-@pytest.mark.usefixtures("flights_lake")
-def test_a_connection_that_is_nowhere_is_named_before_a_query_is_paid(
-    services: Services, backend: Any, dags_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ATHENA_REPORTS_AWS_CONN_ID", "aws_misspelt")
-    before = services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"]
-
-    with pytest.raises(
-        AirflowException, match=r"connection 'aws_misspelt' does not exist.*AWS_CONN_ID"
-    ):
-        report(dags_folder)
-
-    assert services.athena.list_query_executions(WorkGroup="dev")["QueryExecutionIds"] == before

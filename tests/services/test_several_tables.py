@@ -23,7 +23,6 @@ from athena_reports.settings import settings
 from athena_reports_cli.local.services import Services
 from tests.support.code_blocks import files_of
 from tests.support.dag_files import load_dags
-from tests.support.local_athena import count_queries
 from tests.support.paths import ROOT
 from tests.support.published import manifest_of, rows_of
 from tests.support.shell import Shell
@@ -219,18 +218,3 @@ def test_what_is_published_is_what_the_three_tables_add_up_to(
     assert all(row["revenue"] > 0 for row in expected)
     assert rows_of(services.s3, manifest, "parquet") == expected
     assert (manifest["partial"], manifest["missing_partitions"]) == (False, [])
-
-
-def test_a_wrong_column_is_refused_before_a_query_is_paid(
-    project: Project, shell: Shell, services: Services
-) -> None:
-    project.edit('name="country_revenue"', 'name="refused"', "report")
-    run_dag(load_dags(project.report)["refused_weekly"], period=WEEK)
-    before = count_queries(services)
-    project.edit("SUM(p.score)", "SUM(p.scroe)")
-    for command in (["preview", "refused_weekly", WEEK, "--run"], ["plan", "refused_weekly"]):
-        code, printed = shell(*command)
-        assert code == 1
-        assert "p.scroe" in printed
-        assert "Traceback" not in printed
-    assert count_queries(services) == before

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk import DAG
 
 from athena_reports_cli.local.services import Services
-from local_athena.faults import Drop, Fault, Faults, Throttle, ThrottleGlue
+from local_athena.faults import Drop, Fault, Faults, Throttle
 from tests.support.airflow_run import TaskInstance
 from tests.support.dag_files import load_dags
 from tests.support.published import manifest_of, rows_of
@@ -95,17 +95,6 @@ def test_a_transform_that_athena_does_not_serve_is_tried_again_and_publishes_the
     run.start("transform")
     run.start("publish")
     assert run.has_published_all
-    assert queries(services, workgroup) == [run.xcoms.values["run_query", "return_value"]]
-
-
-@pytest.mark.parametrize("action", ["GetTable", "BatchGetPartition"])
-def test_a_call_of_run_query_that_glue_throttles_is_repeated_by_botocore_and_costs_no_try(
-    run: Run, services: Services, workgroup: str, faults: Faults, action: str
-) -> None:
-    faults.add(ThrottleGlue(action=action, times=2))
-    run.start("run_query")
-
-    assert faults.list()[0]["struck"] == 2
     assert queries(services, workgroup) == [run.xcoms.values["run_query", "return_value"]]
 
 
