@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from athena_reports_cli.local.services import Services
-from local_athena.faults import Fault, Faults
 from tests.services.commands.project import (
     DAYS,
     ENVIRONMENT,
@@ -55,13 +53,3 @@ def shop(
     root = tmp_path / "shop"
     write_files(root)
     return Project(root, published_shop, monkeypatch, capsys)
-
-
-@pytest.fixture
-def strike(published_shop: Account) -> Iterator[Callable[[Fault], None]]:
-    """Adds a fault to the services until the end of the test."""
-    faults = Faults(published_shop.services.endpoint_url)
-    ids: list[str] = []
-    yield lambda fault: ids.append(faults.add(fault))
-    for id_ in ids:
-        faults.clear(id_)

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from athena_reports.settings import settings
 from athena_reports_cli.authoring.command_line import main
 from athena_reports_cli.local.services import Services
+from demo.lake import load
 from local_athena.faults import Faults
 from tests.support.paths import ROOT
 from tests.support.query_comments import comment_of, query_of
@@ -154,12 +154,23 @@ class Sale(NamedTuple):
     sold_at: datetime  # UTC, without a zone
 
 
+SCHEMA = pa.schema(
+    [
+        ("item", pa.string()),
+        ("store", pa.string()),
+        ("note", pa.string()),
+        ("amount", pa.int64()),
+        ("sold_at", pa.timestamp("ms")),
+    ]
+)
+
+
 def sales_of(day: date) -> list[Sale]:
     """The rows of a partition."""
     rows = []
     for number, item in enumerate(ITEMS):
         sold_at = datetime.combine(day, datetime.min.time()) + timedelta(hours=12 + number)
-        note = "".join(f"{day.day * number * digit % 997:03}" for digit in range(1, 200))
+        note = "".join(f"{day.day * number * digit % 997:03}" for digit in range(1, 1000))
         rows.append(Sale(item, f"store {number}", note, day.day * 10 + number, sold_at))
     return rows
 
@@ -181,47 +192,13 @@ def sold(first: date, days: int) -> list[tuple[str, int]]:
 
 def write_lake(services: Services) -> None:
     """Write the table `sales` of the environment."""
-    columns = [("item", "string"), ("store", "string"), ("note", "string"), ("amount", "bigint")]
-    columns.append(("sold_at", "timestamp"))
-    table_uri = f"s3://athena-lake-{ENVIRONMENT}/sales/"
-    services.glue.create_table(
-        DatabaseName=f"database_{ENVIRONMENT}",
-        TableInput={
-            "Name": "sales",
-            "TableType": "EXTERNAL_TABLE",
-            "StorageDescriptor": _descriptor(columns, table_uri),
-            "PartitionKeys": [{"Name": "dt", "Type": "string"}],
-        },
-    )
+    partitions = []
     for number in range((LAST_DAY - FIRST_DAY).days + 1):
         day = FIRST_DAY + timedelta(number)
-        if day == ABSENT_DAY:
-            continue
-        rows = [sale._asdict() for sale in sales_of(day)]
-        file = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows), file)
-        key = f"sales/dt={day}/part-0.parquet"
-        services.s3.put_object(Bucket=f"athena-lake-{ENVIRONMENT}", Key=key, Body=file.getvalue())
-        services.glue.create_partition(
-            DatabaseName=f"database_{ENVIRONMENT}",
-            TableName="sales",
-            PartitionInput={
-                "Values": [str(day)],
-                "StorageDescriptor": _descriptor(columns, f"{table_uri}dt={day}/"),
-            },
-        )
-
-
-def _descriptor(columns: Sequence[tuple[str, str]], location: str) -> Any:
-    return {
-        "Columns": [{"Name": name, "Type": kind} for name, kind in columns],
-        "Location": location,
-        "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
-        "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
-        "SerdeInfo": {
-            "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
-        },
-    }
+        if day != ABSENT_DAY:
+            rows = [sale._asdict() for sale in sales_of(day)]
+            partitions.append((day, pa.Table.from_pylist(rows, SCHEMA)))
+    load(services, ENVIRONMENT, "sales", SCHEMA, partitions)
 
 
 def write_files(root: Path) -> None:
@@ -234,22 +211,11 @@ def write_files(root: Path) -> None:
 
 @dataclass(frozen=True)
 class Query:
-    """A query that Athena got.
+    """A query that Athena got."""
 
-    Attributes:
-        command: The command, as its comment names it; empty without the comment of an author.
-        author: The author, as its comment names them.
-        sql: Its text without the comment.
-        workgroup: Its workgroup.
-        database: Its database.
-        output: Where its result was to be written.
-        state: Its state.
-        scanned_bytes: What it scanned.
-    """
-
-    command: str
-    author: str
-    sql: str
+    command: str  # as its comment names it; empty without the comment of an author
+    author: str  # as its comment names them
+    sql: str  # without the comment
     workgroup: str
     database: str
     output: str
@@ -262,9 +228,6 @@ class Done:
     """What became of a command.
 
     Attributes:
-        code: Its exit code.
-        out: Its standard output.
-        err: Its standard error.
         queries: The queries that Athena got meanwhile.
         objects: The objects of the buckets of results and reports that were written, changed or
             removed meanwhile, by their addresses.
@@ -278,12 +241,10 @@ class Done:
 
     @property
     def json(self) -> Any:
-        """Standard output, which is JSON."""
         return json.loads(self.out)
 
     @property
     def lines(self) -> list[str]:
-        """The lines of standard output."""
         return self.out.splitlines()
 
     @property

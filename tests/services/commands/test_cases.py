@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from local_athena.faults import Fault, Refuse
+from local_athena.faults import Faults, Refuse
 from tests.services.commands.project import ENVIRONMENT, Done, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
-Strike = Callable[[Fault], None]
 DAGS = "dags/shop.py"
 SQL = "include/sql/items.sql"
 CASE = "tests/reports/items/bounds"
@@ -48,8 +45,6 @@ def test_cases_run_in_a_database_of_their_own_and_leave_nothing(shop: Project) -
     ("names", "cases"),
     [
         (["items/month"], ["month"]),
-        (["items"], ["bounds", "month"]),
-        (["items/month", "items/bounds"], ["bounds", "month"]),
         (["items", "items/bounds"], ["bounds", "month"]),
     ],
 )
@@ -64,13 +59,6 @@ def test_the_cases_that_are_named_run(names: list[str], cases: list[str], shop: 
         assert (case["outcome"], case["problem"]) == ("passed", "")
         assert 0 < case["seconds"] < 60
     assert len(done.queries) == len(cases)
-
-
-def test_a_check_of_the_declared_columns_runs_too(shop: Project) -> None:
-    shop.edit(DAGS, 'Column("bigint", "sold"', 'Column("double", "sold"')
-    done = shop.run("test", "items/month")
-    assert done.code == 1
-    assert "Check columns failed: " in done.out
 
 
 def test_a_transform_runs_in_a_case_and_its_error_is_the_problem(shop: Project) -> None:
@@ -134,10 +122,8 @@ def test_accept_writes_what_came_out_and_nothing_else(shop: Project) -> None:
     [
         (SQL, "SUM(amount)", "SUM(amout)", "failed"),
         (SQL, "SUM(amount)", "NUMERIC_HISTOGRAM(3, amount)", "not run"),
-        (f"{CASE}/case.yaml", "2025-06-02", "2025-06-03", "failed"),
-        (DAGS, "    late_by", "    transform=lambda rows, period: 1 / 0,\n    late_by", "failed"),
     ],
-    ids=["query", "not run", "period", "transform"],
+    ids=["query", "not run"],
 )
 def test_where_nothing_came_out_accept_writes_nothing(
     name: str, old: str, new: str, outcome: str, shop: Project
@@ -166,20 +152,6 @@ def test_rows_that_a_check_forbids_are_written_and_fail(shop: Project) -> None:
 # --- the services
 
 
-def test_without_a_local_endpoint_nothing_is_created(shop: Project) -> None:
-    account = {
-        "AWS_ENDPOINT_URL": "",
-        "ATHENA_REPORTS_QUERY_RESULTS": "s3://results-of-a-company/",
-        "ATHENA_REPORTS_BUCKET": "reports-of-a-company",
-    }
-    before = shop.files()
-    done = shop.run("test", "--accept", **account)
-    assert (done.code, done.out) == (1, "")
-    assert "which is not local" in done.err
-    assert shop.files() == before
-    assert done.changed_nothing
-
-
 def test_services_that_are_not_there_are_one_message(shop: Project) -> None:
     retries = {"AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     done = shop.run("test", **retries)
@@ -188,36 +160,10 @@ def test_services_that_are_not_there_are_one_message(shop: Project) -> None:
     assert "Traceback" not in done.err
 
 
-def test_a_query_that_athena_refuses_fails_its_case_alone(shop: Project, strike: Strike) -> None:
-    strike(Refuse(code="AccessDeniedException", message="Not yours"))
+def test_a_query_that_athena_refuses_fails_its_case_alone(shop: Project, faults: Faults) -> None:
+    faults.add(Refuse(code="AccessDeniedException", message="Not yours"))
     done = shop.run("test")
     assert (done.code, done.err) == (1, "")
     assert "Not yours" in done.lines[1]
     assert done.lines[-1] == "1 failed, 1 passed"
     assert left_behind(shop) == []
-
-
-def test_two_partition_keys_and_three_part_every_row(shop: Project) -> None:
-    source = 'Input("sales", ["y", "m", "d"], format=["%Y", "%m", "%d"])'
-    shop.edit(DAGS, 'Input("sales", "dt", missing="partial")', source)
-    rows = "item string,amount bigint,sold_at timestamp,y string,m string,d string\n"
-    rows += "a,1,2025-06-04 00:00:00,2025,06,04\nb,2,2025-06-05 00:00:00,2025,06,05\n"
-    # Of the period by its time, but in a partition that the period does not read.
-    rows += "c,4,2025-06-05 00:00:00,2025,07,05\n"
-    shop.write(f"{CASE}/sales.csv", rows)
-    shop.write(f"{CASE}/expected.csv", '"item",amount\n"a",1\n"b",2\n')
-    done = shop.run("test", "items/bounds")
-    assert (done.code, done.lines[-1]) == (0, "1 passed"), done.out
-
-
-def test_an_interrupt_removes_the_tables_of_the_case(
-    shop: Project, strike: Strike, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("athena_reports_cli.authoring.cases.trial", interrupt)
-    done = shop.run("test")
-    assert (done.code, done.out) == (130, "")
-    assert left_behind(shop) == []
-    assert not [uri for uri in done.objects if "_cases" in uri]

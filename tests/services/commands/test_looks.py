@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
 
 import pytest
-import time_machine
 
-from athena_reports.publication.costs import Cost
-from local_athena.faults import Fault, ThrottleGlue
 from tests.services.commands.project import (
     ENVIRONMENT,
     NO_AWS,
@@ -18,12 +14,10 @@ from tests.services.commands.project import (
     Done,
     Project,
 )
-from tests.support.partition_facts import changed_facts
 from tests.support.rest_api import TOKEN, RestApi, rest_api
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 DAGS = "dags/shop.py"
-SQL = "include/sql/items.sql"
 BROKEN = "from athena_reports import build_dag\nthis is no Python\n"
 LOOKS = ["docs", "status", "costs", "check-account"]
 
@@ -47,13 +41,7 @@ def named(command: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ["docs", "status", "preview", "plan", "run"])
-def test_without_a_report_or_with_an_unknown_one_nothing_is_looked_for(
-    command: str, shop: Project
-) -> None:
-    if command != "status":
-        done = shop.run(command, COLUMNS="200")
-        assert (done.code, done.out) == (2, "")
-        assert "Missing argument 'REPORT'" in done.err
+def test_of_an_unknown_report_nothing_is_looked_for(command: str, shop: Project) -> None:
     done = shop.run(command, "item")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith('There is no report "item". Did you mean items')
@@ -148,23 +136,6 @@ def test_without_an_environment_there_is_nothing_to_look_at(
     assert done.err.startswith("No environment is selected: ")
 
 
-@pytest.mark.parametrize("command", ["status", "costs"])
-def test_a_database_of_reports_that_is_not_there(command: str, shop: Project) -> None:
-    done = shop.run(command, "items", ATHENA_REPORTS_REPORT_DATABASE="absent")
-    # As before the first publication: nothing is published there.
-    assert (done.code, "Traceback" in done.err) == (0, False)
-    assert "published" not in done.out.partition("Counts all published queries")[0]
-
-
-def test_what_glue_throttles_is_asked_again(shop: Project, strike: object) -> None:
-    assert callable(strike)
-    fault: Fault = ThrottleGlue(action="GetPartitions")
-    strike(fault)
-    done = shop.run("status", "items")
-    assert (done.code, done.err) == (0, "")
-    assert "2 published" in done.out
-
-
 # --- docs
 
 
@@ -182,19 +153,7 @@ def test_docs_describe_every_dag_of_a_report_without_aws(shop: Project) -> None:
         "Owner: a\\|b and c. Formats: parquet, csv. Row key: item. Events can arrive up"
         " to 36 h late; until then, a period is provisional.",
     ]
-    row = "| items_{0} | {1}, Asia/Tokyo, +5 min | 2025-06-02 | 2025-06-29 | report_shop.items_{0}"
-    row += " | s3://athena-report-shop/items/{0}/ |"
-    for line in (
-        row.format("weekly", "Weekly from Monday"),
-        row.format("monthly", "Monthly"),
-        "| sales | dt | UTC | partial |",
-        "| item | string |  | 商品 \\| name |",
-        "| amount | bigint | yen | sold |",
-        "| columns | fail |",
-        "| rows(at_least=1) | fail |",
-        "| unique(item) | fail |",
-    ):
-        assert line in done.lines
+    assert "| item | string |  | 商品 \\| name |" in done.lines
     assert "items_monthly" not in shop.run("docs", "items_weekly").out
 
 
@@ -244,32 +203,6 @@ def test_status_counts_each_period_once_and_names_what_needs_something_done(shop
     assert monthly.endswith(": no periods")
     assert shop.run("status", "items_monthly").lines == [monthly]
 
-    shop.edit(SQL, "SUM(amount)", "SUM(amount) + 1")
-    done = shop.run("status", "items")
-    assert done.code == 0
-    counts, outdated, _ = done.lines
-    assert counts.endswith(": 4 periods, 1 missing, 3 outdated")
-    assert outdated == f"outdated: {', '.join(WEEKS)}"
-
-
-def test_status_of_a_broken_period_names_it(shop: Project) -> None:
-    glue, database, week = shop.services.glue, f"report_{ENVIRONMENT}", WEEKS[0]
-    where = {"DatabaseName": database, "TableName": "items_weekly"}
-    partition = glue.get_partition(**where, PartitionValues=[week])["Partition"]
-    kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
-    broken = kept | {"Parameters": changed_facts(kept["Parameters"], broken="true")}
-    shop.edit(SQL, "SUM(amount)", "SUM(amount) + 1")
-    glue.update_partition(**where, PartitionValueList=[week], PartitionInput=broken)
-    try:
-        done = shop.run("status", "items")
-    finally:
-        glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
-    assert done.code == 0
-    counts, outdated, named_broken, _ = done.lines
-    assert counts.endswith(": 4 periods, 1 missing, 1 broken, 2 outdated")
-    assert outdated == f"outdated: {', '.join(WEEKS)}"
-    assert named_broken == f"broken: {week}"
-
 
 # --- costs
 
@@ -300,41 +233,6 @@ def test_costs_are_by_report_owner_and_month_dearest_first(shop: Project) -> Non
     assert sum(int(row[1]) for row in months[1:]) == 6
 
 
-def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop: Project) -> None:
-    glue, week = shop.services.glue, WEEKS[1]
-    where: Any = {"DatabaseName": f"report_{ENVIRONMENT}", "TableName": "items_weekly"}
-    partition: Any = glue.get_partition(**where, PartitionValues=[week])["Partition"]
-    kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
-    # Queries, bytes, price, and how many of the queries have none.
-    ledger = {
-        "2025-08": Cost(2, 2000, 0.125, 1),
-        "2025-09": Cost(1, 1000, 0.25),
-        "2025-10": Cost(1, 1000, 0.5),
-        "2025-11": Cost(2, 9000, 0, 2),
-    }
-    other = kept | {"Parameters": changed_facts(kept["Parameters"], ledger=ledger)}
-    glue.update_partition(**where, PartitionValueList=[week], PartitionInput=other)
-    try:
-        with time_machine.travel("2025-11-15 12:00:00+00:00"):
-            done = shop.run("costs", "items", "--months", "2")
-            with_august = shop.run("costs", "items", "--months", "4")
-            growing = shop.run("costs", "items", "--json").json["reports"]["items_weekly"]
-    finally:
-        glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
-    assert done.code == 0
-    reports, _, months = grids(done)
-    assert reports[1:] == [
-        ["items_weekly", "3", "10.0 kB", "0.50000 and 2 unpriced", "+350%"],
-        ["items_monthly", "0", "0 bytes", "0.00000", ""],
-    ]
-    assert months[1:] == [
-        ["2025-10", "1", "1.0 kB", "0.50000", ""],
-        ["2025-11", "2", "9.0 kB", "none", ""],
-    ]
-    assert (growing["queries"], growing["price_usd"], growing["growth"]) == (6, 0.875, 3.5)
-    assert grids(with_august)[2][1] == ["2025-08", "2", "2.0 kB", "0.12500 and 1 unpriced", ""]
-
-
 # --- check-account
 
 
@@ -355,33 +253,17 @@ def test_what_is_there_has_a_check_mark_and_nothing_is_left_behind(shop: Project
     assert [f"✓ {name}" for name in names] == done.lines
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "name", "way_out"),
-    [
-        ("WORKGROUP", "absent", "workgroup absent", "ATHENA_REPORTS_WORKGROUP"),
-        ("BUCKET", "absent-bucket", "report bucket absent-bucket", "Create the bucket"),
-        ("QUERY_RESULTS", "s3://absent-b/", "query results s3://absent-b/", "Create the bucket"),
-        ("REPORT_DATABASE", "absent", "report database absent", "Create the database"),
-        (
-            "DATABASE",
-            "absent",
-            "table absent.sales",
-            "does not exist in Glue. Correct the input, or create",
-        ),
-    ],
-)
-def test_what_is_missing_has_a_cross_and_a_reason(
-    variable: str, value: str, name: str, way_out: str, shop: Project
-) -> None:
-    done = shop.run("check-account", **{f"ATHENA_REPORTS_{variable}": value})
+def test_what_is_missing_has_a_cross_and_a_reason(shop: Project) -> None:
+    absent = {"ATHENA_REPORTS_REPORT_DATABASE": "absent"}
+    done = shop.run("check-account", **absent)
     assert (done.code, done.err) == (1, "")
-    place = done.lines.index(f"✗ {name}")
-    assert way_out in done.lines[place + 1]
+    place = done.lines.index("✗ report database absent")
+    assert "Create the database" in done.lines[place + 1]
     assert len([line for line in done.lines if line.startswith("✓")]) == 4
-    as_json = shop.run("check-account", "--json", **{f"ATHENA_REPORTS_{variable}": value})
-    assert as_json.code == 1
-    assert len(as_json.json) == 5
-    assert [check["name"] for check in as_json.json if check["problem"]] == [name]
+    as_json = shop.run("check-account", "--json", **absent)
+    assert (as_json.code, len(as_json.json)) == (1, 5)
+    problems = [check["name"] for check in as_json.json if check["problem"]]
+    assert problems == ["report database absent"]
 
 
 def test_a_table_that_one_of_several_reports_reads_is_looked_for(shop: Project) -> None:
@@ -403,15 +285,12 @@ def airflow() -> Iterator[RestApi]:
         yield api
 
 
-@pytest.mark.parametrize("pool", ["queries", "default_pool"])
-def test_the_pool_of_the_settings_is_looked_for(pool: str, shop: Project, airflow: RestApi) -> None:
+def test_the_pool_of_the_settings_is_looked_for(shop: Project, airflow: RestApi) -> None:
     options = ("check-account", "--airflow", f"{airflow.url}/airflow/")
-    variables = {"ATHENA_REPORTS_POOL": pool, "AIRFLOW_TOKEN": TOKEN}
-    done = shop.run(*options, **variables)
-    assert done.code == (0 if pool == "queries" else 1)
-    assert f"{'✓' if pool == 'queries' else '✗'} pool {pool}" in done.lines
-    if pool != "queries":
-        assert "ATHENA_REPORTS_POOL" in done.lines[-1]
-    without_token = shop.run(*options, ATHENA_REPORTS_POOL=pool)
+    for pool, code, mark in (("queries", 0, "✓"), ("default_pool", 1, "✗")):
+        done = shop.run(*options, ATHENA_REPORTS_POOL=pool, AIRFLOW_TOKEN=TOKEN)
+        assert done.code == code
+        assert f"{mark} pool {pool}" in done.lines
+    without_token = shop.run(*options, ATHENA_REPORTS_POOL="queries")
     assert (without_token.code, without_token.out) == (1, "")
     assert without_token.err.startswith("AIRFLOW_TOKEN is not set.")

@@ -117,3 +117,12 @@ def test_an_up_that_reads_the_new_report_is_named(shop: Project) -> None:
         "The `up` at http://127.0.0.1:8080 loads the report within a minute. With --schedule, it"
         " then runs the last complete period.\n"
     )
+
+
+def test_a_report_of_reserved_words_in_a_zone_of_days_without_midnight_passes_its_case(
+    shop: Project,
+) -> None:
+    names = {"table": "order", "ranked": "end", "time": "from", "timezone": "America/Santiago"}
+    assert shop.run("new", "match", *new_options(**names)).code == 0
+    done = shop.run("test", "match")
+    assert (done.code, done.lines[-1]) == (0, "1 passed")

@@ -23,7 +23,6 @@ from tests.services.commands.project import (
     ENVIRONMENT,
     NO_AWS,
     SOLD_WEEK,
-    WEEKS,
     Project,
     load_sales,
 )
@@ -64,33 +63,6 @@ def announced_up(
             yield
         finally:
             process.kill()
-
-
-def test_a_command_has_the_services_of_the_up_that_runs_and_of_no_killed_one(
-    shop: Project,
-) -> None:
-    no_airflow = "start `athena-reports up` first"
-    backfill = ["backfill", "items", "--from", "2025-06-02", "--to", "2025-06-08"]
-    with announced_up(shop, shop.services.endpoint_url):
-        file = shop.root / ".airflow" / "up.json"
-        assert file.stat().st_mode & 0o077 == 0  # it has the password
-        done = shop.run("status", "items_weekly", "--json", **NO_AWS)
-        assert done.err.startswith("Using the `up` at http://127.0.0.1:9.")
-        (status,) = done.json
-        published = [period["period"] for period in status["periods"] if period["version"]]
-        assert published == list(WEEKS)
-        # What the shell names comes first.
-        elsewhere = {**shop.services.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:10"}
-        elsewhere |= {"AWS_MAX_ATTEMPTS": "1"}
-        done = shop.run("status", "items_weekly", **NO_AWS | elsewhere)
-        assert done.code == 1
-        assert "127.0.0.1:10" in done.err
-        assert "Using the" not in done.err
-    assert file.exists()  # it was killed, and could not remove it
-    done = shop.run(*backfill, **NO_AWS)
-    assert done.code == 1
-    assert no_airflow in done.err
-    assert "Using the" not in done.err
 
 
 class AirflowWithLogin(RestApi):
@@ -134,14 +106,6 @@ def test_the_airflow_of_an_up_runs_a_backfill_unless_the_command_names_another(
         assert "has no DAG items_weekly" in done.err
         assert [request for request, _ in of_shell.requests] == [asked]
         assert of_up.requests == []
-
-
-def test_where_the_shell_names_an_environment_nothing_is_started(shop: Project) -> None:
-    """As with a profile of AWS, which names no endpoint."""
-    done = shop.run("status", "items", **NO_AWS | {"ATHENA_REPORTS_ENV": "stg"})
-    assert done.code == 1
-    assert "ATHENA_REPORTS_QUERY_RESULTS is not set." in done.err
-    assert "Using the" not in done.err
 
 
 @pytest.fixture(scope="module")

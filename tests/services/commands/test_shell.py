@@ -11,39 +11,14 @@ import time
 from collections.abc import Callable
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from types import SimpleNamespace
-from typing import IO, Any
+from typing import IO
 
 import pytest
 
-from athena_reports_cli.authoring import trial
-from local_athena.faults import Fault, Faults, Hold
-from tests.services.commands.project import CTRL_C, ENVIRONMENT, WEEKS, Project
+from local_athena.faults import Faults, Hold
+from tests.services.commands.project import CTRL_C, ENVIRONMENT, Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
-Strike = Callable[[Fault], None]
-OPTIONS = {
-    "init": [
-        *("--report", "--table", "--ranked", "--time", "--since", "--owner", "--until"),
-        *("--partition", "--timezone"),
-    ],
-    "new": ["--table", "--ranked", "--time", "--since", "--owner", "--until", "--partition"],
-    "check": ["--renew"],
-    "load": ["--time", "--by", "--partition-key", "--zone", "--type", "--date-format"],
-    "preview": ["--run", "--json"],
-    "plan": ["--last", "--row-key", "--yes", "--json"],
-    "run": ["--airflow"],
-    "backfill": ["--from", "--to", "--airflow", "--yes", "--wait"],
-    "docs": [],
-    "list": ["--json"],
-    "status": ["--json"],
-    "costs": ["--months", "--json"],
-    "test": ["--accept", "--json"],
-    "check-account": ["--airflow", "--json"],
-    "up": ["--port"],
-    "bundle": ["--env"],
-    "mwaa-check": ["--version", "--env"],
-}
 
 
 def read_until(stream: IO[str] | None, text: str) -> str:
@@ -64,21 +39,19 @@ def test_without_a_command_the_help_names_them_all(shop: Project) -> None:
     assert (asked.code, asked.out.strip()) == (0, done.err.strip())
     _, _, commands = asked.out.partition("Commands:\n")
     listed, _, examples = commands.partition("\n\n")
-    assert [line.split()[0] for line in listed.splitlines() if line[2] != " "] == list(OPTIONS)
+    names = [line.split()[0] for line in listed.splitlines() if line[2] != " "]
+    assert len(names) > 15
+    assert {"init", "check", "preview", "backfill", "up"} < set(names)
     assert "athena-reports init my-reports" in examples
     assert shop.run("previw").code == 2
 
 
-@pytest.mark.parametrize("command", OPTIONS)
-def test_the_help_of_a_command_names_its_options_and_looks_for_nothing(
-    command: str, shop: Project
-) -> None:
+@pytest.mark.parametrize("command", ["check", "status", "plan", "up"])
+def test_the_help_of_a_command_looks_for_nothing(command: str, shop: Project) -> None:
     shop.write("dags/broken.py", "# build_dag\nraise SystemExit('it was imported')\n")
     nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "COLUMNS": "120"}
     done = shop.run(command, "--help", **nowhere)
     assert (done.code, done.err) == (0, "")
-    for option in OPTIONS[command]:
-        assert f"{option} " in done.out
     unknown = shop.run(command, "--nothing", **nowhere)
     assert (unknown.code, unknown.out) == (2, "")
     assert "No such option: --nothing" in unknown.err
@@ -136,25 +109,6 @@ def test_a_reader_that_has_gone_away_leaves_standard_error_empty(shop: Project) 
     assert shop.shell("docs", "items", shell='"$@" | :').err == ""
 
 
-# CI has a cheaper sibling: a reader that has gone away before the command prints.
-@pytest.mark.full
-@pytest.mark.parametrize("command", ["docs items", "plan items --yes --last 1", "check-account"])
-def test_a_reader_that_goes_away_leaves_no_traceback(command: str, shop: Project) -> None:
-    """As `head` does, and `less` when it is left."""
-    with shop.start(*command.split()) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.stderr is not None
-        errors = process.stderr.read()
-        process.wait()
-    # What a command paid before it ended is not of the next one.
-    shop.account.new_queries()
-    shop.account.changed_objects()
-    assert process.returncode != 0
-    assert "Traceback" not in errors
-    assert "BrokenPipe" not in errors
-
-
 def test_a_character_that_the_terminal_lacks_ends_no_command(shop: Project) -> None:
     shop.edit("include/sql/items.sql", "SUM(amount)", "SUM(amount) + 1")
     code, lines = _shown(shop, "plan", "items", "--yes", "--last", "1", encoding="ascii")
@@ -172,24 +126,6 @@ def _shown(shop: Project, *arguments: str, encoding: str) -> tuple[int, list[str
         patch.setattr(sys, "stdout", TextIOWrapper(screen, encoding=encoding))
         done = shop.run(*arguments)
         return done.code, screen.getvalue().decode(encoding).splitlines()
-
-
-# CI has a cheaper sibling: the question of `new`, which loads no Airflow.
-@pytest.mark.full
-def test_ctrl_c_at_a_question_in_a_terminal_pays_nothing(shop: Project) -> None:
-    shop.edit("include/sql/items.sql", "SUM(amount)", "SUM(amount) + 1")
-    terminal, name = _open_terminal()
-    # The leader of a session gets the terminal that it opens first.
-    with shop.start(
-        "plan", "items", shell='"$@" <"$TERMINAL"', session=True, TERMINAL=name
-    ) as plan:
-        read_until(plan.stderr, "USD)? [y/N]: ")
-        _press_ctrl_c(terminal, plan)
-        done = shop.ended(plan)
-    os.close(terminal)
-    assert (done.code, done.out) == (1, "")
-    assert done.err.strip() == "Aborted!"
-    assert done.changed_nothing
 
 
 def test_ctrl_c_at_a_question_of_new_in_a_terminal_writes_nothing(shop: Project) -> None:
@@ -223,12 +159,9 @@ def _open_terminal() -> tuple[int, str]:
     return terminal, name
 
 
-@pytest.mark.parametrize(
-    "command", ["new best", pytest.param("plan items", marks=pytest.mark.full)]
-)
-def test_a_closed_standard_input_answers_nothing(command: str, shop: Project) -> None:
+def test_a_closed_standard_input_answers_nothing(shop: Project) -> None:
     before = shop.files()
-    done = shop.shell(*command.split(), shell='"$@" <&-')
+    done = shop.shell("new", "best", shell='"$@" <&-')
     assert done.code == 1
     assert done.err.rstrip().endswith("Aborted!")
     assert "Traceback" not in done.err
@@ -253,9 +186,9 @@ def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
     ],
 )
 def test_a_signal_stops_the_query_and_leaves_nothing(
-    command: str, number: signal.Signals, code: int, shop: Project, strike: Strike
+    command: str, number: signal.Signals, code: int, shop: Project, faults: Faults
 ) -> None:
-    strike(Hold(sql="What was sold", times=None, workgroup=ENVIRONMENT))
+    faults.add(Hold(sql="What was sold", times=None, workgroup=ENVIRONMENT))
     with shop.start(*command.split()) as process:
         _wait_until_held(shop, process)
         process.send_signal(number)
@@ -266,43 +199,6 @@ def test_a_signal_stops_the_query_and_leaves_nothing(
     assert not [uri for uri in done.objects if "_cases" in uri]
     names = [item["Name"] for item in shop.services.glue.get_databases()["DatabaseList"]]
     assert not [name for name in names if name.startswith("case_")]
-
-
-def test_a_killed_command_leaves_its_query_which_names_its_author(
-    shop: Project, strike: Strike
-) -> None:
-    """Athena's own limit ends it, or whoever reads its comment in the console."""
-    strike(Hold(sql="What was sold", times=None, workgroup=ENVIRONMENT))
-    with shop.start("plan", "items", "--yes") as process:
-        _wait_until_held(shop, process)
-        process.kill()
-        done = shop.ended(process)
-    assert [(query.command, query.state) for query in done.queries] == [("plan", "RUNNING")]
-    assert done.queries[0].author.startswith("arn:aws:")  # as the local STS says
-
-
-def test_under_nohup_a_closed_terminal_ends_nothing_and_only_the_result_is_printed(
-    shop: Project,
-) -> None:
-    shop.write("dags/noisy.py", "# build_dag\nimport logging\nlogging.warning('noisy')\n")
-    preview = ["preview", "items", WEEKS[0], "--run", "--json"]
-    faults = Faults(shop.services.endpoint_url)
-    hold = faults.add(Hold(sql="What was sold", times=None, workgroup=ENVIRONMENT))
-    try:
-        ignored = 'sh -c \'trap "" HUP; exec "$@"\' sh "$@"'
-        with shop.start(*preview, shell=ignored) as process:
-            _wait_until_held(shop, process)
-            process.send_signal(signal.SIGHUP)
-            faults.clear(hold)
-            done = shop.ended(process)
-    finally:
-        if hold in [fault["id"] for fault in faults.list()]:
-            faults.clear(hold)
-    assert (done.code, done.err) == (0, "")
-    assert done.json  # and nothing else
-    (query,) = done.queries
-    assert (query.command, query.workgroup) == ("preview", ENVIRONMENT)
-    assert query.state == "SUCCEEDED"
 
 
 SWALLOWS = """# build_dag
@@ -337,34 +233,7 @@ def test_a_signal_that_the_shell_has_ignored_ends_nothing(shop: Project) -> None
     assert done.out.startswith("# items\n")
 
 
-def test_a_second_signal_does_not_break_off_the_stop_of_the_query(
-    shop: Project, strike: Strike
-) -> None:
-    strike(Hold(sql="What was sold", times=None, workgroup=ENVIRONMENT))
-    stop = trial._stop
-
-    def interrupt(*_: object) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    def interrupt_and_stop(*arguments: Any) -> None:
-        try:
-            raise ConnectionError  # which botocore may be handling just then
-        except ConnectionError:
-            interrupt()
-        stop(*arguments)
-
-    def interrupt_while_held(_: float) -> None:
-        if shop.account.is_holding():  # and not while the report is validated
-            interrupt()
-
-    shop.patch.setattr(trial, "time", SimpleNamespace(sleep=interrupt_while_held))
-    shop.patch.setattr(trial, "_stop", interrupt_and_stop)
-    done = shop.run("preview", "items", WEEKS[0], "--run")
-    assert (done.code, done.out) == (130, "")
-    assert [query.state for query in done.queries] == ["CANCELLED"]
-
-
-@pytest.mark.parametrize("command", ["docs items", "check", "up", "bundle", "new best"])
+@pytest.mark.parametrize("command", ["docs items", "up"])
 def test_outside_of_any_project_a_command_says_so_and_does_nothing(
     command: str, shop: Project
 ) -> None:
