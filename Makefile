@@ -91,9 +91,9 @@ WITHOUT_DEBIAN := $(SERVICES_TESTS) tests/reports tests/world tests/unit/athena_
 test-services: $(READY) ## Run the longer tests that need no Debian packages
 	@$(PY) -m pytest $(WITHOUT_DEBIAN) -n 3 --dist loadfile -m "ci and not full"
 
-# The slowest folders come first, and xdist keeps the order (--no-loadscope-reorder). Of other folders, only the files that
-# have a test marked `ci`, or one whose lake of flights or plays marks it so (tests/conftest.py), are collected.
-CI_FILES = tests/airflow \
+# The slowest files come first, and xdist keeps the order (--no-loadscope-reorder). Only the files that have a test marked
+# `ci`, or one whose lake of flights or plays marks it so (tests/conftest.py), are collected.
+CI_FILES = $(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/airflow) \
 	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b\|ROUNDS\|flights_lake\|plays_lake\|: Flown' tests/reports tests/repository tests/unit tests/world)) \
 	$(SERVICES_TESTS)
 

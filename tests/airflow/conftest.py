@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import fcntl
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -25,12 +26,17 @@ from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _each_sqlite_migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _each_sqlite_migrated_once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[None]:
     """Each later Airflow begins with a copy of the metadata with which the first one began.
 
     `airflow db migrate` takes some seconds to write the same.
     """
-    template = tmp_path_factory.mktemp("metadata") / "airflow.db"
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":  # each process of pytest-xdist has a folder of its own
+        folder = folder.parent
+    template = folder / "airflow.db"
     call = LiveAirflow.cli
 
     def cli(runtime: LiveAirflow, *args: str) -> str:
@@ -38,12 +44,14 @@ def _each_sqlite_migrated_once(tmp_path_factory: pytest.TempPathFactory) -> Iter
         if args != ("db", "migrate") or has_a_server:
             return call(runtime, *args)
         database = runtime.config.home / template.name
-        if template.exists():
-            shutil.copy(template, database)
-            return ""
-        printed = call(runtime, *args)
-        shutil.copy(database, template)
-        return printed
+        with (folder / "metadata.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if template.exists():
+                shutil.copy(template, database)
+                return ""
+            printed = call(runtime, *args)
+            shutil.copy(database, template)
+            return printed
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LiveAirflow, "cli", cli)

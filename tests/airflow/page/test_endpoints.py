@@ -5,19 +5,23 @@ and that they say what Airflow knows.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, expect
 
 from athena_reports.periods.calendar import Period
 from athena_reports_cli.local.runtime import AirflowConfig
 from athena_reports_cli.local.services import Services, local_services
 from tests.airflow.page.dags import write_dags
+from tests.airflow.page.reports_page import Enter
 from tests.support.calendars import MONTHS, WEEKS
 from tests.support.live_airflow import LiveAirflow
 from tests.support.page_publisher import Publisher
@@ -169,6 +173,33 @@ def test_airflow_puts_the_page_into_its_navigation(users: Users) -> None:
     (ours,) = (plugin for plugin in plugins if plugin["name"] == "athena_reports")
     (view,) = ours["external_views"]
     assert (view["href"], view["destination"]) == ("athena-reports/", "nav")
+
+
+def test_a_browser_shows_the_page_in_airflows_navigation_and_downloads_a_file(
+    enter: Enter, airflow: LiveAirflow
+) -> None:
+    page = enter("admin")
+    page.goto(airflow.url)
+    page.get_by_role("link", name="Reports", exact=True).click()
+    frame = page.frame_locator("iframe")
+    frame.locator("#status[data-complete=true]").wait_for()
+    expect(frame.get_by_role("rowheader").filter(has_text="user_ranking").first).to_be_visible()
+    frame.get_by_role("link", name="Open full page").click()
+    page.wait_for_url(f"{airflow.url}/athena-reports/")
+    page.goto(f"{airflow.url}/athena-reports/#{DAG_ID}/{MIDDLE}")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Manifest").click()
+    assert json.loads(Path(download.value.path()).read_text())["period"]["id"] == MIDDLE
+
+
+def test_who_is_not_logged_in_is_asked_to_in_a_browser(
+    browser: Browser, airflow: LiveAirflow
+) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{airflow.url}/athena-reports/")
+        page.get_by_role("link", name="Log in to Airflow").click()
+        page.wait_for_url(re.compile("/auth/login"))
 
 
 def test_who_may_not_start_runs_is_told_so_and_airflow_holds_to_it(users: Users) -> None:

@@ -1,4 +1,8 @@
-"""The Reports page in a real browser and a real Airflow, in which no task runs."""
+"""The Reports page in a real browser and a real Airflow, in which no task runs.
+
+CI has cheaper siblings: test_endpoints.py, and without Airflow
+tests/unit/athena_reports/page/test_static.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
+from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from athena_reports_cli.local.services import Services
 from tests.airflow.page.reports_page import (
@@ -29,7 +33,7 @@ from tests.airflow.page.reports_page import (
 from tests.support.live_airflow import LiveAirflow
 from tests.support.page_publisher import ranking
 
-pytestmark = [pytest.mark.e2e, pytest.mark.ci]
+pytestmark = [pytest.mark.e2e, pytest.mark.full]
 
 
 @pytest.fixture(scope="module")
@@ -181,15 +185,6 @@ def test_a_failed_period_leads_to_its_run(enter: Enter, airflow: LiveAirflow) ->
     page.get_by_role("link", name="Run in Airflow").click()
     page.wait_for_url(re.compile(rf"/dags/{DAG_ID}/runs/manual__"))
     expect(page.get_by_text("Failed").first).to_be_visible()
-
-
-def test_who_is_not_logged_in_is_asked_to(browser: Browser, airflow: LiveAirflow) -> None:
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.goto(f"{airflow.url}/athena-reports/")
-        expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
-        page.get_by_role("link", name="Log in to Airflow").click()
-        page.wait_for_url(re.compile("/auth/login"))
 
 
 def test_airflows_graph_shows_the_steps_from_left_to_right(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 from contextlib import suppress
 
 import psutil
@@ -32,15 +31,10 @@ names = ("PYTHONWARNINGS", "AIRFLOW_CONN_OF_FILE", "AIRFLOW_CONN_OF_SHELL")
 """
 
 
-def test_a_port_that_is_taken_is_one_message_and_nothing_is_started(shop: Project) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        done = shop.run("up", "--port", str(port), **NO_AWS)
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(f"Cannot use port {port} on 127.0.0.1: ")
-    assert not (shop.root / ".airflow").exists()
-
-
+# CI has cheaper siblings: tests/unit/athena_reports_cli/local/test_up.py with a stand-in of Airflow,
+# a backfill by the Airflow of an announced `up` in test_services.py, and `mwaa-check`, which starts
+# an Airflow by the same code.
+@pytest.mark.full
 def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> None:
     shop.write("plugins/athena_reports_plugin.py", PLUGIN)
     shop.write("plugins/telling_plugin.py", TELLING_PLUGIN)
