@@ -1,5 +1,5 @@
 """The two rules of the tokens;
-tests/world and tests/services/test_scenarios.py show that a query is paid once.
+tests/world and tests/services/test_successors.py show that a query is paid once.
 """
 
 import json

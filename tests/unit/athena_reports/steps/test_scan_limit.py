@@ -1,4 +1,4 @@
-"""What a query will scan, by the published periods; tests/services/test_max_scan.py runs it."""
+"""What a query will scan, by the published periods; tests/services/test_publication.py runs it."""
 
 from __future__ import annotations
 

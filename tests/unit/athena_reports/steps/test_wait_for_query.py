@@ -1,5 +1,5 @@
 """What the sensor decides;
-tests/services/test_scenarios.py takes it through faults, kills and clears.
+tests/world takes it through faults, kills and clears.
 """
 
 from collections.abc import Callable

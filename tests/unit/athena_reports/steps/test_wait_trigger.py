@@ -1,6 +1,6 @@
 """What the trigger of a wait does when Airflow ends it.
 
-tests/services/test_scenarios.py shows what it fires, and that it survives the database.
+All runs of tests/services take it through the database, and show what it fires.
 """
 
 import asyncio
