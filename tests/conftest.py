@@ -164,7 +164,8 @@ def pytest_runtest_setup() -> None:
 def _cheap_clients() -> Iterator[None]:
     """Most of the time that clients of AWS take to be made tells nothing of our code.
 
-    The provider would walk the stack for the name of the caller, which it puts into the user agent.
+    For the user agent, the provider would walk the stack for the name of the caller, and load all
+    providers for its own version.
     """
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 
@@ -173,6 +174,7 @@ def _cheap_clients() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         botocore_caches.keep(patch)
         patch.setattr(AwsGenericHook, "_get_caller", lambda *_: "Unknown")
+        patch.setattr(AwsGenericHook, "_get_provider_version", lambda *_: "Unknown")
         yield
 
 

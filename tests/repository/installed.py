@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 from functools import cache
 from pathlib import Path
 
@@ -81,10 +82,26 @@ class Installed:
 
         With INSTALL_NEWEST=1, as the nightly job sets it, they are the newest possible ones.
         """
-        command = ["pip", "install", "--python", str(self._venv / "bin" / "python")]
+        # The environment is gone after the test, so the files of packages need not be copied.
+        command = ["pip", "install", "--link-mode=symlink"]
+        command += ["--python", str(self._venv / "bin" / "python")]
         if os.environ.get("INSTALL_NEWEST") != "1":
             command += ["--constraint", str(ROOT / "dev" / "pins" / "dev.txt")]
         self.uv(*command, *requirements)
+        self._use_bytecode_of_tests()
+
+    def _use_bytecode_of_tests(self) -> None:
+        """Use the bytecode of the environment of the tests, which has many of the same files.
+
+        Python takes it only for a file with the time and the length of the compiled one.
+        """
+        packages = Path(sysconfig.get_path("purelib"))
+        (copies,) = self._venv.glob("lib/python3*/site-packages")
+        for bytecode in packages.rglob("__pycache__/*.pyc"):
+            link = copies / bytecode.relative_to(packages)
+            if link.parents[1].is_dir() and not link.exists():
+                link.parent.mkdir(exist_ok=True)
+                link.symlink_to(bytecode)
 
     def packages(self) -> set[str]:
         """The names of the packages that are installed."""

@@ -143,8 +143,7 @@ def test_a_colleague_installs_what_it_requires_from_the_wheels_that_it_keeps(
     again.mkdir()
     colleague = Installed(again)
     requirements = author.project / "requirements-dev.txt"
-    # The environment is gone after the test, so the files of packages need not be copied.
-    colleague.install("--link-mode=symlink", "--requirements", str(requirements))
+    colleague.install("--requirements", str(requirements))
     assert colleague.packages() >= author.packages()
     assert colleague.run("athena-reports", "--help").returncode == 0
 
