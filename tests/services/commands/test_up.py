@@ -31,9 +31,9 @@ names = ("PYTHONWARNINGS", "AIRFLOW_CONN_OF_FILE", "AIRFLOW_CONN_OF_SHELL")
 """
 
 
-# CI has cheaper siblings: tests/unit/athena_reports_cli/local/test_up.py with a stand-in of Airflow,
-# a backfill by the Airflow of an announced `up` in test_services.py, and `mwaa-check`, which starts
-# an Airflow by the same code.
+# CI has cheaper siblings: the unit tests of `up` with a stand-in of Airflow, a backfill by the
+# Airflow of an announced `up` in test_services.py, and `mwaa-check`, which starts an Airflow by the
+# same code.
 @pytest.mark.full
 def test_a_backfill_beside_up_publishes_and_a_signal_ends_all(shop: Project) -> None:
     shop.write("plugins/athena_reports_plugin.py", PLUGIN)
