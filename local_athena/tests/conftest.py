@@ -79,7 +79,7 @@ def compute(engine: Engine) -> Callable[..., str]:
     return compute
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def aws() -> Iterator[LocalAws]:
     with LocalAws.start() as aws:
         yield aws

@@ -285,9 +285,9 @@ def test_the_catalog_describes_a_table(account: Account) -> None:
 
 def test_a_stop_at_any_moment_ends_the_query_for_good(account: Account) -> None:
     ids = []
-    for polls in range(12):
+    for polls in range(6):
         ids.append(account.start(ENDLESS))
-        for _ in range(polls % 6):
+        for _ in range(polls):
             account.status(ids[-1])
         account.athena.stop_query_execution(QueryExecutionId=ids[-1])
     assert {account.wait(id_).state for id_ in ids} == {"CANCELLED"}
