@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Any
 
 import pytest
+import time_machine
 
+from athena_reports.publication.costs import Cost
 from tests.services.commands.project import (
     ENVIRONMENT,
     NO_AWS,
@@ -14,10 +17,12 @@ from tests.services.commands.project import (
     Done,
     Project,
 )
+from tests.support.partition_facts import changed_facts
 from tests.support.rest_api import TOKEN, RestApi, rest_api
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 DAGS = "dags/shop.py"
+SQL = "include/sql/items.sql"
 BROKEN = "from athena_reports import build_dag\nthis is no Python\n"
 LOOKS = ["docs", "status", "costs", "check-account"]
 
@@ -203,6 +208,13 @@ def test_status_counts_each_period_once_and_names_what_needs_something_done(shop
     assert monthly.endswith(": no periods")
     assert shop.run("status", "items_monthly").lines == [monthly]
 
+    shop.edit(SQL, "SUM(amount)", "SUM(amount) + 1")
+    done = shop.run("status", "items")
+    assert done.code == 0
+    counts, outdated, _ = done.lines
+    assert counts.endswith(": 4 periods, 1 missing, 3 outdated")
+    assert outdated == f"outdated: {', '.join(WEEKS)}"
+
 
 # --- costs
 
@@ -231,6 +243,41 @@ def test_costs_are_by_report_owner_and_month_dearest_first(shop: Project) -> Non
     assert reports[3][2] == f"{audit / 1000:.1f} kB"
     assert sum(month["queries"] for month in as_json["months"].values()) == 6
     assert sum(int(row[1]) for row in months[1:]) == 6
+
+
+def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop: Project) -> None:
+    glue, week = shop.services.glue, WEEKS[1]
+    where: Any = {"DatabaseName": f"report_{ENVIRONMENT}", "TableName": "items_weekly"}
+    partition: Any = glue.get_partition(**where, PartitionValues=[week])["Partition"]
+    kept = {key: partition[key] for key in ("Values", "StorageDescriptor", "Parameters")}
+    # Queries, bytes, price, and how many of the queries have none.
+    ledger = {
+        "2025-08": Cost(2, 2000, 0.125, 1),
+        "2025-09": Cost(1, 1000, 0.25),
+        "2025-10": Cost(1, 1000, 0.5),
+        "2025-11": Cost(2, 9000, 0, 2),
+    }
+    other = kept | {"Parameters": changed_facts(kept["Parameters"], ledger=ledger)}
+    glue.update_partition(**where, PartitionValueList=[week], PartitionInput=other)
+    try:
+        with time_machine.travel("2025-11-15 12:00:00+00:00"):
+            done = shop.run("costs", "items", "--months", "2")
+            with_august = shop.run("costs", "items", "--months", "4")
+            growing = shop.run("costs", "items", "--json").json["reports"]["items_weekly"]
+    finally:
+        glue.update_partition(**where, PartitionValueList=[week], PartitionInput=kept)
+    assert done.code == 0
+    reports, _, months = grids(done)
+    assert reports[1:] == [
+        ["items_weekly", "3", "10.0 kB", "0.50000 and 2 unpriced", "+350%"],
+        ["items_monthly", "0", "0 bytes", "0.00000", ""],
+    ]
+    assert months[1:] == [
+        ["2025-10", "1", "1.0 kB", "0.50000", ""],
+        ["2025-11", "2", "9.0 kB", "none", ""],
+    ]
+    assert (growing["queries"], growing["price_usd"], growing["growth"]) == (6, 0.875, 3.5)
+    assert grids(with_august)[2][1] == ["2025-08", "2", "2.0 kB", "0.12500 and 1 unpriced", ""]
 
 
 # --- check-account

@@ -119,10 +119,16 @@ def test_an_up_that_reads_the_new_report_is_named(shop: Project) -> None:
     )
 
 
-def test_a_report_of_reserved_words_in_a_zone_of_days_without_midnight_passes_its_case(
-    shop: Project,
-) -> None:
-    names = {"table": "order", "ranked": "end", "time": "from", "timezone": "America/Santiago"}
-    assert shop.run("new", "match", *new_options(**names)).code == 0
+@pytest.mark.parametrize(
+    "changed",
+    [
+        # Reserved words, in a zone of days without midnight.
+        {"table": "order", "ranked": "end", "time": "from", "timezone": "America/Santiago"},
+        {"table": "events", "ranked": "events", "time": "at"},
+    ],
+    ids=["reserved words", "events"],
+)
+def test_a_report_of_odd_names_passes_its_case(changed: dict[str, str], shop: Project) -> None:
+    assert shop.run("new", "match", *new_options(**changed)).code == 0
     done = shop.run("test", "match")
     assert (done.code, done.lines[-1]) == (0, "1 passed")
