@@ -11,12 +11,9 @@ _SHOWN_GAPS = 5  # how many a message names
 
 
 class InputCoverage(BaseModel, frozen=True):
-    """What exists of one input for one period; partitions are written as `dt=2025-06-29`.
+    """What exists of one input for one period, by partitions such as `dt=2025-06-29`.
 
-    Of a report that is read (`Published`), the partitions are its periods, such as
-    `period=2025-06-29`, and `dag_id` is the DAG that publishes them. `versions` has the version of
-    each that the query sees, by its id. `settles_at` says when the last of those that are still
-    provisional settles; it is None if none is.
+    Those of a `Published` are its periods; only it has `dag_id`, `versions` and `settles_at`.
     """
 
     table: str  # with its database
@@ -30,9 +27,9 @@ class InputCoverage(BaseModel, frozen=True):
     not_done: tuple[str, ...] = ()  # they have no success marker
     unpublished: tuple[str, ...] = ()  # periods of a report that are not published
     partial: tuple[str, ...] = ()  # periods of a report that lack some of their own input
-    dag_id: str = ""
-    versions: Mapping[str, str] = Field(default_factory=dict)
-    settles_at: datetime | None = None
+    dag_id: str = ""  # publishes the periods
+    versions: Mapping[str, str] = Field(default_factory=dict)  # that the query sees, by period id
+    settles_at: datetime | None = None  # the last provisional period; None if none is
 
     @property
     def lacks_partitions(self) -> bool:
@@ -83,10 +80,9 @@ class InputCoverage(BaseModel, frozen=True):
 
 
 class InputPartitions(NamedTuple):
-    """The partitions of an input that a period requires: which are missing, and where others are.
+    """The partitions of an input that a period requires, and the `s3://` folders of the others.
 
-    `folders` has the `s3://` folder of each of these by its name, such as `dt=2025-06-29`. A table
-    without partitions has one folder, by an empty name. A view has none.
+    `folders` is by partition, such as `dt=2025-06-29`; of a table without partitions by "".
     """
 
     coverage: InputCoverage

@@ -42,7 +42,8 @@ def _require_zone(name: str) -> str:
 
 
 def _require_marker(address: str) -> str:
-    if not address.startswith("s3://") or address.count("{") != 1 or _DATE not in address:
+    has_one_date = _DATE in address and address.count("{") == 1
+    if not address.startswith("s3://") or not has_one_date:
         example = f"'s3://lake/plays/dt={_DATE}/_SUCCESS'"
         raise ValueError(
             f"expected the S3 address of a success marker with {_DATE}, such as {example}"
@@ -174,8 +175,7 @@ class Input(Declaration):
         """Return the partitions that have to exist: the values of their keys, and of `only`.
 
         Partitions that only late events fill are required from `late_by` after the end of the
-        period on. No partition that begins in the future, in the zone of the input, is required.
-        Events land up to `late_by` after the end of a period, and the query starts at `now`.
+        period on. No partition that begins after `now`, in the zone of the input, is required.
         """
         partitions_of_time: list[PartitionValues] = []
         for read in self.periods_read(period):
@@ -192,18 +192,20 @@ class Input(Declaration):
     def predicate(self, period: Period, late_by: timedelta, alias: str | None = None) -> str:
         """Return the predicate on exactly the partitions that a period needs.
 
-        Events land up to `late_by` after the end of a period; `alias` is what the query calls the
-        table.
+        `alias` is what the query calls the table.
         """
         names = _names(self.columns, alias)
         predicates = []
         for read in self.periods_read(period):
             partitions = self.layout.partitions(read.start_utc, read.end_utc + late_by)
             predicates.append(partitions_predicate(self.layout, partitions, names))
-        predicate = predicates[0] if len(predicates) == 1 else f"({' OR '.join(predicates)})"
-        if self.only:
-            return f"({predicate} AND {only_predicate(self.only, _names(self.only, alias))})"
-        return predicate
+        predicate = " OR ".join(predicates)
+        if len(predicates) > 1:
+            predicate = f"({predicate})"
+        if not self.only:
+            return predicate
+        further_keys = only_predicate(self.only, _names(self.only, alias))
+        return f"({predicate} AND {further_keys})"
 
     def success_marker(self, partition: PartitionValues) -> str:
         """Return the address of the object that marks a partition as complete; `done` is given."""

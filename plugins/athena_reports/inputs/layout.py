@@ -62,11 +62,9 @@ class Layout:
         kinds: PartitionKind | Sequence[PartitionKind],
         zone: str,
     ) -> Self:
-        """Return the layout of some keys; ValueError if a format is not supported.
+        """Return the layout of some keys, as `Input` declares them.
 
-        A single format or kind is that of the only key, or of each key. Keys that are named after
-        what they hold need no format: a date (`dt`, `date`, `day`), alone or with an hour, or a
-        year, with month, day and hour as far as the partitions go.
+        ValueError if a format is not supported.
         """
         if isinstance(kinds, str):
             kinds = [kinds] * len(names)
@@ -100,8 +98,11 @@ class Layout:
         """
         shown = hours_shown if self.has_hours else dates_shown
         moments: Sequence[date] = shown(zone_of(self.zone), start, end)
-        values = [tuple(key.value(moment) for key in self.keys) for moment in moments]
-        return list(dict.fromkeys(values))
+        partitions = []
+        for moment in moments:
+            values = [key.value(moment) for key in self.keys]
+            partitions.append(tuple(values))
+        return list(dict.fromkeys(partitions))  # a month has the value of each of its dates
 
 
 def partition_name(values: Mapping[str, str]) -> str:
@@ -116,12 +117,15 @@ def as_argument(values: Sequence[str]) -> str:
 
 
 def _default_formats(names: Sequence[str], kinds: Sequence[PartitionKind]) -> list[str]:
-    lower_names = [name.lower() for name in names]
+    first, *others = [name.lower() for name in names]
     date_format = _DATE_FORMATS[kinds[0]]
-    if lower_names[0] in DATE_KEYS and lower_names[1:] in ([], ["hour"]):
-        return [date_format, "%H"][: len(names)]
-    if lower_names == list(_FORMATS_OF_PARTS)[: len(names)]:
-        return list(_FORMATS_OF_PARTS.values())[: len(names)]
+    if first in DATE_KEYS and others == []:
+        return [date_format]
+    if first in DATE_KEYS and others == ["hour"]:
+        return [date_format, "%H"]
+    longest_parts = list(_FORMATS_OF_PARTS)[: len(names)]
+    if [first, *others] == longest_parts:
+        return [_FORMATS_OF_PARTS[part] for part in longest_parts]
     raise ValueError(
         f"no default format for {', '.join(names)}. Set the format of each key, such as"
         f' format="{date_format}" or format=("%Y-%m-%d", "%H"), and omit keys that are not dates'

@@ -16,15 +16,14 @@ def _kind(source: Any) -> str:
     return "report" if "report" in names else "table"
 
 
+_Table = Annotated[Input, Tag("table")]
+_Report = Annotated[Published, Tag("report")]
+
+
 class InputNeed(BaseModel, frozen=True):
-    """What a period needs of one input; `database` is that of an input that names none.
+    """What a period needs of one input; `database` is that of an input that names none."""
 
-    It is its own wire form, as JSON.
-    """
-
-    source: Annotated[
-        Annotated[Input, Tag("table")] | Annotated[Published, Tag("report")], Discriminator(_kind)
-    ]
+    source: Annotated[_Table | _Report, Discriminator(_kind)]
     period: Period
     late_by: timedelta
     database: str

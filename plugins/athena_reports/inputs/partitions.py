@@ -26,9 +26,8 @@ def find_in_table(
 ) -> list[InputPartitions]:
     """Return what exists of each of some needs of one table, in their order.
 
-    All needs have the same `lookup`. However many there are, Glue is asked for the table once, and
-    for up to 1,000 partitions in a call. InputError if the table does not exist, is laid out
-    otherwise than the input says, or cannot be waited for.
+    All needs have the same `lookup`. Glue is asked for the table once, and for up to 1,000
+    partitions in a call. InputError as for `SourceTable.read`.
     """
     source = needs[0].source
     assert isinstance(source, Input)
@@ -41,8 +40,8 @@ def find_in_table(
     required_by_need = [
         need.source.required_partitions(need.period, need.late_by, now) for need in needs
     ]
-    required = list(dict.fromkeys(chain.from_iterable(required_by_need)))
-    visible = _visible_folders(table, required, now, glue)
+    distinct = dict.fromkeys(chain.from_iterable(required_by_need))
+    visible = _visible_folders(table, list(distinct), now, glue)
     unmarked = _without_marker(source, visible, s3)
     return [
         _partitions_of(table, need.source.missing, partitions, visible, unmarked)
@@ -63,11 +62,9 @@ def _whole_table(source: Input, name: str, *, folder: str) -> InputPartitions:
 
 
 def has_success_marker(uri: str, s3: S3) -> bool:
-    """Return whether a success marker exists; S3Error if S3 did not serve the call.
-
-    The owner of its bucket is not checked: the lake may belong to another account.
-    """
-    return replace(s3, owner="").exists(uri)
+    """Return whether a success marker exists; S3Error if S3 did not serve the call."""
+    any_owner = replace(s3, owner="")  # the lake may belong to another account
+    return any_owner.exists(uri)
 
 
 def _visible_folders(
@@ -79,8 +76,8 @@ def _visible_folders(
     for partition in required:
         values = table.selected_values(partition)
         if table.projection.reaches(values, now):
-            folders = table.projection.folders(values, list(table.keys), table.location)
-            projected[partition] = folders
+            keys = list(table.keys)
+            projected[partition] = table.projection.folders(values, keys, table.location)
     return projected
 
 
@@ -89,12 +86,12 @@ def _without_marker(
 ) -> Set[PartitionValues]:
     if source.done is None:
         return set()
-    count = len(source.columns)  # the values of `only` are no part of its address
-    return {
-        partition
-        for partition in partitions
-        if not has_success_marker(source.success_marker(partition[:count]), s3)
-    }
+    unmarked = set()
+    for partition in partitions:
+        of_time = partition[: len(source.columns)]  # the values of `only` are not in the address
+        if not has_success_marker(source.success_marker(of_time), s3):
+            unmarked.add(partition)
+    return unmarked
 
 
 def _partitions_of(
@@ -104,21 +101,26 @@ def _partitions_of(
     visible: Mapping[PartitionValues, Mapping[str, str]],
     unmarked: Set[PartitionValues],
 ) -> InputPartitions:
-    names = {partition: partition_name(table.selected_values(partition)) for partition in required}
     folders: dict[str, str] = {}
-    for partition in names:
-        folders.update(visible.get(partition, {}))
-    present = tuple(name for partition, name in names.items() if partition in visible)
-    invisible = tuple(name for partition, name in names.items() if partition not in visible)
-    not_done = tuple(name for partition, name in names.items() if partition in unmarked)
-    is_projected = table.projection is not None
+    present, absent, outside, not_done = [], [], [], []
+    for partition in required:
+        name = partition_name(table.selected_values(partition))
+        if partition in visible:
+            present.append(name)
+            folders.update(visible[partition])
+        elif table.projection is None:
+            absent.append(name)
+        else:
+            outside.append(name)
+        if partition in unmarked:
+            not_done.append(name)
     coverage = InputCoverage(
         table=table.name,
         missing=missing,
         needed=len(required),
-        present=present,
-        absent=() if is_projected else invisible,
-        outside=invisible if is_projected else (),
-        not_done=not_done,
+        present=tuple(present),
+        absent=tuple(absent),
+        outside=tuple(outside),
+        not_done=tuple(not_done),
     )
     return InputPartitions(coverage, folders)

@@ -16,11 +16,10 @@ def partitions_predicate(
     *,
     dates_are_texts: bool = False,
 ) -> str:
-    """Return a predicate on exactly some partitions.
+    """Return a predicate on exactly some partitions, at least one.
 
-    Consecutive hours of one key are a range, if their texts sort in time. There is at least one
-    partition; `names` is what the query calls the keys, such as `p.dt`. With `dates_are_texts` a
-    date is compared as a text, as in an expression of GetPartitions.
+    Consecutive hours of one key are a range, if their texts sort in time. `names` is what the query
+    calls the keys, such as `p.dt`. An expression of GetPartitions takes a date as a text.
     """
 
     def literal_of(value: str, number: int) -> str:
@@ -33,8 +32,10 @@ def partitions_predicate(
         return literal(typed)
 
     if len(names) == 1 and layout.keys[0].directives == _IN_TIME:
-        (first,), (last,) = min(partitions), max(partitions)
-        return f"({names[0]} BETWEEN {literal_of(first, 0)} AND {literal_of(last, 0)})"
+        (first_value,), (last_value,) = min(partitions), max(partitions)
+        first = literal_of(first_value, 0)
+        last = literal_of(last_value, 0)
+        return f"({names[0]} BETWEEN {first} AND {last})"
     conditions = []
     for product in _products(partitions):
         terms = []
@@ -52,10 +53,7 @@ def only_predicate(only: Mapping[str, Sequence[Scalar]], names: Sequence[str]) -
 
 
 def _products(partitions: Sequence[PartitionValues]) -> Iterator[tuple[Sequence[str], ...]]:
-    """Yield the values of each key, such that all combinations of them are the partitions.
-
-    Days with the same hours, and months with the same days, are in one product.
-    """
+    # Days with the same hours, and months with the same days, are in one product.
     if not partitions[0]:  # of no keys there is one partition
         yield ()
         return

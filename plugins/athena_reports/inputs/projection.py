@@ -60,10 +60,7 @@ class Projection:
         return cls(table, parameters)
 
     def require(self, layout: Layout) -> None:
-        """Raise InputError if the projection writes a key otherwise than the layout, or skips some.
-
-        The query would find no rows then, and no error.
-        """
+        """Raise InputError if the projection writes or spaces a key otherwise than the layout."""
         formats = [self._format(key) for key in layout.keys]
         for key, format in zip(layout.keys, formats, strict=True):
             if format != key.format:
@@ -79,8 +76,8 @@ class Projection:
     def reaches(self, values: Mapping[str, str], now: datetime) -> bool:
         """Return whether a partition exists that has some values of some of its keys.
 
-        Any value of a key counts as reached whose type is neither a date, an integer nor an enum.
-        InputError if a range of the table cannot be read.
+        A key that is neither a date, an integer nor an enum has any value. InputError if a range of
+        the table cannot be read.
         """
         for key, value in values.items():
             try:
@@ -99,9 +96,8 @@ class Projection:
     ) -> Mapping[str, str]:
         """Return the folders that Athena reads for some values, by the name of the partition.
 
-        There is one for each value of the other keys that are enums. Where another type of key has
-        any value there is none, as it is not known which. `keys` are all keys of the table, in
-        Glue's order.
+        There is one for each value of the other keys that are enums, and none if another key is of
+        another type. `keys` are all keys of the table, in Glue's order.
         """
         template = self.parameters.get("storage.location.template")
         if template is None:
@@ -123,8 +119,9 @@ class Projection:
         return self._parameter(key, "type").strip().lower()
 
     def _enum(self, key: str) -> list[str]:
-        """Return the values of an enum; none of another type. White space is a part of them."""
-        return self._parameter(key, "values").split(",") if self._type(key) == "enum" else []
+        if self._type(key) != "enum":
+            return []
+        return self._parameter(key, "values").split(",")  # white space is a part of them
 
     def _digits(self, key: str) -> int:
         digits = self._parameter(key, "digits").strip()
@@ -154,7 +151,6 @@ class Projection:
         return key.format
 
     def _integer_format(self, key: PartitionKey) -> str:
-        """Return the format of digits alone, with leading zeros only if `digits` asks for them."""
         digits_only = "".join(key.directives)
         if self._digits(key.name) > 1:
             return digits_only.replace("%-", "%")
@@ -162,7 +158,8 @@ class Projection:
 
     def _require_every_partition(self, key: PartitionKey) -> None:
         usual = _UNITS[key.parts[-1]]
-        unit = self._parameter(key.name, "interval.unit", usual).strip().upper().removesuffix("S")
+        declared_unit = self._parameter(key.name, "interval.unit", usual)
+        unit = declared_unit.strip().upper().removesuffix("S")
         interval = self._parameter(key.name, "interval", "1").strip()
         if (interval, unit) != ("1", usual):
             raise InputError(
@@ -194,7 +191,6 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 
 def _instant(text: str, format: str, now: datetime) -> datetime:
-    """Return the instant in UTC that a bound or a value of a key of dates stands for."""
     text = text.strip()
     relative = _RELATIVE_BOUND.fullmatch(text)
     if relative is not None:
@@ -203,4 +199,5 @@ def _instant(text: str, format: str, now: datetime) -> datetime:
         if unit is not None:
             bound += int(f"{sign}{number}") * _LONGEST_OF_UNIT[unit.upper()]
         text = bound.strftime(format)  # the hour or the date that it lies in
-    return datetime.strptime(text, format.replace("%-", "%")).replace(tzinfo=UTC)
+    parsed_format = format.replace("%-", "%")  # `strptime` takes numbers without zeros too
+    return datetime.strptime(text, parsed_format).replace(tzinfo=UTC)

@@ -66,7 +66,7 @@ class Published(Declaration):
 
     @property
     def is_partitioned(self) -> bool:
-        """Whether its table has partitions: that of every report has."""
+        """Whether its table has partitions."""
         return True
 
     @property
@@ -135,10 +135,8 @@ class Published(Declaration):
         return f"({key} IN {literal(part_ids)})"
 
     def lookup(self, period: Period) -> Hashable:
-        """Return what tells one look at the account from another.
-
-        A broken part of one period must not hide what there is of another.
-        """
+        """Return what tells one look at the account from another."""
+        # A broken part of one period must not hide what there is of another.
         return self.table, self.cadence, period
 
 

@@ -24,8 +24,7 @@ def registered_folders(
 ) -> dict[PartitionValues, Mapping[str, str]]:
     """Return the `s3://` folders of those of some partitions that Glue has.
 
-    They are by the name of the partition, such as `dt=2025-06-29/region=jp`: there are several if
-    the table has keys of which the input says nothing.
+    They are by name, such as `dt=2025-06-29/region=jp`; several if the table has free keys.
     """
     find = _list_partitions if table.has_free_keys else _look_up
     folders = _folders(table, find(table, required, glue))
@@ -35,10 +34,9 @@ def registered_folders(
 def stored_partitions(
     database: str, table: str, values_of_partitions: Sequence[Sequence[str]], glue: "GlueClient"
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield those of some partitions that Glue has, as it has them.
+    """Yield those of some partitions that Glue has, each given by the values of all its keys.
 
-    A partition is given by the values of all keys, in Glue's order. InputError, `retryable`, if
-    Glue left all partitions unprocessed: repeating the call at once could go on without end.
+    InputError, `retryable`, if Glue leaves all partitions unprocessed.
     """
     get = partial(_get_batch, database, table, glue)
     batches = [
@@ -63,7 +61,7 @@ def _get_batch(
         )
         partitions += response.get("Partitions", [])
         left_over = response.get("UnprocessedKeys", [])
-        if len(left_over) >= len(unprocessed):
+        if len(left_over) >= len(unprocessed):  # repeating the call could go on without end
             raise InputError(
                 f"{database}.{table}: Glue returned {len(left_over)} partitions as unprocessed. Try"
                 " again later, or check the AWS Health Dashboard.",
@@ -88,13 +86,11 @@ def _look_up(
 def _list_partitions(
     table: SourceTable, required: Sequence[PartitionValues], glue: "GlueClient"
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield what Glue has of some partitions, and of others beside them, for any free keys.
-
-    Without a partition index, Glue loads all partitions of the table for each call.
-    """
+    # It may yield other partitions too. Without a partition index, Glue loads all partitions of the
+    # table for each call.
     keys = table.source.columns
-    of_time = list(dict.fromkeys(partition[: len(keys)] for partition in required))
-    expressions: Iterable[str] = _expressions(table, of_time)
+    of_time = dict.fromkeys(partition[: len(keys)] for partition in required)
+    expressions: Iterable[str] = _expressions(table, list(of_time))
     if any(sql_name(key) != key for key in keys):
         expressions = [""]  # all partitions: how an expression quotes a name is not documented
     pages = glue.get_paginator("get_partitions")

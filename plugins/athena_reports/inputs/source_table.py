@@ -32,26 +32,21 @@ _KIND_OF_TYPE = {
 
 @dataclass(frozen=True)
 class SourceTable:
-    """The table of an input; for a view, the table below it.
-
-    `keys` are its partition keys with their types, in Glue's order. `location` is its `s3://`
-    folder, which a view does not have, and `projection` is None if Glue has its partitions.
-    """
+    """The table of an input; for a view, the table below it."""
 
     source: Input
     database: str
     table: str
-    keys: Mapping[str, str]
-    location: str
-    projection: Projection | None
+    keys: Mapping[str, str]  # its partition keys with their types, in Glue's order
+    location: str  # its `s3://` folder; empty for a view
+    projection: Projection | None  # None if Glue has its partitions
 
     @classmethod
     def read(cls, source: Input, database: str, glue: "GlueClient") -> "SourceTable":
-        """Return the table of an input.
+        """Return the table of an input; `database` is that of an input that names none.
 
-        `database` is that of an input that names none. InputError if Glue has no such table, it is
-        laid out otherwise than the input says, its projection is not supported, or it cannot be
-        waited for.
+        InputError if Glue has no such table, it is laid out otherwise than the input says, its
+        projection is not supported, or it cannot be waited for.
         """
         database = source.database or database
         name = source.table
@@ -60,17 +55,17 @@ class SourceTable:
             database = of_database[0] if of_database else database
         response = _get_table(database, name, glue)
         partition_keys = response.get("PartitionKeys", [])
-        keys = {key["Name"]: key.get("Type", "") for key in partition_keys}
         descriptor = response.get("StorageDescriptor", {})
         parameters = response.get("Parameters", {})
+        projection = Projection.of(f"{database}.{name}", parameters)
         table = cls(
             source=source,
             database=database,
             # As Glue spells it. The response for a resource link may name what it leads to.
             table=name.lower(),
-            keys=keys,
+            keys={key["Name"]: key.get("Type", "") for key in partition_keys},
             location=descriptor.get("Location", ""),
-            projection=Projection.of(f"{database}.{name}", parameters),
+            projection=projection,
         )
         table._require_keys()
         table._require_only()
@@ -154,6 +149,5 @@ def _listed(keys: Mapping[str, str]) -> str:
 
 
 def _kind_of_type(glue_type: str) -> str:
-    """Return the kind of a partition key; empty if its type is not supported."""
-    name = glue_type.partition("(")[0].strip().lower()
-    return _KIND_OF_TYPE.get(name, "")
+    name, _, _ = glue_type.partition("(")
+    return _KIND_OF_TYPE.get(name.strip().lower(), "")  # empty for a type that is not supported
