@@ -35,10 +35,9 @@ def publish(
 ) -> Publication:
     """Verify an uploaded version and make it the current one of its period, in one write.
 
-    Without a table, Glue is left alone. `may_lose_rows` allows a version without rows after one
-    with rows, without a warning. PublishError if the upload is incomplete or too old, a document is
-    not of this package, or another process writes it each time; SchemaError if the columns do not
-    fit the table.
+    Without a table, Glue is left alone. PublishError if the upload is incomplete or too old, a
+    document is not of this package, or another process writes it each time; SchemaError if the
+    columns do not fit the table.
     """
     current, etag = read_manifest(location, s3)
     publication = succeed(
@@ -75,9 +74,8 @@ def follow(
 ) -> None:
     """Make the period's partition and `latest.json` say what the manifest says.
 
-    The manifest and its ETag are as they were read or written last. `table_columns` are those that
-    `Table.prepare` returned for it; None if it was not prepared. PublishError if the manifest was
-    deleted.
+    `table_columns` are those that `Table.prepare` returned for it; None if it was not prepared.
+    PublishError if the manifest was deleted.
     """
     if table is not None and manifest.parquet_key:
         partition = manifest.partition(location, etag)
@@ -97,19 +95,21 @@ def read_manifest(location: PeriodLocation, s3: S3) -> tuple[Manifest | None, st
     manifest, etag = read_document(Manifest, location.manifest_uri, s3)
     if manifest is None:
         return None, None
-    # A manifest that somebody wrote by hand could name the rows of a report that its readers may
-    # not see.
-    uris = [location.uri(item.key) for item in manifest.objects]
-    is_of_period = all(uri.startswith(location.folder_uri) for uri in uris)
-    if manifest.period.id != location.period_id or not is_of_period:
+    if manifest.period.id != location.period_id:
         raise foreign_document(location.manifest_uri)
+    for item in manifest.objects:
+        # A manifest that somebody wrote by hand could name the rows of a report that its readers
+        # may not see.
+        if not location.uri(item.key).startswith(location.folder_uri):
+            raise foreign_document(location.manifest_uri)
     return manifest, etag
 
 
 def newest_manifest(report: ReportLocation, s3: S3) -> Manifest | None:
     """Return the manifest of the newest period that has one."""
     for folder_uri in sorted(s3.folders(report.folder_uri), reverse=True):  # ids sort by time
-        manifest, _ = read_manifest(report.period_folder(folder_uri.split("/")[-2]), s3)
+        period_id = folder_uri.split("/")[-2]
+        manifest, _ = read_manifest(report.period_folder(period_id), s3)
         if manifest is not None:
             return manifest
     return None
@@ -118,9 +118,8 @@ def newest_manifest(report: ReportLocation, s3: S3) -> Manifest | None:
 def repair_latest(report: ReportLocation, s3: S3) -> bool:
     """Make `latest.json` the newest manifest; True if it had to be written.
 
-    A run only moves it forward (`follow`). So it keeps a period that was withdrawn since, and it
-    stays behind if the run of the newest period died. PublishError if `latest.json` exists, but no
-    manifest.
+    A run only moves it forward (`follow`), so it keeps a period that was withdrawn since.
+    PublishError if `latest.json` exists, but no manifest.
     """
     is_repaired = _write_latest(report, s3)
     if is_repaired:
@@ -149,12 +148,11 @@ def _write_latest(report: ReportLocation, s3: S3) -> bool:
 
 @retry_if_contested
 def _update_latest(manifest: Manifest, report: ReportLocation, s3: S3) -> None:
-    """Make `latest.json` this manifest, unless it is a later one.
-
-    A process that Airflow takes for dead may come back with a manifest that was replaced meanwhile.
-    """
     latest, etag = read_document(Manifest, report.latest_uri, s3)
-    if latest is not None and (latest == manifest or _order(latest) > _order(manifest)):
+    if latest == manifest:
+        return
+    # A process that Airflow takes for dead may come back with a manifest that was replaced since.
+    if latest is not None and _order(latest) > _order(manifest):
         return
     write_document(manifest, report.latest_uri, s3, replacing=etag)
 
@@ -166,10 +164,7 @@ def _order(manifest: Manifest) -> tuple[str, str, str]:
 def _copy_sql(
     sql_sha256: str, version: Version, kept: Version, location: PeriodLocation, s3: S3
 ) -> None:
-    """Copy the SQL of a version that will not be published into the folder of the kept one.
-
-    Both versions have the same rows, and the manifest is about to name this SQL.
-    """
+    # Both versions have the same rows, and the manifest of the kept one is about to name this SQL.
     with suppress(MissingObjectError, ConditionError):  # it is missing, or was copied before
         body, _ = s3.read(location.sql_uri(version.version, sql_sha256))
         uri = location.sql_uri(kept.version, sql_sha256)

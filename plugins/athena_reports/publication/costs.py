@@ -25,14 +25,13 @@ Ledger = Mapping[str, Cost]  # by month, such as `2026-11`
 class CostSummary(BaseModel, frozen=True):
     """A ledger in one line.
 
-    `price_usd` is None if no query has a price. `growth` is that of the bytes per query, from the
-    first month with queries to the last one, as a fraction: 0.5 is half as much again. It is None
-    if there is one month only, or if the first one scanned nothing.
+    `growth` is that of the bytes per query, from the first month with queries to the last one: 0.5
+    is half as much again. None for one month only, or if the first one scanned nothing.
     """
 
     queries: int
     scanned_bytes: int
-    price_usd: float | None
+    price_usd: float | None  # None if no query has a price
     unpriced: int
     growth: float | None
 
@@ -67,14 +66,17 @@ def summary(ledger: Ledger, months: Sequence[str]) -> CostSummary:
     """Return what the queries of some months scanned and cost; the months are oldest first."""
     costs = [ledger[month] for month in months if month in ledger]
     total = _total(costs)
-    has_price = total.unpriced < total.queries
+    price_usd = None
+    if total.unpriced < total.queries:
+        price_usd = round(total.price_usd, 6)
     growth = None
     if len(costs) > 1 and costs[0].scanned_bytes:
-        growth = _bytes_per_query(costs[-1]) / _bytes_per_query(costs[0]) - 1
+        first, last = _bytes_per_query(costs[0]), _bytes_per_query(costs[-1])
+        growth = last / first - 1
     return CostSummary(
         queries=total.queries,
         scanned_bytes=total.scanned_bytes,
-        price_usd=round(total.price_usd, 6) if has_price else None,
+        price_usd=price_usd,
         unpriced=total.unpriced,
         growth=growth,
     )

@@ -13,15 +13,13 @@ def count_difference(
     """Count the rows that `new` adds to `old`, removes and changes.
 
     Rows are paired by the key of `new`, if `old` has its columns too, and else compared as a whole.
-    If the columns or their types differ, so does each row. None if a version has no Parquet, or no
-    longer has it.
+    If the columns or their types differ, so does each row. None if a version lacks its Parquet.
     """
-    new_types = {column.name: column.type for column in new.columns}
-    old_types = {column.name: column.type for column in old.columns}
-    key = new.key
-    if any(old_types.get(name) != new_types[name] for name in key):
-        key = ()
-    has_same_columns = list(new_types.items()) == list(old_types.items())
+    new_columns = [(column.name, column.type) for column in new.columns]
+    old_columns = [(column.name, column.type) for column in old.columns]
+    has_same_columns = new_columns == old_columns
+    shared_names = {name for name, _ in set(new_columns) & set(old_columns)}
+    key = new.key if shared_names.issuperset(new.key) else ()
     if not key and not has_same_columns:
         return Difference(added=new.rows, removed=old.rows)
     if not new.parquet_key or not old.parquet_key:

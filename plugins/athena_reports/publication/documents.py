@@ -49,8 +49,7 @@ def read_document(model: type[_Document], uri: str, s3: S3) -> tuple[_Document |
 def write_document(document: BaseModel, uri: str, s3: S3, *, replacing: str | None) -> str:
     """Write a document in place of one with a certain ETag, or of none, and return the new ETag.
 
-    ContestedError if another process has changed or deleted it, or if S3 wrote it and the response
-    was lost.
+    ContestedError if another process has changed it, or S3 wrote it and the response was lost.
     """
     body = document.model_dump_json(indent=2).encode()
     try:

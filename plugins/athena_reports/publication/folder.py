@@ -49,10 +49,9 @@ def require_calendar(
     s3: S3,
     before_claim: Callable[[], None] | None = None,
 ) -> None:
-    """Require that a folder has a certain calendar. An unclaimed folder gets it.
+    """Require that a folder has a certain calendar, or CalendarError; an unclaimed one gets it.
 
     `before_claim` is called if the folder is unclaimed, and leaves it so if it raises an error.
-    CalendarError if the folder has another environment or calendar.
     """
     published = find_calendar(location, s3)
     conflict = _conflict(published, calendar, location)

@@ -47,10 +47,7 @@ class TableError(PublishError):
 
 @dataclass(frozen=True)
 class Table:
-    """The table of a report in a cadence, in a Glue database.
-
-    Its methods raise TableError if Glue refuses a call or does not serve it.
-    """
+    """The table of a report in a cadence. Its methods raise TableError if Glue refuses a call."""
 
     database: str
     location: ReportLocation
@@ -78,9 +75,8 @@ class Table:
     ) -> list[dict[str, str]]:
         """Make the table take a version with these columns, and return its own, as Glue has them.
 
-        With `commented`, the descriptions of the columns become comments in the table: for a
-        publication, and not for a repair of an old period, whose descriptions may be older.
-        SchemaError if the columns do not fit the table.
+        With `commented`, descriptions become comments in the table: for a publication, and not for
+        a repair, whose descriptions may be older. SchemaError if the columns do not fit the table.
         """
         for column in columns:
             self._require_place(column)
@@ -102,10 +98,9 @@ class Table:
         partition: Partition,
         table_columns: Sequence[Mapping[str, str]] | None = None,
     ) -> None:
-        """Create the partition of a period, or replace it.
+        """Create the partition of a period, or replace it; SchemaError if the columns do not fit.
 
         `table_columns` are those that `prepare` returned; None to prepare the table here.
-        SchemaError if the columns do not fit it.
         """
         if table_columns is None:
             table_columns = self.prepare(columns)
@@ -128,10 +123,7 @@ class Table:
             self._replace(partition_input)
 
     def mark_broken(self, period_id: str, listed: Partition, why: str) -> None:
-        """Note in the partition of a period why it is broken, unless it has changed since.
-
-        `listed` is the partition as it was when the period was found broken.
-        """
+        """Note in a partition why it is broken, unless it has changed since it was `listed`."""
         marked = listed.facts.model_copy(update={"broken": why})
         for stored in self._stored_partitions(Expression=f"period = '{period_id}'"):
             if Partition.of(stored) == listed:
@@ -143,10 +135,7 @@ class Table:
                 self._replace(partition_input)
 
     def partitions(self, first_id: str = "") -> Mapping[str, Partition]:
-        """Return each partition of ours by period id; none if there is no table.
-
-        `first_id` is the first period id, or the beginning of one; earlier periods are left out.
-        """
+        """Return each partition of ours by period id, from `first_id` or a beginning of one on."""
         options: dict[str, Any] = {"ExcludeColumnSchema": True}
         if first_id:
             options["Expression"] = f"period >= '{first_id}'"
@@ -197,10 +186,7 @@ class Table:
         *,
         commented: bool,
     ) -> list[dict[str, str]]:
-        """Return the columns that hold the values of both; those of the table come first.
-
-        What other programs wrote into the table's columns stays.
-        """
+        # What other programs wrote into the table's columns stays.
         merged = {column["Name"]: dict(column) for column in present}
         for column in columns:
             name = column.name.lower()
@@ -272,15 +258,16 @@ def published_tables(database: str, glue: "GlueClient") -> Iterator[Table]:
 
 def parquet_descriptor(types: Mapping[str, str], location_uri: str) -> dict[str, Any]:
     """Return Glue's StorageDescriptor of Parquet files with these columns and types."""
+    serde = {
+        "SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe",
+        "Parameters": {"serialization.format": "1"},
+    }
     return {
         "Columns": [{"Name": name, "Type": glue_type} for name, glue_type in types.items()],
         "Location": location_uri,
         "InputFormat": f"{_HIVE}.MapredParquetInputFormat",
         "OutputFormat": f"{_HIVE}.MapredParquetOutputFormat",
-        "SerdeInfo": {
-            "SerializationLibrary": f"{_HIVE}.serde.ParquetHiveSerDe",
-            "Parameters": {"serialization.format": "1"},
-        },
+        "SerdeInfo": serde,
     }
 
 
@@ -301,10 +288,7 @@ def _listing(glue: "GlueClient", operation: Any, items: str) -> Callable[..., li
 def _response(
     about: str, call: Callable[..., Any], *, expected: Collection[ErrorKind] = (), **arguments: Any
 ) -> Any:
-    """Return Glue's response to a call; None if it refuses for an expected reason.
-
-    ContestedError if another process has changed the table meanwhile.
-    """
+    # None if it refuses for an expected reason.
     try:
         return call(**arguments)
     except (ClientError, BotoCoreError) as error:
@@ -324,7 +308,9 @@ def _can_store(wide: str, narrow: str) -> bool:
     narrow_digits = _digits(narrow)
     if wide_digits is None or narrow_digits is None:
         return False
-    return wide_digits[0] >= narrow_digits[0] and wide_digits[1] >= narrow_digits[1]
+    wide_whole, wide_scale = wide_digits
+    narrow_whole, narrow_scale = narrow_digits
+    return wide_whole >= narrow_whole and wide_scale >= narrow_scale
 
 
 def _digits(kind: str) -> tuple[int, int] | None:

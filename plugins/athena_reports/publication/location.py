@@ -17,11 +17,7 @@ ALERTS_FOLDER = "_alerts"
 
 @dataclass(frozen=True)
 class ReportLocation:
-    """Where a report is published in one cadence.
-
-    `of` makes it for a report. `of_folder` makes it for a caller that only knows the folders of a
-    bucket, as the cleanup does. Then the names may not be those of a report and a cadence.
-    """
+    """Where a report is published in one cadence."""
 
     bucket: str
     name: str
@@ -34,7 +30,7 @@ class ReportLocation:
 
     @classmethod
     def of_folder(cls, folder_uri: str) -> Self:
-        """Return the location of the report and the cadence that the address of a folder names.
+        """Return the location that the address of a folder names, which need not be a report's.
 
         Names that the address lacks are empty.
         """
@@ -113,10 +109,7 @@ class PeriodLocation:
         return f"{self.parquet_folder(version)}part-0.parquet"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
-        """Return the address of a version's SQL, by the SHA-256 of the SQL in hexadecimal.
-
-        A version can have several: each SQL that gave its rows is kept.
-        """
+        """Return the address of a SQL that gave a version's rows, by its SHA-256 in hexadecimal."""
         return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
 
     @property

@@ -31,25 +31,17 @@ class PublishedObject(BaseModel, frozen=True):
 
 
 class Version(BaseModel, frozen=True):
-    """The rows of a period in S3.
+    """The rows of a period in S3."""
 
-    Attributes:
-        version: Its name, which no two uploads share.
-        ordered: Whether the order of the rows has a meaning.
-        objects: The rows in each format.
-        key: The columns that tell rows apart; empty if the report declares none.
-        read_by_next: A digest of the rows, without the columns that come from the period before.
-            The SQL of the next period reads the source tables and not these rows, but if the tables
-            change, the rows do. A change of the tables that leaves the rows as they are is not
-            seen. It is empty if the SQL of the report does not read the period before.
-    """
-
-    version: str
-    ordered: bool
+    version: str  # its name, which no two uploads share
+    ordered: bool  # whether the order of the rows has a meaning
     rows: int
     columns: tuple[TableColumn, ...]
-    objects: tuple[PublishedObject, ...]
-    key: tuple[str, ...] = ()
+    objects: tuple[PublishedObject, ...]  # the rows in each format
+    key: tuple[str, ...] = ()  # the columns that tell rows apart; empty if none is declared
+    # A digest of the rows, without the columns that come from the period before. It stands for the
+    # source tables, which the SQL of the next period reads: a change of the tables that leaves the
+    # rows as they are is not seen. Empty if the SQL does not read the period before.
     read_by_next: str = ""
 
     @property
@@ -69,22 +61,15 @@ class Version(BaseModel, frozen=True):
 
 
 class QueryFacts(BaseModel, frozen=True):
-    """The query of a version; its SQL is at `PeriodLocation.sql_uri`.
-
-    Attributes:
-        statement: SELECT or UNLOAD.
-        reads_previous: Whether the SQL reads the period before.
-        price_usd: None on a capacity reservation, which bills no bytes, and where the region's
-            price is not known.
-    """
+    """The query of a version; its SQL is at `PeriodLocation.sql_uri`."""
 
     id: str
     submitted_at: str
-    statement: str = ""
-    reads_previous: bool = False
+    statement: str = ""  # SELECT or UNLOAD
+    reads_previous: bool = False  # whether the SQL reads the period before
     sql_sha256: str = ""
     scanned_bytes: int = 0
-    price_usd: float | None = None
+    price_usd: float | None = None  # None on a capacity reservation, or if the price is not known
     engine_version: str = ""
 
     @property
@@ -100,23 +85,16 @@ class QueryFacts(BaseModel, frozen=True):
 
 
 class RunFacts(BaseModel, frozen=True):
-    """The run that published a version.
-
-    `max_tries` is that of its task `publish`. Airflow changes it if the task is cleared, and not if
-    it is retried.
-    """
+    """The run that published a version."""
 
     dag_id: str
     run_id: str
+    # Of its task `publish`. Airflow changes it if the task is cleared, and not if it is retried.
     max_tries: int = 0
 
 
 class Difference(BaseModel, frozen=True):
-    """How many rows a version adds to the one before, removes and changes.
-
-    A changed row has other values for the same key. Without a key, it is one that is removed and
-    one that is added.
-    """
+    """How many rows a version adds to the one before, removes and, by its key, changes."""
 
     added: int
     removed: int
@@ -124,28 +102,21 @@ class Difference(BaseModel, frozen=True):
 
 
 class Reading(BaseModel, frozen=True):
-    """What the next period reads of a period from some time on.
+    """What the next period reads of a period from some time on."""
 
-    `digest` is `Version.read_by_next`, and `since` is when the query was submitted that first gave
-    rows with this digest.
-    """
-
-    digest: str
-    since: str
+    digest: str  # `Version.read_by_next`
+    since: str  # when the query was submitted that first gave rows with this digest
 
 
 class EarlierVersion(BaseModel, frozen=True):
-    """A version that was current before.
-
-    `difference` is what its successor changed; None if it could not be counted.
-    """
+    """A version that was current before."""
 
     version: str
     rows: int
     published_at: str
     provisional: bool
     replaced_at: str
-    difference: Difference | None
+    difference: Difference | None  # what its successor changed; None if it could not be counted
     query: QueryFacts
     code_version: str
     bundle_version: str = ""
@@ -161,11 +132,7 @@ class ReplacedVersion(BaseModel, frozen=True, from_attributes=True):
 
 
 class PublishedPeriod(BaseModel, frozen=True):
-    """A period as readers outside of this package get it.
-
-    `cadence` is its name, `timezone` is an IANA zone, and the bounds are local and in UTC. The
-    steps of a run hand on the `Period` itself.
-    """
+    """A period as readers outside of this package get it; the steps hand on the `Period` itself."""
 
     id: str
     cadence: Unit
@@ -190,93 +157,61 @@ class PublishedPeriod(BaseModel, frozen=True):
 
 
 class PlannedDelivery(BaseModel, frozen=True):
-    """To whom a version is to be delivered.
+    """To whom a version is to be delivered, if it was published early enough."""
 
-    `channels` are the names of those that the report had when the version was published. A channel
-    gets its first version of the period if that was published by `until`, and a correction if that
-    was published by `correct_until`.
-    """
-
-    channels: tuple[str, ...]
-    until: str
-    correct_until: str
+    channels: tuple[str, ...]  # names of those that the report had when the version was published
+    until: str  # for the first version of the period that a channel gets
+    correct_until: str  # for a correction
 
     def is_in_time(self, published_at: str, *, is_correction: bool) -> bool:
         """Return whether a version was published early enough to be delivered.
 
-        The time that counts is that of the publication: a server that is down for long delays a
-        delivery, and does not lose it.
+        So a server that is down for long delays a delivery, and does not lose it.
         """
         until = self.correct_until if is_correction else self.until
         return datetime.fromisoformat(published_at) <= datetime.fromisoformat(until)
 
 
 class PeriodFacts(BaseModel, frozen=True):
-    """What the manifest and the partition in Glue both have of a published period.
-
-    Attributes:
-        settles_at: When the last event of the period has arrived.
-        provisional: Whether events of it, or of a part that it read, might still arrive.
-        partial: Whether partitions of the input were missing.
-        query: The query that gave the rows last.
-        run: The run of that query.
-        logic: Kind and digest of what made the rows, by `logic_digest`; `unknown` if a transform
-            cannot be read, empty in a hand-written DAG.
-        delivery: To whom the version is to be delivered; None if the report had no channels.
-        parts: Of each report that it reads, by its table, the version of each part, by its period
-            id.
-    """
+    """What the manifest and the partition in Glue both have of a published period."""
 
     report: str
     environment: str
     period: PublishedPeriod
-    settles_at: str
-    provisional: bool
-    partial: bool
+    settles_at: str  # when the last event of the period has arrived
+    provisional: bool  # whether events of it, or of a part that it read, might still arrive
+    partial: bool  # whether partitions of the input were missing
     published_at: str
-    query: QueryFacts
-    run: RunFacts
-    logic: str = ""
-    delivery: PlannedDelivery | None = None
+    query: QueryFacts  # that gave the rows last
+    run: RunFacts  # of that query
+    logic: str = ""  # by `logic_digest`; empty in a hand-written DAG
+    delivery: PlannedDelivery | None = None  # None if the report had no channels
+    # Of each report that it reads, by its table, the version of each part, by its period id.
     parts: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
 
 
 class PublicationFacts(PeriodFacts, frozen=True):
-    """What a manifest says besides its version and its history.
-
-    `code_version` is that of this package, and `bundle_version` that of the DAG bundle, such as a
-    commit; empty without one.
-    """
+    """What a manifest says besides its version and its history."""
 
     missing_partitions: tuple[str, ...]
     checks: tuple[CheckResult, ...]
-    code_version: str
-    bundle_version: str = ""
+    code_version: str  # of this package
+    bundle_version: str = ""  # of the DAG bundle, such as a commit; empty without one
 
 
 class PartitionFacts(PeriodFacts, frozen=True, from_attributes=True):
-    """What the partition in Glue has of a manifest, for those who list periods.
-
-    Attributes:
-        bytes: The size of its objects.
-        checks_warned: How many of its checks failed and only warn.
-        earlier_versions: The versions that were current before, latest first.
-        ledger: What all queries of the period cost.
-        manifest_etag: The ETag of the manifest that this is of. A manifest in S3 with another ETag
-            may say something else.
-        broken: What the cleanup found missing or damaged in S3; empty for a whole period.
-    """
+    """What the partition in Glue has of a manifest, for those who list periods."""
 
     version: str
     rows: int
-    bytes: int
+    bytes: int  # of its objects
     objects: tuple[PublishedObject, ...] = ()
-    checks_warned: int
+    checks_warned: int  # how many of its checks failed and only warn
     readings: tuple[Reading, ...]
-    earlier_versions: tuple[ReplacedVersion, ...] = ()
-    ledger: Mapping[str, Cost]
-    manifest_etag: str | None = None
-    broken: str = ""
+    earlier_versions: tuple[ReplacedVersion, ...] = ()  # latest first
+    ledger: Mapping[str, Cost]  # of all queries of the period
+    manifest_etag: str | None = None  # a manifest with another one may say something else
+    broken: str = ""  # what the cleanup found missing or damaged in S3
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, str]) -> Self | None:
@@ -318,20 +253,13 @@ class Manifest(Version, PublicationFacts, frozen=True):
     """`manifest.json`: the current version of a period, where it comes from, and its history.
 
     `latest.json` is a copy of the manifest of the latest period.
-
-    Attributes:
-        restated_at: When the query was submitted that last replaced other rows; empty if none did.
-        readings: What the next period reads of this one, for each time at which that changed,
-            latest first.
-        earlier_versions: The versions that were current before, latest first.
-        repeated_queries: The queries that gave the rows of a version once more.
     """
 
     manifest_format: Literal[1] = 1
-    restated_at: str = ""
-    readings: tuple[Reading, ...] = ()
-    earlier_versions: tuple[EarlierVersion, ...] = ()
-    repeated_queries: tuple[QueryFacts, ...] = ()
+    restated_at: str = ""  # when the query was submitted that last replaced other rows
+    readings: tuple[Reading, ...] = ()  # for each time at which they changed, latest first
+    earlier_versions: tuple[EarlierVersion, ...] = ()  # latest first
+    repeated_queries: tuple[QueryFacts, ...] = ()  # that gave the rows of a version once more
 
     @classmethod
     def of(cls, version: Version, facts: PublicationFacts, **history: Any) -> Self:
@@ -356,20 +284,17 @@ class Manifest(Version, PublicationFacts, frozen=True):
     @property
     def ledger(self) -> Ledger:
         """What the queries of the period cost, each query counted once."""
-        # One query has several versions if its transform was changed and cleared.
         earlier_queries = [version.query for version in self.earlier_versions]
-        queries = {
-            query.id: query for query in (self.query, *earlier_queries, *self.repeated_queries)
-        }
-        return merged(query.ledger for query in queries.values())
+        queries = (self.query, *earlier_queries, *self.repeated_queries)
+        # One query has several versions if its transform was changed and cleared.
+        by_id = {query.id: query for query in queries}
+        return merged(query.ledger for query in by_id.values())
 
     def partition(self, location: PeriodLocation, etag: str | None) -> Partition:
         """Return the partition of the period in Glue, by the ETag of this manifest."""
         facts = PartitionFacts.model_validate(self)
-        return Partition(
-            location.parquet_folder(self.version),
-            facts.model_copy(update={"manifest_etag": etag}),
-        )
+        facts = facts.model_copy(update={"manifest_etag": etag})
+        return Partition(location.parquet_folder(self.version), facts)
 
     def as_earlier_version(self, replaced_at: str, difference: Difference | None) -> EarlierVersion:
         """Return what the next manifest says of this version."""

@@ -24,10 +24,9 @@ PublishedOf = Callable[[str], Mapping[str, PartitionFacts]]
 def find_parts(
     parts_read: Sequence[tuple[Published, Period]], glue: "GlueClient"
 ) -> list[InputPartitions]:
-    """Return what is published of the parts of some periods of one report, in their order.
+    """Return what Glue has of the parts of some periods of one report, in their order.
 
-    It is what Glue has, since a query reads that. InputError if a part is broken or of another time
-    zone.
+    InputError if a part is broken or of another time zone.
     """
     needed = chain.from_iterable(published.parts_of(period) for published, period in parts_read)
     values = [[part.id] for part in dict.fromkeys(needed)]  # each once, in order
@@ -35,7 +34,8 @@ def find_parts(
     parts: Mapping[str, Partition] = {}
     # Without a table, nothing of the report is published yet.
     with suppress(glue.exceptions.EntityNotFoundException):
-        parts = partitions_by_period(stored_partitions(first.database, first.table, values, glue))
+        stored = stored_partitions(first.database, first.table, values, glue)
+        parts = partitions_by_period(stored)
     return [_parts_of(published, period, parts) for published, period in parts_read]
 
 
@@ -44,8 +44,8 @@ def changed_parts(
 ) -> dict[str, list[str]]:
     """Return the parts that have another version now than when a period read them.
 
-    They are texts such as `plays_daily 2025-06-03`, by the period's id. One that is no longer
-    published is not among them. `published_of` is called once for each table.
+    They are texts such as `plays_daily 2025-06-03`, by the period's id. `published_of` is called
+    once for each table.
     """
     published_of = cache(published_of)
     changed: dict[str, list[str]] = {}
@@ -62,28 +62,34 @@ def _parts_of(
     published: Published, period: Period, parts: Mapping[str, Partition]
 ) -> InputPartitions:
     needed = published.parts_of(period)
-    present = {part: parts[part.id] for part in needed if part.id in parts}
-    for part, partition in present.items():
-        _require_rows_of(part, partition.facts, published)
-    facts = {part: partition.facts for part, partition in present.items()}
-    settling_times = [facts[part].settles_at for part in present if facts[part].provisional]
+    unpublished, partial, settling_times = [], [], []
+    folders, versions = {}, {}
+    for part in needed:
+        name = f"{KEY}={part.id}"
+        partition = parts.get(part.id)
+        if partition is None:
+            unpublished.append(name)
+            continue
+        facts = partition.facts
+        _require_rows_of(part, facts, published)
+        folders[name] = partition.location
+        versions[part.id] = facts.version
+        if facts.partial:
+            partial.append(name)
+        if facts.provisional:
+            settling_times.append(datetime.fromisoformat(facts.settles_at))
     coverage = InputCoverage(
         table=f"{published.database}.{published.table}",
         missing=published.missing,
         needed=len(needed),
-        present=tuple(map(_name, present)),
-        unpublished=tuple(_name(part) for part in needed if part not in present),
-        partial=tuple(_name(part) for part in present if facts[part].partial),
+        present=tuple(folders),
+        unpublished=tuple(unpublished),
+        partial=tuple(partial),
         dag_id=published.table,
-        versions={part.id: facts[part].version for part in present},
-        settles_at=max(map(datetime.fromisoformat, settling_times), default=None),
+        versions=versions,
+        settles_at=max(settling_times, default=None),
     )
-    folders = {_name(part): partition.location for part, partition in present.items()}
     return InputPartitions(coverage, folders)
-
-
-def _name(part: Period) -> str:
-    return f"{KEY}={part.id}"
 
 
 def _require_rows_of(part: Period, facts: PartitionFacts, published: Published) -> None:

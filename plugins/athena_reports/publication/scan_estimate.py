@@ -15,14 +15,11 @@ _NEIGHBOURS = 3  # the nearest published periods: one odd one among them does no
 
 @dataclass(frozen=True)
 class ScanEstimate:
-    """What a query will scan, in bytes, and where that comes from.
-
-    `price_usd` is what it will cost; None if one of the published periods has no price.
-    """
+    """What a query will scan and cost, and where that comes from."""
 
     bytes: int
     basis: str
-    price_usd: float | None = None
+    price_usd: float | None = None  # None if one of the published periods has no price
 
 
 def estimate_scans(
@@ -30,8 +27,7 @@ def estimate_scans(
 ) -> dict[Period, ScanEstimate]:
     """Return what the query of each period will scan: the median of the nearest published periods.
 
-    A lake grows, so the query of a period far away scans something else. Of two periods that are as
-    near, the earlier one counts. There are no estimates if no period is published.
+    There are no estimates if no period is published.
     """
     if not published:
         return {}
@@ -41,7 +37,9 @@ def estimate_scans(
 
 def _nearest(period: Period, published: Sequence[Period]) -> Sequence[Period]:
     place = bisect(published, period)
-    around = published[max(place - _NEIGHBOURS, 0) : place + _NEIGHBOURS]
+    first = max(place - _NEIGHBOURS, 0)
+    around = published[first : place + _NEIGHBOURS]
+    # The sort is stable: of two periods that are as near, the earlier one counts.
     by_distance = sorted(around, key=lambda other: abs(other.index - period.index))
     return sorted(by_distance[:_NEIGHBOURS])
 
@@ -53,7 +51,10 @@ def _estimate(
 
     scanned_bytes = median(published[period].query.scanned_bytes for period in nearest)
     basis = f"median of {', '.join(map(str, nearest))}"
-    prices = [published[period].query.price_usd for period in nearest]
-    known_prices = [price for price in prices if price is not None]
-    price_usd = median(known_prices) if len(known_prices) == len(prices) else None
-    return ScanEstimate(round(scanned_bytes), basis, price_usd)
+    known_prices = []
+    for period in nearest:
+        price_usd = published[period].query.price_usd
+        if price_usd is None:
+            return ScanEstimate(round(scanned_bytes), basis)
+        known_prices.append(price_usd)
+    return ScanEstimate(round(scanned_bytes), basis, median(known_prices))

@@ -29,12 +29,9 @@ ROWS_LOST = "rows_lost"  # the warning of a version without rows, after one that
 class Publication(NamedTuple):
     """An outcome of publishing, and the manifest of the period after it.
 
-    Attributes:
-        outcome: `published` if readers get this version, or the same query published it before;
-            `settled` if another query had published the same rows, and they were provisional or
-            partial until now; `unchanged` if they were not; `superseded` if a later query has
-            published.
-        manifest: The manifest.
+    `published` if readers get this version, or the same query published it before; `settled` if
+    another query had published the same rows, and they were provisional or partial until now;
+    `unchanged` if they were not; `superseded` if a later query has published.
     """
 
     outcome: Outcome
@@ -53,8 +50,8 @@ def succeed(
 ) -> Publication:
     """Decide what becomes of an uploaded version; S3 is only read.
 
-    The manifest that is returned is `current` itself if there is nothing to write. PublishError if
-    the upload is incomplete or too old.
+    It returns `current` itself if there is nothing to write. PublishError if the upload is
+    incomplete or too old.
     """
     if current is not None and current.query.submitted_at > facts.query.submitted_at:
         return Publication("superseded", current)
@@ -81,10 +78,11 @@ def succeed(
     replaced = current.as_earlier_version(facts.published_at, difference)
     # A version that was replaced may become the current one again. Then it is not an earlier one.
     others = [entry for entry in current.earlier_versions if entry.version != version.version]
+    restated_at = current.restated_at if has_same_rows else facts.query.submitted_at
     successor = Manifest.of(
         version,
         facts,
-        restated_at=current.restated_at if has_same_rows else facts.query.submitted_at,
+        restated_at=restated_at,
         readings=_with_reading(current.readings, reading),
         earlier_versions=(replaced, *others),
         repeated_queries=current.repeated_queries,
@@ -93,19 +91,15 @@ def succeed(
 
 
 def _keep(current: Manifest, version: Version, facts: PublicationFacts) -> Publication:
-    """Keep the current rows, with the facts of the query that gave them again.
-
-    Only the planned delivery stays: a channel that the report has got since begins with the next
-    version.
-    """
+    """Keep the current rows, with the facts of the query that gave them again."""
     # The columns as they are declared now, except that what was private in the kept rows stays so.
-    kept_private = current.private_columns
-    columns = [
-        column.model_copy(update={"private": column.private or column.name in kept_private})
-        for column in version.columns
-    ]
+    columns = []
+    for column in version.columns:
+        is_private = column.private or column.name in current.private_columns
+        columns.append(column.model_copy(update={"private": is_private}))
     kept_facts = {
         **dict(facts),
+        # A channel that the report has got since begins with the next version.
         "delivery": current.delivery,
         "columns": tuple(columns),
         "key": version.key,
@@ -126,11 +120,7 @@ def _keep(current: Manifest, version: Version, facts: PublicationFacts) -> Publi
 def damage(
     version: Version | PartitionFacts, location: PeriodLocation, stored: Iterable[StoredObject]
 ) -> str:
-    """Return which object of a version is missing or incomplete; empty for none.
-
-    The version may be what the partition of its period has of it. The listing of what is stored may
-    have other objects too.
-    """
+    """Return which object of a version is missing or incomplete in a listing; empty for none."""
     stored_bytes = {item.uri: item.bytes for item in stored}
     for expected in version.objects:
         uri = location.uri(expected.key)
@@ -162,10 +152,7 @@ def _require_upload(
 
 
 def _with_rows_lost(facts: PublicationFacts, current: Manifest) -> PublicationFacts:
-    """Return the facts of a version without rows, with a warning if the period had some.
-
-    The warning stays until the period has rows again, or somebody clears `publish`.
-    """
+    # The warning stays until the period has rows again, or somebody clears `publish`.
     if current.rows > 0:
         message = (
             f"0 rows, but version {current.version} had {current.rows:,}. If the period has no"
@@ -181,12 +168,8 @@ def _with_rows_lost(facts: PublicationFacts, current: Manifest) -> PublicationFa
 
 
 def _with_reading(readings: Iterable[Reading], latest: Reading) -> tuple[Reading, ...]:
-    """Return the readings of a period with one more, latest first.
-
-    If it has the digest of the one before, nothing is added. If it is of the same query as the one
-    before, it takes its place: only the transform was edited between, and the tables that the next
-    period reads are the same.
-    """
+    # A reading of the same query is replaced: only the transform was edited between, and the tables
+    # that the next period reads are the same.
     earlier = tuple(reading for reading in readings if reading.since < latest.since)
     if earlier and earlier[0].digest == latest.digest:
         return earlier
@@ -194,7 +177,7 @@ def _with_reading(readings: Iterable[Reading], latest: Reading) -> tuple[Reading
 
 
 def _differ_in_order_only(new: Version, current: Version, difference: Difference | None) -> bool:
-    """Whether two versions have the same rows, in another order that has no meaning."""
     if new.ordered or difference != Difference(added=0, removed=0):
         return False
-    return {item.format for item in new.objects} == {item.format for item in current.objects}
+    new_formats = {item.format for item in new.objects}
+    return new_formats == {item.format for item in current.objects}

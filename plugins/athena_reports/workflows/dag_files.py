@@ -17,14 +17,14 @@ _Ignore = tuple[Path, "PathSpec[Any]"]  # pathspec is generic from 1.1 on
 def dag_files(folder: Path) -> list[Path]:
     """Return the Python files below a folder, sorted; without those that `.airflowignore` names.
 
-    Like Airflow, it follows links and reads the `.airflowignore` of each folder, in the syntax
-    `glob`, the default of `[core] dag_ignore_file_syntax`.
+    Like Airflow, it follows links and reads the `.airflowignore` of each folder, in the default
+    syntax of `[core] dag_ignore_file_syntax`, `glob`.
     """
     return sorted(_python_files(folder, [], {folder.resolve()}))
 
 
 def _python_files(folder: Path, ignores: Sequence[_Ignore], seen: set[Path]) -> Iterator[Path]:
-    """Yield the files below a folder. A link can lead back to one of those that were `seen`."""
+    # A link can lead back to one of the folders that were `seen`.
     ignore_file = folder / ".airflowignore"
     if ignore_file.is_file():
         without_comments = re.sub(r"\s*#.*", "", ignore_file.read_text(encoding="utf-8"))
@@ -41,10 +41,10 @@ def _python_files(folder: Path, ignores: Sequence[_Ignore], seen: set[Path]) -> 
 
 
 def _is_ignored(path: Path, ignores: Sequence[_Ignore]) -> bool:
-    """Return whether to ignore a path: the innermost file with a pattern for it decides."""
-    for folder, patterns in reversed(ignores):
-        end = "/" if path.is_dir() else ""
-        decision = patterns.check_file(f"{path.relative_to(folder).as_posix()}{end}").include
+    end = "/" if path.is_dir() else ""
+    for folder, patterns in reversed(ignores):  # the innermost file with a pattern for it decides
+        relative_path = path.relative_to(folder).as_posix()
+        decision = patterns.check_file(f"{relative_path}{end}").include
         if decision is not None:
             return bool(decision)
     return False

@@ -40,14 +40,11 @@ class AccountError(AthenaReportsError):
 
 @dataclass(frozen=True)
 class AccountCheck:
-    """What came of looking at one thing that the settings name, such as "workgroup dev".
+    """What came of looking at one thing that the settings name."""
 
-    The problem is empty if it can be used; `retryable` says whether it may pass by itself.
-    """
-
-    name: str
-    problem: str = ""
-    retryable: bool = False
+    name: str  # such as "workgroup dev"
+    problem: str = ""  # empty if it can be used
+    retryable: bool = False  # whether the problem may pass by itself
 
 
 def require_payable(
@@ -61,9 +58,8 @@ def require_payable(
 ) -> None:
     """Require what the query of a period needs before it is paid.
 
-    AccountError if the report has no folder yet, and the account lacks something; CalendarError if
-    the folder has another environment or calendar; ScanLimitError if the query is expected to scan
-    more than `max_scan` bytes.
+    AccountError if the account lacks something, and the report has no folder yet; CalendarError for
+    a folder of another calendar; ScanLimitError for a scan of more than `max_scan` bytes.
     """
     s3 = S3(hook.client("s3"), settings.bucket_owner, settings.encryption)
     calendar = PublishedCalendar(
@@ -96,12 +92,11 @@ def require_account(
     checks = check_account(settings, athena, hook.client("glue"), s3, has_table=has_table)
     problems = [check for check in checks if check.problem]
     if problems:
-        lines = [f"{check.name}: {check.problem}" for check in problems]
+        lines = ["The first run cannot start; no query was submitted."]
+        lines += [f"{check.name}: {check.problem}" for check in problems]
         # A retry checks all of them again, and one problem that may pass is enough for it.
-        raise AccountError(
-            "\n".join(["The first run cannot start; no query was submitted.", *lines]),
-            retryable=any(check.retryable for check in problems),
-        )
+        may_pass = any(check.retryable for check in problems)
+        raise AccountError("\n".join(lines), retryable=may_pass)
 
 
 def check_account(
@@ -115,8 +110,7 @@ def check_account(
 ) -> Iterator[AccountCheck]:
     """Yield a check of the workgroup and of each bucket, database, source table and success marker.
 
-    In the report bucket an upload is begun and aborted, which shows that the role may write there.
-    No object is written.
+    In the report bucket an upload is begun and aborted. No object is written.
     """
     yield _check(f"workgroup {settings.workgroup}", partial(_require_workgroup, settings, athena))
     if settings.query_results:
@@ -146,8 +140,8 @@ def _require_workgroup(settings: Settings, athena: "AthenaClient") -> None:
         raise AccountError(
             "it is disabled. Enable it, or set ATHENA_REPORTS_WORKGROUP to another workgroup."
         )
-    managed_results = workgroup.get("Configuration", {}).get("ManagedQueryResultsConfiguration", {})
-    is_managed = managed_results.get("Enabled", False)
+    configuration = workgroup.get("Configuration", {})
+    is_managed = configuration.get("ManagedQueryResultsConfiguration", {}).get("Enabled", False)
     if is_managed and settings.query_results:
         raise AccountError(
             "it manages its query results. Set ATHENA_REPORTS_QUERY_RESULTS=managed."

@@ -49,15 +49,9 @@ class BuiltDag(DAG):
     """The DAG that `build_dag` makes of a report. Its callbacks may be set at any time.
 
     Airflow stores none of the attributes below. They are for code that imports the DAG's file.
-
-    Attributes:
-        report: The report, with the params of this cadence.
-        cadence: The periods that it is made for.
-        channels: The channels that it is delivered to.
-        delivery_policy: When versions are delivered to them.
     """
 
-    report: Report
+    report: Report  # with the params of this cadence
     cadence: Cadence
     channels: Sequence["Channel"]
     delivery_policy: DeliveryPolicy
@@ -142,6 +136,7 @@ def build_dag(
     refuse_second_declaration(report)
 
     report = report.with_params(cadence.unit, params or {})
+    default_args = _default_args(report, deployment, retry or RetryPolicy(), alert_policy)
     callbacks: dict[str, Any] = {}
     failed_delivery_callbacks = None
     if alert_policy.all_notifiers:
@@ -152,7 +147,7 @@ def build_dag(
             "on_success_callback": alerts_dag.warning_callback(report, cadence, on_warning),
         }
         failed_delivery_callbacks = alerts_dag.failed_delivery_callback(report, cadence, on_failure)
-    with BuiltDag(
+    dag = BuiltDag(
         f"{report.name}_{cadence.unit}",
         description=f"{report.name}: {cadence.description}",
         doc_md=report.doc,
@@ -163,16 +158,17 @@ def build_dag(
         is_paused_upon_creation=deployment.paused,
         max_active_runs=max_active_runs,
         dagrun_timeout=run_timeout,
-        default_args=_default_args(report, deployment, retry or RetryPolicy(), alert_policy),
+        default_args=default_args,
         tags=_tags(report, cadence, deployment),
         template_searchpath=str(report.sql_folder),
         template_undefined=StrictUndefined,
         **callbacks,
-    ) as dag:
-        dag.report = report
-        dag.cadence = cadence
-        dag.channels = channels
-        dag.delivery_policy = delivery_policy
+    )
+    dag.report = report
+    dag.cadence = cadence
+    dag.channels = channels
+    dag.delivery_policy = delivery_policy
+    with dag:
         add_tasks(
             report,
             cadence,

@@ -62,20 +62,23 @@ def add_tasks(
         weight_rule=ScheduleFirst(),
         priority_weight=_WEIGHT_OF_STARTED_RUNS,
     )
+    make_version = partial(
+        transform_result,
+        recipe=_recipe(report, deployment),
+        memory_limit=deployment.memory_limit,
+        bucket_owner=deployment.bucket_owner,
+        encryption=deployment.encryption,
+        aws_conn_id=deployment.aws_conn_id,
+    )
     transform = PythonOperator(
         task_id="transform",
-        python_callable=partial(
-            transform_result,
-            recipe=_recipe(report, deployment),
-            memory_limit=deployment.memory_limit,
-            bucket_owner=deployment.bucket_owner,
-            encryption=deployment.encryption,
-            aws_conn_id=deployment.aws_conn_id,
-        ),
+        python_callable=make_version,
         op_kwargs={"query": wait_for_query.output, "submitted": submitted},
         weight_rule=ScheduleFirst(),
         priority_weight=_WEIGHT_OF_STARTED_RUNS,
     )
+    channel_names = [channel.name for channel in channels]
+    delivery_outlets = [delivery_asset(dag_id)] if channels else []
     publish = S3PublishOperator(
         task_id="publish",
         prepared=transform.output,
@@ -85,13 +88,13 @@ def add_tasks(
         environment=deployment.environment,
         database=_table_database(report, deployment),
         may_lose_rows=report.may_lose_rows,
-        channels=[channel.name for channel in channels],
+        channels=channel_names,
         deliver_within=delivery_policy.within,
         correct_within=delivery_policy.correct_within,
         # Without a uri: a consumer that names the asset could not know it.
         outlets=[Asset(dag_id)],
         keyed_outlets=[period_asset(dag_id)],
-        delivery_outlets=[delivery_asset(dag_id)] if channels else [],
+        delivery_outlets=delivery_outlets,
         memory_limit=deployment.memory_limit,
         bucket_owner=deployment.bucket_owner,
         encryption=deployment.encryption,
@@ -119,6 +122,13 @@ def add_tasks(
 def _run_query(report: Report, cadence: Cadence, deployment: Settings) -> AthenaSubmitOperator:
     unload_to = f"{deployment.query_results}unload/" if report.unload else None
     location = ReportLocation.of(deployment.report_bucket, report.name, cadence)
+    require = partial(
+        _require_payable,
+        settings=deployment,
+        location=location,
+        has_table=report.has_table,
+        max_scan=report.max_scan,
+    )
     return AthenaSubmitOperator(
         task_id="run_query",
         query=report.sql_text,
@@ -126,13 +136,7 @@ def _run_query(report: Report, cadence: Cadence, deployment: Settings) -> Athena
         late_by=report.late_by,
         sql_params=report.params,
         inputs=report.inputs,
-        require=partial(
-            _require_payable,
-            settings=deployment,
-            location=location,
-            has_table=report.has_table,
-            max_scan=report.max_scan,
-        ),
+        require=require,
         query_logic=report.query_logic,
         unload_to=unload_to,
         database=deployment.database,

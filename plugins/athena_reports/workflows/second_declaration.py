@@ -51,8 +51,9 @@ def _declares(source: bytes, report_name: str) -> bool:
         nodes = ast.walk(ast.parse(source))
     except (SyntaxError, ValueError):
         return False  # Airflow shows its import error
-    calls = [node for node in nodes if isinstance(node, ast.Call)]
-    of_report = [call for call in calls if ast.unparse(call.func).endswith("Report")]
-    keywords = [keyword for call in of_report for keyword in call.keywords]
-    names = [ast.unparse(keyword.value) for keyword in keywords if keyword.arg == "name"]
-    return repr(report_name) in names
+    for node in nodes:
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Report"):
+            arguments = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            if arguments.get("name") == repr(report_name):
+                return True
+    return False
