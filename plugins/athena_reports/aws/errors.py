@@ -29,22 +29,15 @@ from botocore.retries.standard import (
 
 
 class ErrorKind(Enum):
-    """What an error means.
-
-    Attributes:
-        meaning: What happened.
-        retryable: Whether the same request may succeed later.
-        advice: The next step for a person; empty if the caller knows it better.
-        codes: The codes of the services' errors, beside those that botocore knows.
-    """
+    """What an error means."""
 
     def __init__(
         self, meaning: str, retryable: bool, advice: str, codes: tuple[str, ...] = ()
     ) -> None:
         self.meaning = meaning
-        self.retryable = retryable
-        self.advice = advice
-        self.codes = codes
+        self.retryable = retryable  # whether the same request may succeed later
+        self.advice = advice  # the next step for a person; empty if the caller knows it better
+        self.codes = codes  # of the services' errors, beside those that botocore knows
 
     NOT_SENT = (
         "could not send the request",
@@ -179,9 +172,11 @@ def error_kind(error: Exception) -> ErrorKind:
         return ErrorKind.REFUSED
     if isinstance(error, _CREDENTIAL_ERRORS):
         return ErrorKind.NO_CREDENTIALS
-    is_transient = _TRANSIENT.is_retryable(RetryContext(1, caught_exception=error))
-    is_broken = isinstance(error, _INCOMPLETE_RESPONSES) or not isinstance(error, BotoCoreError)
-    return ErrorKind.UNAVAILABLE if is_transient or is_broken else ErrorKind.NOT_SENT
+    context = RetryContext(1, caught_exception=error)
+    if _TRANSIENT.is_retryable(context) or isinstance(error, _INCOMPLETE_RESPONSES):
+        return ErrorKind.UNAVAILABLE
+    # What is not of botocore is an error of boto3's transfer manager.
+    return ErrorKind.NOT_SENT if isinstance(error, BotoCoreError) else ErrorKind.UNAVAILABLE
 
 
 def error_code(error: Exception) -> str:

@@ -9,8 +9,8 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 class SharedSessionHook(AthenaHook):
     """Athena's hook that also makes the clients of other services, in the same session.
 
-    Each hook of the provider makes a session of its own: it asks Airflow for the connection,
-    assumes the role, and reads botocore's data again. Here all of that happens once.
+    Each hook of the provider asks Airflow for the connection, assumes the role, and reads
+    botocore's data again.
     """
 
     def client(self, service: str) -> Any:
@@ -18,9 +18,10 @@ class SharedSessionHook(AthenaHook):
         if service == self.client_type:
             return self.get_conn()
         if service not in self._clients:
+            endpoint_url = self.conn_config.get_service_endpoint_url(service_name=service)
             self._clients[service] = self._session.client(
                 service_name=service,
-                endpoint_url=self.conn_config.get_service_endpoint_url(service_name=service),
+                endpoint_url=endpoint_url,
                 config=self._get_config(),
                 verify=self.verify,
             )
@@ -31,10 +32,7 @@ class SharedSessionHook(AthenaHook):
         return self._session
 
     def _get_caller(self, target_function_name: str = "execute") -> str:
-        """Name the caller in the user agent.
-
-        AwsGenericHook finds it by `inspect.stack()`, which takes 50 ms in each task.
-        """
+        # For the user agent. AwsGenericHook uses `inspect.stack()`, which takes 50 ms in each task.
         return "athena_reports"
 
     @cached_property

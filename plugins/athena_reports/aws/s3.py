@@ -30,10 +30,7 @@ _DELETED_AT_ONCE = 1000  # DeleteObjects takes no more
 
 
 class S3Error(AthenaReportsError):
-    """S3 refused a call, or did not serve it.
-
-    The message names the object, the reason and what to do.
-    """
+    """S3 refused a call, or did not serve it."""
 
 
 class MissingObjectError(S3Error):
@@ -60,10 +57,8 @@ class StoredObject(BaseModel, frozen=True):
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of an `s3://` address.
-
-    A key can have any character, also `?` and `#`, so this is not a URL for `urllib`.
-    """
+    """Return bucket and key of an `s3://` address."""
+    # Not by `urllib`: a key can have any character, also `?` and `#`.
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
 
@@ -80,7 +75,7 @@ class S3:
     encryption: Encryption | None = None  # of what is written; None for the bucket's default
 
     def open(self, uri: str) -> StreamingBody:
-        """Return an object's body as a stream. The caller closes it.
+        """Return an object's body as a stream, which the caller closes.
 
         Reading the stream raises the errors of botocore, not S3Error.
         """
@@ -97,11 +92,9 @@ class S3:
                 return body.read(), response["ETag"]
 
     def exists(self, uri: str) -> bool:
-        """Return whether an object exists.
-
-        It lists the address, which needs s3:ListBucket alone. HeadObject needs s3:GetObject, and
-        without s3:ListBucket it does not tell a missing object from a denied one.
-        """
+        """Return whether an object exists; it needs s3:ListBucket alone."""
+        # HeadObject needs s3:GetObject, and without s3:ListBucket it does not tell a missing object
+        # from a denied one.
         bucket, key = split_uri(uri)
         with _explained("check for", uri):
             response = self.client.list_objects_v2(
@@ -112,10 +105,7 @@ class S3:
         return first is not None and first["Key"] == key
 
     def download(self, uri: str, path: Path) -> None:
-        """Copy an object into a file by boto3's transfer manager.
-
-        ConditionError if the object is replaced meanwhile.
-        """
+        """Copy an object into a file; ConditionError if the object is replaced meanwhile."""
         bucket, key = split_uri(uri)
         # boto3 sends If-Match, with the ETag of the HEAD request before, only in GETs of a range.
         # With a threshold of one byte, every GET is one.
@@ -124,10 +114,7 @@ class S3:
             self.client.download_file(bucket, key, str(path), ExtraArgs=self._owner, Config=config)
 
     def upload(self, path: Path, uri: str, content_type: str, *, sha256: str) -> None:
-        """Upload a file, in parts if it is large.
-
-        `sha256` is that of the file in hexadecimal, for the object's metadata.
-        """
+        """Upload a file; `sha256` is in hexadecimal, for the object's metadata."""
         bucket, key = split_uri(uri)
         # With the checksum S3 itself refuses bytes that arrive otherwise than sent.
         arguments = {
@@ -179,10 +166,7 @@ class S3:
             yield uri
 
     def delete(self, uris: Sequence[str]) -> None:
-        """Delete objects of one bucket. A missing one counts as deleted.
-
-        After an S3Error, others may be gone.
-        """
+        """Delete objects of one bucket. After an S3Error, others may be gone."""
         for start in range(0, len(uris), _DELETED_AT_ONCE):
             batch = uris[start : start + _DELETED_AT_ONCE]
             bucket, _ = split_uri(batch[0])
@@ -198,11 +182,12 @@ class S3:
     def _listed(
         self, prefix_uri: str, field: str, key_field: str, **options: Any
     ) -> Iterator[tuple[str, Any]]:
-        """Yield the address of each item in a field of ListObjectsV2's response, and the item."""
+        # The address of each item in a field of ListObjectsV2's response, and the item.
         bucket, prefix = split_uri(prefix_uri)
         paginator: Any = self.client.get_paginator("list_objects_v2")
         with _explained("list", prefix_uri):
-            for page in paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner):
+            pages = paginator.paginate(Bucket=bucket, Prefix=prefix, **options, **self._owner)
+            for page in pages:
                 for item in page.get(field, []):
                     yield f"s3://{bucket}/{item[key_field]}", item
 
@@ -223,7 +208,6 @@ class S3:
 
 @contextmanager
 def _explained(action: str, uri: str) -> Iterator[None]:
-    """Raise an S3Error in the place of an error of boto3; `action` is the verb of its message."""
     try:
         yield
     except S3DownloadFailedError as error:  # If-Match did not hold
@@ -237,7 +221,7 @@ def _explained(action: str, uri: str) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> Exception:
-    """Return the error of S3 or the connection, which boto3's transfer manager wraps in others."""
+    # boto3's transfer manager wraps the error of S3 or the connection in others.
     if isinstance(error, RetriesExceededError):  # of a download
         wrapper: Any = error  # boto3's types do not have the attribute
         last: Exception = wrapper.last_exception

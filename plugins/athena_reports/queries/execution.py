@@ -27,10 +27,7 @@ _LEAST_BILLED_TB = 1e-5  # 10 MB
 
 
 class QueryState(StrEnum):
-    """State of a query execution. RUNNING can go back to QUEUED.
-
-    Any other name that Athena gives stays a text.
-    """
+    """State of a query execution. RUNNING can go back to QUEUED."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -40,13 +37,11 @@ class QueryState(StrEnum):
 
 
 def _at(*path: str, default: Any = "") -> Any:
-    """Return a field that is read from this path in the response of GetQueryExecution."""
-    return Field(default, validation_alias=AliasPath(*path))
+    return Field(default, validation_alias=AliasPath(*path))  # in GetQueryExecution's response
 
 
 def _iso_utc(instant: object) -> object:
-    """Return a datetime as text; a text, such as one that was stored as JSON, as it is."""
-    if not isinstance(instant, datetime):
+    if not isinstance(instant, datetime):  # such as a text that was stored as JSON
         return instant
     return instant.astimezone(UTC).isoformat(timespec="milliseconds")
 

@@ -60,14 +60,7 @@ def may_pass(execution: QueryExecution) -> bool:
 
 
 class QueryFailedError(QueryError):
-    """A query has ended without success.
-
-    Attributes:
-        execution: The execution, with the category and type of the error.
-        kind: What the failure means.
-        advice: The next step for a person.
-        link: Address of the query in Athena's console; empty if it is not known.
-    """
+    """A query has ended without success; `link` leads to Athena's console, if that is known."""
 
     def __init__(
         self,
@@ -77,11 +70,7 @@ class QueryFailedError(QueryError):
         link: str = "",
         try_again: str = _CLEAR_RUN_QUERY,
     ) -> None:
-        """Classify the failure.
-
-        The message begins with `about`, and ends with `try_again`, how a person starts the query
-        again, and the link to Athena's console.
-        """
+        """Classify the failure; the message ends with how to `try_again`, and the link."""
         self.execution = execution
         self.kind = execution_kind(execution)
         self.advice = f"{self.kind.advice} {try_again}".lstrip()
@@ -91,10 +80,8 @@ class QueryFailedError(QueryError):
 
     @property
     def message_without_values(self) -> str:
-        """The message with the name of the error in the place of Athena's reason.
-
-        A reason can quote a value of a row, such as `Cannot cast 'a@example.com' to BIGINT`.
-        """
+        """The message with the name of the error in the place of Athena's reason."""
+        # A reason can quote a value of a row, such as `Cannot cast 'a@example.com' to BIGINT`.
         reason = "see the task log for Athena's reason"
         name, colon, _ = self.execution.reason.partition(":")
         if colon and _ERROR_NAME.fullmatch(name):

@@ -32,32 +32,23 @@ def _without_semicolon(query: str) -> str:
 
 
 class QueryRequest(BaseModel, frozen=True, defer_build=True):
-    """A request of StartQueryExecution, without its token and what the token names.
+    """A request of StartQueryExecution, without its token and what the token names."""
 
-    Attributes:
-        query: The SQL inside UNLOAD, without the comment.
-        comment: One line for people who read Athena's history: JSON that says whose query it is.
-        context: QueryExecutionContext.
-        workgroup: WorkGroup.
-        result_configuration: ResultConfiguration; empty for the workgroup's.
-        unload_to: `s3://` prefix with the closing slash for the folders of UNLOAD; None without it.
-    """
-
-    query: Annotated[str, AfterValidator(_without_semicolon)]
-    comment: str = ""
-    context: Mapping[str, str]
+    query: Annotated[str, AfterValidator(_without_semicolon)]  # inside UNLOAD, without the comment
+    comment: str = ""  # one line of JSON for people who read Athena's history: whose query it is
+    context: Mapping[str, str]  # QueryExecutionContext
     workgroup: str
-    result_configuration: Mapping[str, Any]
-    unload_to: str | None = None
+    result_configuration: Mapping[str, Any]  # empty for the workgroup's
+    unload_to: str | None = None  # `s3://` prefix for the folders of UNLOAD; None without it
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> Self:
         """Return the request that starts the query of an execution again.
 
-        It is not quite the request that started the execution. GetQueryExecution returns the
+        It differs from the request that started the execution: GetQueryExecution returns the
         catalog in lower case, the result object in the place of its folder, and no location for
-        managed results, where a request must not have a ResultConfiguration. Athena compares all of
-        them with those of the token's first start, so every successor is derived in this one way.
+        managed results, where a request must not have a ResultConfiguration. Athena compares them
+        with those of the token's first start, so every successor is derived in this one way.
         """
         execution = response["QueryExecution"]
         configuration = dict(execution.get("ResultConfiguration", {}))
@@ -67,18 +58,16 @@ class QueryRequest(BaseModel, frozen=True, defer_build=True):
             configuration["OutputLocation"] = f"{folder_uri}/"
         else:
             configuration = {}
+        parts = _parts_of(execution.get("Query", ""))
         return cls(
-            **_parts_of(execution.get("Query", "")),
+            **parts,
             context=execution.get("QueryExecutionContext", {}),
             workgroup=execution["WorkGroup"],
             result_configuration=configuration,
         )
 
     def token(self, failed_execution_id: str = "") -> str:
-        """Return the ClientRequestToken of the query's start.
-
-        For a successor, the execution that failed is part of it.
-        """
+        """Return the ClientRequestToken of the query's start, or of a successor's."""
         parts = [self.model_dump(mode="json"), failed_execution_id]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -106,19 +95,18 @@ class QueryRequest(BaseModel, frozen=True, defer_build=True):
 
 
 def _parts_of(statement: str) -> dict[str, Any]:
-    """Cut off comment and UNLOAD: return `query`, `comment` and `unload_to` of a statement."""
-    comment = ""
-    match = _COMMENT.search(statement)
-    if match is not None:
-        comment = match["comment"]
-        statement = statement[: match.start()]
-    unload = _UNLOAD.match(statement)
-    if unload is None:
-        return {"query": statement, "comment": comment}
-    return {"query": unload["query"], "comment": comment, "unload_to": unload["unload_to"]}
+    parts = {"query": statement}
+    comment = _COMMENT.search(statement)
+    if comment is not None:
+        parts = {"query": statement[: comment.start()], **comment.groupdict()}
+    unload = _UNLOAD.match(parts["query"])
+    if unload is not None:
+        parts.update(unload.groupdict())
+    return parts
 
 
 def executed_sql(athena: Any, query_execution_id: str) -> str:
     """Return the query that ran, without UNLOAD and comment."""
     response = athena.get_query_execution(QueryExecutionId=query_execution_id)
-    return str(_parts_of(response["QueryExecution"].get("Query", ""))["query"])
+    statement = response["QueryExecution"].get("Query", "")
+    return str(_parts_of(statement)["query"])

@@ -10,20 +10,15 @@ from athena_reports.periods.calendar import Period
 
 
 class Submitted(BaseModel, frozen=True, defer_build=True):
-    """What the submitting task hands on.
+    """What the submitting task hands on."""
 
-    The period is None for a query without a cadence. Only the execution that is named gets a
-    successor after a failure that may pass. `query_logic` is the digest of what made the query;
-    empty if its DAG does not say.
-    """
-
-    period: Period | None
-    query_execution_id: str = ""
+    period: Period | None  # None for a query without a cadence
+    query_execution_id: str = ""  # no other one gets a successor after a failure that may pass
     sql_sha256: str
     inputs: tuple[InputCoverage, ...] = ()
     late_by: timedelta = timedelta(0)
     reads_previous: bool = False
-    query_logic: str = ""
+    query_logic: str = ""  # the digest of what made the query; empty if its DAG does not say
 
     @classmethod
     def from_xcom(cls, value: Any) -> Self | None:

@@ -107,10 +107,10 @@ def csv_line(values: Iterable[str | None]) -> str:
 
 
 def read_csv(path: Path, columns: Mapping[str, str], engine: Engine) -> DuckDBPyRelation:
-    """Return the rows of a CSV with DuckDB's types.
+    """Return the rows of a CSV; `columns` has DuckDB's type for each name, in the file's order.
 
-    The rows are read when they are used. The engine raises a ResultError then if a row or a value
-    cannot be read. `columns` has DuckDB's type for each name, in the order of the file.
+    They are read when they are used. Then the engine raises ResultError if a row or a value cannot
+    be read.
     """
     conversions = {}
     types = []
@@ -118,10 +118,11 @@ def read_csv(path: Path, columns: Mapping[str, str], engine: Engine) -> DuckDBPy
         conversion = _CONVERSIONS.get(kind, Conversion(kind))
         conversions[name] = conversion
         types.append(f"{duckdb_literal(name)}: {duckdb_literal(conversion.read_as)}")
+    columns_of_file = ", ".join(types)
     source = _READ_CSV.format(
         path=duckdb_literal(str(path)),
         max_row_bytes=MAX_ROW_BYTES,
-        columns="{" + ", ".join(types) + "}",
+        columns=f"{{{columns_of_file}}}",
     )
     engine.connection.execute(_MACROS)
     return read(source, conversions, engine)
@@ -130,16 +131,16 @@ def read_csv(path: Path, columns: Mapping[str, str], engine: Engine) -> DuckDBPy
 def read(source: str, conversions: Mapping[str, Conversion], engine: Engine) -> DuckDBPyRelation:
     """Return what conversions make of the columns of a table, or table function, in DuckDB's SQL.
 
-    The rows are read when they are used. The engine raises a ResultError then if a value is
-    rejected.
+    The rows are read when they are used. Then the engine raises ResultError for a rejected value.
     """
     values = []
     for name, conversion in conversions.items():
         column = quoted(name)
         value = conversion.value.replace("{c}", column)
         if conversion.rejected:
+            rejected = conversion.rejected.replace("{c}", column)
             value = _CHECKED_VALUE.format(
-                rejected=conversion.rejected.replace("{c}", column),
+                rejected=rejected,
                 column_name=duckdb_literal(f"{REJECTED_VALUE}column {name!r}: "),
                 column=column,
                 problem=duckdb_literal(f" {conversion.problem}"),

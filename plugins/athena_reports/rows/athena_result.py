@@ -50,15 +50,11 @@ class FinishedQuery(BaseModel, frozen=True):
 
 
 class ResultRows(NamedTuple):
-    """The rows of a result, and whether they come in the order of the query.
-
-    An UNLOAD writes them in parallel. An UNLOAD without rows writes no file and so no columns: then
-    `has_published_columns` says that they are those of the published table.
-    """
+    """The rows of a result."""
 
     relation: DuckDBPyRelation
-    ordered: bool
-    has_published_columns: bool = False
+    ordered: bool  # whether they come in the order of the query; an UNLOAD writes in parallel
+    has_published_columns: bool = False  # as an UNLOAD without rows writes no file
 
 
 def read_result(
@@ -69,11 +65,10 @@ def read_result(
     s3: S3,
     published_columns: PublishedColumns,
 ) -> ResultRows:
-    """Download a result and return its rows.
+    """Download a result into the engine's folder and return its rows.
 
-    The engine holds the files until it is closed. `published_columns` returns the columns of the
-    report's table, or None if there is none yet. It is called for an UNLOAD without rows, which
-    writes no file, and so no columns. ResultError if the result cannot be read.
+    `published_columns` returns the columns of the report's table, or None if there is none yet. It
+    is called for an UNLOAD without rows. ResultError if the result cannot be read.
     """
     try:
         if query.statement != "UNLOAD":
@@ -134,7 +129,6 @@ def _pages(
 
 
 def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
-    """Write the rows of pages, whose first one is the header, as Athena writes a CSV."""
     with path.open("w", encoding="utf-8", newline="") as file:
         for page in pages:
             for row in page["ResultSet"]["Rows"]:
@@ -143,8 +137,7 @@ def _write_csv(path: Path, pages: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _unloaded_uris(query: FinishedQuery, athena: AthenaClient, s3: S3) -> list[str]:
-    """Return the sorted lines of the data manifest, an object in S3 or pages; none without rows."""
-    lines: list[str] = []
+    lines: list[str] = []  # of the data manifest, an object in S3 or pages; none without rows
     if query.data_manifest:
         content, _ = s3.read(query.data_manifest)
         lines = content.decode().splitlines()
@@ -170,10 +163,7 @@ def _unloaded_rows(uris: Sequence[str], engine: Engine, s3: S3) -> DuckDBPyRelat
 
 
 def _conversion(kind: DuckDBPyType) -> Conversion:
-    """Return how a type of an UNLOAD's file is read.
-
-    A timestamp has no zone, however it is stored, and is of milliseconds, as in a CSV.
-    """
+    # A timestamp has no zone, however it is stored, and is of milliseconds, as in a CSV.
     stored_type = rewritten(kind, str)
     value_type = rewritten(kind, _milliseconds_without_zone)
     if value_type == stored_type:

@@ -71,17 +71,13 @@ class Baseline(Protocol):
 
 @dataclass(frozen=True)
 class Check:
-    """A check as a report declares it.
-
-    `find` takes the LocalTable, the Engine and the Baseline, and returns a Finding. `key` has the
-    columns that tell rows apart, if that is what is checked: see `Report.row_key`.
-    """
+    """A check as a report declares it."""
 
     name: str
     severity: Severity
-    find: Callable[..., Any]
+    find: Callable[..., Any]  # from LocalTable, Engine and Baseline to a Finding
     against: Against | None = None
-    key: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()  # the columns that tell rows apart, if that is what is checked
 
 
 def run_checks(
@@ -288,20 +284,19 @@ def change(
 
 
 def _total(column: str, table: LocalTable, engine: Engine) -> int | float:
-    """Return the total of a column, as a JSON file can hold it."""
     _require_columns([column], table)
     sql = _TOTAL.format(column=quoted(column), source=table.source)
     total = engine.connection.execute(sql).fetchall()[0][0]
     if not math.isfinite(total):
         raise _DeclarationError(f"cannot compare {column}: its total is {total}")
-    return int(total) if total == int(total) else float(total)
+    return int(total) if total == int(total) else float(total)  # as a JSON file can hold it
 
 
 def _published_total(column: str, baseline: Baseline | None) -> int | float | None:
-    """Return the total that a check of the column found, whatever it allowed; None without one."""
-    results = baseline.checks if baseline else ()
-    totals = [result.value for result in results if result.name.startswith(f"change({column}, ")]
-    return totals[0] if totals else None
+    for result in baseline.checks if baseline else ():
+        if result.name.startswith(f"change({column}, "):  # whatever change it allowed
+            return result.value
+    return None
 
 
 def _shown(figure: int | float, is_private: bool) -> str:
@@ -309,8 +304,7 @@ def _shown(figure: int | float, is_private: bool) -> str:
 
 
 def _exact(figure: int | float) -> Fraction:
-    """Return a figure as it is written: 0.3 is three tenths."""
-    return Fraction(str(figure))
+    return Fraction(str(figure))  # as it is written: 0.3 is three tenths
 
 
 @validated
@@ -359,10 +353,7 @@ class _DeclarationError(AthenaReportsError, ValueError):
 
 
 def _require_columns(names: Sequence[str], table: LocalTable) -> None:
-    """Raise an error for a missing column.
-
-    DuckDB does so too, but not for one with the name of a function, such as `user`.
-    """
+    # DuckDB rejects a missing column too, but not one with the name of a function, such as `user`.
     written = {column.name.lower() for column in table.columns}  # DuckDB takes any case
     for name in names:
         if name.lower() not in written:
@@ -389,7 +380,6 @@ def _sql_bound(bound: Bound) -> str:
 
 
 def _listed(columns: Sequence[str]) -> str:
-    """Return columns as the name of a check has them; ValueError if one is empty or named twice."""
     is_repeated = len(set(columns)) < len(columns)
     if not columns or not all(columns) or is_repeated:
         raise ValueError(f"columns {list(columns)!r}: list at least one column, each only once.")
@@ -397,11 +387,12 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 def _interval(at_least: Any, at_most: Any) -> str:
-    """Return bounds as the name of a check has them; ValueError if nothing lies within them."""
-    bounds = {"at_least": at_least, "at_most": at_most}
-    given = [f"{name}={bound}" for name, bound in bounds.items() if bound is not None]
-    if not given:
+    if at_least is None and at_most is None:
         raise ValueError("set at_least, at_most, or both.")
-    if len(given) == len(bounds) and at_least > at_most:
+    if at_most is None:
+        return f"at_least={at_least}"
+    if at_least is None:
+        return f"at_most={at_most}"
+    if at_least > at_most:
         raise ValueError(f"at_least ({at_least}) is greater than at_most ({at_most}).")
-    return ", ".join(given)
+    return f"at_least={at_least}, at_most={at_most}"

@@ -206,10 +206,9 @@ def stored_type(kind: str) -> str:
 
 
 def result_columns(described: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return DuckDB's type for the name of each column of a result.
+    """Return DuckDB's type for each column of a ResultSetMetadata.ColumnInfo of GetQueryResults.
 
-    It is described by ResultSetMetadata.ColumnInfo of GetQueryResults. ValueError if the type of a
-    column is not known, or two columns have one name.
+    ValueError if the type of a column is not known, or two columns have one name.
     """
     refuse_duplicates(column["Name"] for column in described)
     types = {}
@@ -244,14 +243,12 @@ def columns_of(relation: DuckDBPyRelation) -> tuple[TableColumn, ...]:
 
 
 def resolve_names(names: Sequence[str], columns: Sequence[NamedColumn]) -> tuple[str, ...]:
-    """Return names as the columns spell them, or none if a column is missing.
-
-    DuckDB finds a column in any case of its letters.
-    """
+    """Return names as the columns spell them, in any case as in DuckDB; none if one is missing."""
     spellings = {column.name.lower(): column.name for column in columns}
-    if not all(name.lower() in spellings for name in names):
+    lower_names = [name.lower() for name in names]
+    if not spellings.keys() >= set(lower_names):
         return ()
-    return tuple(spellings[name.lower()] for name in names)
+    return tuple(spellings[name] for name in lower_names)
 
 
 def _glue_type(kind: DuckDBPyType) -> str:
@@ -262,8 +259,9 @@ def _glue_type(kind: DuckDBPyType) -> str:
     types = {name: _glue_type(child) for name, child in children(kind)}
     if not types:
         return _GLUE_NAMES.get(kind.id.upper(), "")
-    if not all(types.values()) or not all(map(_FIELD_NAME.fullmatch, types)):
-        return ""
+    for name, glue in types.items():
+        if not glue or not _FIELD_NAME.fullmatch(name):
+            return ""
     if kind.id == "struct":
         fields = [f"{name}:{glue}" for name, glue in types.items()]
         return f"struct<{','.join(fields)}>"
@@ -280,10 +278,7 @@ def children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
 
 
 def rewritten(kind: DuckDBPyType, leaf: Callable[[str], str]) -> str:
-    """Return the name of a type whose innermost types are replaced. An array becomes a list.
-
-    `leaf` returns what replaces an innermost type, by its name.
-    """
+    """Return the name of a type whose innermost types are those that `leaf` returns for them."""
     parts = []
     for name, child in children(kind):
         part = rewritten(child, leaf)

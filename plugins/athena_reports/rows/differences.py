@@ -137,7 +137,10 @@ def find_differences(
     after = {column.name: column.type for column in new_columns}
     shared = [column for column in new_columns if column.name in before]
     names = [column.name for column in shared]
-    retyped = {name: (before[name], after[name]) for name in names if before[name] != after[name]}
+    retyped = {}
+    for name in names:
+        if before[name] != after[name]:
+            retyped[name] = (before[name], after[name])
     row_key = _row_key(key, shared, [old, new], engine)
     paired_by: Sequence[str] = names
     compared: Sequence[str] = []
@@ -147,6 +150,9 @@ def find_differences(
     size = _size(first_by, paired_by, compared)
     pairs = _pairs(old, new, paired_by, compared, retyped, size)
     added, removed, changed, changed_by_column = _count(pairs, compared, engine)
+    columns_added = [name for name in after if name not in before]
+    columns_removed = [name for name in before if name not in after]
+    examples = _examples(pairs, compared, engine) if with_examples else ()
     return Differences(
         key=row_key,
         paired_by=tuple(paired_by),
@@ -154,10 +160,10 @@ def find_differences(
         removed=removed,
         changed=changed,
         columns={name: count for name, count in changed_by_column.items() if count},
-        columns_added=tuple(name for name in after if name not in before),
-        columns_removed=tuple(name for name in before if name not in after),
+        columns_added=tuple(columns_added),
+        columns_removed=tuple(columns_removed),
         columns_retyped=retyped,
-        examples=_examples(pairs, compared, engine) if with_examples else (),
+        examples=examples,
     )
 
 
@@ -166,7 +172,9 @@ def _row_key(
 ) -> tuple[str, ...]:
     """Return the key in the spelling of the columns; empty if it does not tell rows apart."""
     row_key = resolve_names(key, shared)
-    is_unique = row_key and all(_is_unique(row_key, file, engine) for file in files)
+    if not row_key:
+        return ()
+    is_unique = all(_is_unique(row_key, file, engine) for file in files)
     return row_key if is_unique else ()
 
 
@@ -183,11 +191,8 @@ def _pairs(
     retyped: Mapping[str, tuple[str, str]],
     size: str,
 ) -> str:
-    """Return the SQL of the rows of both versions, each beside its row in the other version.
-
-    Columns are called by their places: an author's column may have any name, also one of those
-    here.
-    """
+    # Columns are called by their places: an author's column may have any name, also one of those
+    # here.
     keys = [_comparable(name, retyped) for name in paired_by]
     values = [_comparable(name, retyped) for name in compared]
     pair = f"hash({', '.join(['true', *keys])})"
@@ -212,9 +217,10 @@ def _pairs(
 
 def _size(first_by: str, paired_by: Sequence[str], compared: Sequence[str]) -> str:
     """Return the SQL of how much a pair of rows differs in a column; 0 without that column."""
-    for prefix, names in (("value", compared), ("key", paired_by)):
-        if first_by in names:
-            return _SIZE.format(column=f"{prefix}_{names.index(first_by)}")
+    if first_by in compared:
+        return _SIZE.format(column=f"value_{compared.index(first_by)}")
+    if first_by in paired_by:
+        return _SIZE.format(column=f"key_{paired_by.index(first_by)}")
     return "0"
 
 

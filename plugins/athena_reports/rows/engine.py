@@ -98,9 +98,8 @@ def open_engine(memory_limit: str, *, about: str = "", again: str = "") -> Itera
     """Open DuckDB with one thread, so that equal rows in equal order give equal bytes.
 
     Beyond the memory limit, such as `128MB`, DuckDB writes to the disk. An error begins with
-    `about`, report and period, and ends with what a person does to try again; without `again`,
-    which tasks to clear. MissingPackageError if DuckDB is not installed. An error that
-    `Engine.explain` knows is raised as one of ours.
+    `about`, report and period, and ends with what to do `again`; by default, which tasks to clear.
+    MissingPackageError if DuckDB is not installed; an error that `Engine.explain` knows as ours.
     """
     # Inside of functions everywhere: Amazon MWAA loads plugins before pip has installed DuckDB.
     try:

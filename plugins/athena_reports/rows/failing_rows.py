@@ -73,10 +73,9 @@ def not_satisfying(
 
 def repeating(columns: Sequence[str], table: LocalTable, engine: Engine) -> FailingRows:
     """Return the rows whose values in some columns an earlier row has too."""
+    keys = [f"key_{place}" for place in range(len(columns))]
     sql = _REPEATED.format(
-        columns=", ".join(map(quoted, columns)),
-        keys=", ".join(f"key_{place}" for place in range(len(columns))),
-        source=table.source,
+        columns=", ".join(map(quoted, columns)), keys=", ".join(keys), source=table.source
     )
     return _failing_rows(sql, columns, table, engine)
 

@@ -109,10 +109,7 @@ def json_text(value: str, kind: DuckDBPyType) -> str:
 
 
 def _json_value(value: str, kind: DuckDBPyType, depth: int = 0) -> str:
-    """Return the expression for a value in JSON.
-
-    `depth` is the number of lambdas around it: each has a variable of its own.
-    """
+    # `depth` is the number of lambdas around the value: each has a variable of its own.
     if kind.id == "double":
         return _JSON_FLOAT.format(value=value, finite=f"to_json({value})")
     if kind.id == "float":
@@ -158,7 +155,6 @@ def _json_struct(value: str, kind: DuckDBPyType, depth: int) -> str:
 
 
 def _timestamp_text(value: str, kind: DuckDBPyType, date_separator: str) -> str:
-    """Return the expression for a timestamp's text; for another value, the value."""
     if not kind.id.startswith("timestamp"):
         return value
     return _TIMESTAMP_TEXT.format(

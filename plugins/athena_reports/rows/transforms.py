@@ -123,14 +123,13 @@ class LibraryTransform:
     """A transform of this module, with the name and the arguments that an author gives.
 
     These tell it from another transform, in an error's message and in the digest of a report's
-    logic. The function that does the work is private: it may be renamed or moved. `from_previous`
-    names the columns whose values come from the previous period.
+    logic. The function that does the work may be renamed or moved.
     """
 
     name: str
     arguments: Mapping[str, Any]
     work: Callable[..., Any]
-    from_previous: tuple[str, ...] = ()
+    from_previous: tuple[str, ...] = ()  # the columns whose values come from the previous period
 
     @property
     def __name__(self) -> str:
@@ -146,10 +145,7 @@ def apply(
     period: Period,
     engine: Engine,
 ) -> DuckDBPyRelation:
-    """Return what the transforms, applied in order, make of the rows.
-
-    TransformError if a transform fails, or returns something else than rows.
-    """
+    """Return what the transforms make of the rows, in order; TransformError if one fails."""
     for number, transform in enumerate(transforms, start=1):
         try:
             relation = _relation(transform(relation, period), engine)
@@ -207,8 +203,11 @@ def movement(
 
 def columns_from_previous(transforms: Sequence[Transform]) -> list[str]:
     """Return the columns whose values come from the previous period, as far as transforms say."""
-    of_package = [item for item in transforms if isinstance(item, LibraryTransform)]
-    return [column for transform in of_package for column in transform.from_previous]
+    columns: list[str] = []
+    for transform in transforms:
+        if isinstance(transform, LibraryTransform):
+            columns += transform.from_previous
+    return columns
 
 
 def _movement(
@@ -294,7 +293,7 @@ def _with_period(function: Callable[..., Any], period: Period) -> Callable[[dict
 def _batches(
     function: Callable[[dict[str, Any]], Any], rows: DuckDBPyRelation, engine: Engine
 ) -> Iterator[dict[int, Any]]:
-    """Yield what the function makes of some rows at a time, by the numbers of those it keeps."""
+    # Each batch has what the function makes of some rows, by the numbers of those it keeps.
     names = rows.columns
     view = f"each_row_{next(_numbers)}"
     rows.create_view(view)  # `fetchmany` of a relation holds all rows in memory
@@ -320,14 +319,13 @@ def _batches(
 def _require_columns(
     rows: Mapping[int, Any], types: Mapping[str, DuckDBPyType], drops: frozenset[str]
 ) -> None:
-    """Reject what is not a row, or has other columns. It may have the columns that are dropped."""
     for number, row in rows.items():
         if not isinstance(row, Mapping):
             raise TransformError(
                 f"the function returned a {type(row).__name__} for row {number:,}."
                 " Return a dict, or None to leave the row out."
             )
-        if (row.keys() ^ types.keys()) - drops:
+        if (row.keys() ^ types.keys()) - drops:  # it may have the columns that are dropped
             raise TransformError(
                 f"the function returned the columns {', '.join(map(str, row))} for row {number:,};"
                 f" expected {', '.join(types)}. Declare a new column in `adds`, and return None for"
@@ -345,7 +343,8 @@ def _require_exact_values(
         try:
             adapter.validate_python(values)
         except ValidationError as error:
-            place = int(error.errors()[0]["loc"][0])
+            first, *_ = error.errors()
+            place = int(first["loc"][0])
             number = list(rows)[place]
             raise TransformError(
                 f"row {number:,}, column {name!r}: {values[place]!r:.80} is not a valid"
@@ -363,9 +362,8 @@ def _adapter(kind: DuckDBPyType) -> TypeAdapter[Any]:
 
 
 def _json_text(value: Any) -> str:
-    """Return the text that DuckDB reads for a value that JSON does not have."""
     if isinstance(value, bytes):
-        return "".join(f"\\x{byte:02x}" for byte in value)
+        return "".join(f"\\x{byte:02x}" for byte in value)  # as DuckDB reads it
     return str(value)
 
 

@@ -36,15 +36,12 @@ _DIGEST = "SELECT coalesce(sum(hash({values})), 0) FROM {source}"
 
 
 class LocalTable(BaseModel, frozen=True):
-    """The rows of a report as one Parquet file.
-
-    No message may quote a value of `private_columns`, which are in lower case.
-    """
+    """The rows of a report as one Parquet file."""
 
     path: Path
     rows: int
     columns: tuple[TableColumn, ...]
-    private_columns: frozenset[str] = frozenset()
+    private_columns: frozenset[str] = frozenset()  # in lower case; no message quotes their values
 
     @property
     def source(self) -> str:
@@ -70,8 +67,7 @@ def write_table(
 ) -> LocalTable:
     """Run a relation, once, into one Parquet file, in types that Athena reads.
 
-    The private columns are in lower case. TransformError if the rows cannot be computed, or two
-    columns have one name.
+    TransformError if the rows cannot be computed, or two columns have one name.
     """
     import duckdb
 
@@ -121,11 +117,9 @@ def write_file(table: LocalTable, format: Format, engine: Engine) -> LocalFile:
 
 
 def digest_of(table: LocalTable, engine: Engine, *, without: Sequence[str] = ()) -> str:
-    """Return a digest of the rows, in whatever order they come.
+    """Return a digest of the rows, in any order, without some columns, in any case.
 
     It is the same for equal rows as long as DuckDB's `hash` is, which may change with its version.
-    The columns of `without` do not count, in any case of their letters. The rows need not have
-    them.
     """
     left_out = {name.lower() for name in without}
     names = [column.name for column in table.columns if column.name.lower() not in left_out]
