@@ -217,10 +217,7 @@ def _problem(details: ErrorDetails) -> str:
 
 
 def defaults(variables: Mapping[str, str]) -> dict[str, object]:
-    """Return the default of each variable that has one which follows from others.
-
-    The environment and the buckets have one at a local endpoint only.
-    """
+    """Return the default of each variable that has one which follows from others."""
     has_endpoint = bool(variables.get("AWS_ENDPOINT_URL"))
     default_environment = "dev" if has_endpoint else ""
     environment = variables.get(_variable("environment")) or default_environment
@@ -245,15 +242,15 @@ def find_sql_folder(declared_in: Path) -> Path:
     the same version of a DAG bundle; else that of Airflow's DAGs folder, such as for a report that
     a module of the plugins folder declares.
     """
-    folder = settings().sql_folder
-    if folder is not None:
-        return folder
+    named_folder = settings().sql_folder
+    if named_folder is not None:
+        return named_folder
     # Imported here, since most callers of this module need no Airflow.
     from airflow.configuration import conf
 
     dags_folder = Path(conf.get_mandatory_value("core", "dags_folder")).absolute()
-    candidates = [
-        parent / "include" / "sql"
-        for parent in (*declared_in.parents, dags_folder, dags_folder.parent)
-    ]
-    return next((folder for folder in candidates if folder.is_dir()), candidates[-1])
+    for parent in (*declared_in.parents, dags_folder, dags_folder.parent):
+        folder = parent / "include" / "sql"
+        if folder.is_dir():
+            return folder
+    return folder

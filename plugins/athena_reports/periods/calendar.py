@@ -126,10 +126,7 @@ class Cadence:
             period = period.next
 
     def overlapping(self, period: "Period") -> Iterator["Period"]:
-        """Yield the periods that overlap with a period of any cadence, in order.
-
-        Errors are those of `containing`.
-        """
+        """Yield the periods that overlap with a period of any cadence; errors of `containing`."""
         first = self.containing(period.start_utc)
         return self.between(first.start_utc, period.end_utc)
 
@@ -158,7 +155,6 @@ class Cadence:
         return Period(cadence=self, first_date=first_date)
 
     def _index(self, day: date) -> int:
-        """Return the number of the period that holds a date; they count up by one."""
         if self.unit in _MONTHS:
             return (day.year * 12 + day.month - 1) // _MONTHS[self.unit]
         return (day.toordinal() - self._first_weekday) // _DAYS[self.unit]
@@ -171,7 +167,7 @@ class Cadence:
 
     @property
     def _first_weekday(self) -> int:
-        """The ordinal of the first date on which a period begins. In Python, 1 is a Monday."""
+        # The ordinal of the first date on which a period begins. In Python, 1 is a Monday.
         return _WEEKDAYS.index(self.first_day or "monday") + 1
 
     def _start(self, index: int) -> datetime:
@@ -274,10 +270,7 @@ class Period(BaseModel, frozen=True):
 
 
 def periods_among(cadence: Cadence, ids: Iterable[str]) -> Iterator[Period]:
-    """Yield the periods that have one of the ids.
-
-    Ids of no period, such as those of weeks with another `first_day`, are left out.
-    """
+    """Yield the periods of some ids, without ids of none, as of weeks with another `first_day`."""
     for id in ids:
         with suppress(PeriodError):
             yield cadence.period(id)

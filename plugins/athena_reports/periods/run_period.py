@@ -13,10 +13,7 @@ BACKFILL_RUN_IDS = ("backfill__", FILL_RUN_ID)
 
 
 class DagRunDates(Protocol):
-    """The part of Airflow's `dag_run` that decides on the period.
-
-    A run without a logical date has no data interval.
-    """
+    """The part of Airflow's `dag_run` that decides on the period."""
 
     @property
     def run_type(self) -> str:

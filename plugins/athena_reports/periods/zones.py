@@ -34,11 +34,9 @@ def to_utc(instant: datetime) -> datetime:
 
 
 def midnight(zone: ZoneInfo, day: date) -> datetime:
-    """Return the instant, in UTC, at which a date begins.
-
-    If a clock reads its midnight twice, it is the first time. If a clock goes forward at midnight,
-    it is that moment (PEP 495: `fold=0` takes the offset before the change).
-    """
+    """Return the instant, in UTC, at which a date begins."""
+    # If a clock reads its midnight twice, the first time. If a clock goes forward at midnight, that
+    # moment (PEP 495: `fold=0` takes the offset before the change).
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
@@ -54,8 +52,8 @@ def dates_shown(zone: ZoneInfo, start: datetime, end: datetime) -> list[date]:
 def hours_shown(zone: ZoneInfo, start: datetime, end: datetime) -> list[datetime]:
     """Return the hours that a clock in the zone shows in [start, end), two instants in UTC.
 
-    Each is what the clock shows at the full hour, without a zone, in order and once: a clock that
-    is put back shows an hour twice.
+    Each is the full hour, without a zone, in order and once: a clock that is put back shows an hour
+    twice.
     """
     hours = set()
     quarter = start.replace(minute=start.minute // 15 * 15, second=0, microsecond=0)

@@ -29,8 +29,7 @@ class UnreadableError(AthenaReportsError, ValueError):
 def canonical(value: object) -> Canonical:
     """Return a value as nested lists of texts: the same for an equal value of the same type.
 
-    UnreadableError if it is not a function, a partial, a class, a plain value or a collection of
-    these.
+    UnreadableError if it is no function, partial, class, plain value or collection of these.
     """
     # Not with its module: Airflow names that of a DAG file after its path.
     kind = type(value).__qualname__
@@ -56,13 +55,12 @@ def canonical(value: object) -> Canonical:
             return [kind, canonical(value.func), canonical(value.args), canonical(keywords)]
         case FunctionType():
             # Its closure may have an author's function, such as one made by `contextmanager`.
-            closure = dict(inspect.getclosurevars(value).nonlocals)
-            if _is_of_the_standard_library(
-                value
-            ):  # whose source differs between versions of Python
-                return [kind, value.__code__.co_qualname, canonical(closure)]
+            closure = canonical(dict(inspect.getclosurevars(value).nonlocals))
+            # Between versions of Python, the source of the standard library differs.
+            if _is_of_the_standard_library(value):
+                return [kind, value.__code__.co_qualname, closure]
             defaults = (value.__defaults__, value.__kwdefaults__)
-            return [kind, _source(value), canonical(defaults), canonical(closure)]
+            return [kind, _source(value), canonical(defaults), closure]
         case BuiltinFunctionType() if isinstance(value.__self__, ModuleType):
             return [kind, value.__self__.__name__, value.__qualname__]
     raise UnreadableError(f"a value of type {kind} has no stable digest")
@@ -74,8 +72,7 @@ def _is_of_the_standard_library(function: FunctionType) -> bool:
 
 
 def _source(function: FunctionType) -> str:
-    """Return the source of a function: of a wrapper, not of what it wraps."""
-    code = function.__code__
+    code = function.__code__  # of a wrapper, not of what it wraps
     try:
         source = inspect.getsource(code)
         if code.co_name != "<lambda>":

@@ -30,10 +30,8 @@ UNKNOWN = "unknown"
 
 
 def is_outdated(published: str, today: str) -> bool:
-    """Return whether a period was published by other logic than today's, by the digests of both.
-
-    Of a digest of another kind, or of none, this is not known. Such a period is not outdated.
-    """
+    """Return whether a period is known to be published by other logic, by the digests of both."""
+    # Digests of another kind, or of none, cannot be compared.
     are_known = all(digest.startswith(f"{KIND}:") for digest in (published, today))
     return are_known and published != today
 
@@ -41,8 +39,7 @@ def is_outdated(published: str, today: str) -> bool:
 def logic_digest(query_logic: str, transforms_logic: str) -> str:
     """Return the digest of the logic that made some rows: `KIND`, a colon, 16 hexadecimal digits.
 
-    It is empty if the digest of a part is, as in a DAG written by hand, and `UNKNOWN` if that of
-    the transforms is.
+    Empty if that of a part is, as in a DAG written by hand; `UNKNOWN` if that of the transforms is.
     """
     if not query_logic or not transforms_logic:
         return ""
@@ -59,25 +56,20 @@ def query_digest(
     inputs: Sequence[Source],
     late_by: timedelta,
 ) -> str:
-    """Return the digest of what makes the query.
-
-    Files that the template includes from the SQL folder count too. Inputs without partitions have
-    no filter, and do not count.
-    """
+    """Return the digest of what makes the query, with the files that its template includes."""
+    literals = {name: literal(value) for name, value in params.items()}
+    filters = [_filter(source) for source in inputs if source.is_partitioned]
     parts = {
         "template": [sql, *_included_files(sql, folder)],
-        "params": {name: literal(value) for name, value in params.items()},
+        "params": literals,
         "late_by": late_by.total_seconds(),
-        "inputs": sorted(_filter(source) for source in inputs if source.is_partitioned),
+        "inputs": sorted(filters),
     }
     return _digest(_PART_KIND, parts)
 
 
 def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: str) -> str:
-    """Return the digest of the transforms, or of the `logic_version` if that is not empty.
-
-    UnreadableError if a transform does not look the same in every process.
-    """
+    """Return the digest of the `logic_version`, or of the transforms; UnreadableError of one."""
     if logic_version:
         return _digest(_PART_KIND, {"logic_version": logic_version})
     texts = []
@@ -98,7 +90,6 @@ def _digest(kind: str, parts: Mapping[str, Any]) -> str:
 
 
 def _included_files(sql: str, folder: Path) -> list[tuple[str, str]]:
-    """Return name and text of the files that a template includes by names that are constants."""
     environment = Environment(loader=FileSystemLoader(folder))
     text_of_file: dict[str, str] = {}
     unread = [sql]

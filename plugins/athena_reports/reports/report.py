@@ -212,19 +212,20 @@ class Report(Declaration):
     @property
     def row_key(self) -> Sequence[str]:
         """The columns that tell rows apart, declared or of a check; empty if none are known to."""
-        keys = [self.key, *(check.key for check in self.checks)]
-        return next(filter(None, keys), ())
+        for key in (self.key, *(check.key for check in self.checks)):
+            if key:
+                return key
+        return ()
 
     @property
     def all_checks(self) -> Sequence[Check]:
-        """The checks: that of the promised columns, that of the declared key, then the others.
-
-        The key has none of its own if one of the others is of the same columns.
-        """
+        """The checks: those that `columns` and `key` imply, then the declared ones."""
         implied = []
         if self.columns:
-            implied.append(promised({name: column.type for name, column in self.columns.items()}))
-        if self.key and not any(set(check.key) == set(self.key) for check in self.checks):
+            types = {name: column.type for name, column in self.columns.items()}
+            implied.append(promised(types))
+        checked_keys = [set(check.key) for check in self.checks]
+        if self.key and set(self.key) not in checked_keys:
             implied.append(unique(*self.key))
         return (*implied, *self.checks)
 
@@ -301,11 +302,12 @@ class Report(Declaration):
             return self
         declared = {name: type(value).__name__ for name, value in self.params.items()}
         for name, value in overrides.items():
-            if declared.get(name) != type(value).__name__:
-                stated = ", ".join(f"{kind} {param}" for param, kind in declared.items()) or "none"
+            kind = type(value).__name__
+            if declared.get(name) != kind:
+                listed = [f"{kind} {param}" for param, kind in declared.items()]
                 self.refuse(
                     f"params[{name!r}]",
-                    f"the {cadence} DAG sets {type(value).__name__} {name}; the report declares"
-                    f" {stated}.",
+                    f"the {cadence} DAG sets {kind} {name}; the report declares"
+                    f" {', '.join(listed) or 'none'}.",
                 )
         return replace(self, params={**self.params, **overrides})  # which validates it again

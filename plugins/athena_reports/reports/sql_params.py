@@ -19,8 +19,7 @@ from athena_reports.sql.literals import ParamValue, literal
 class TextParam:
     """A text in a template: it is written as a literal, or compared with another text.
 
-    It is no `str`: a filter or `~` would make other text of it, without the quotes. A template
-    cannot read an attribute that begins with two underscores.
+    It is no `str`: a filter or `~` would make other text of it, without the quotes.
     """
 
     refusal = (
@@ -29,7 +28,7 @@ class TextParam:
     )
 
     def __init__(self, text: str) -> None:
-        self.__text__ = text
+        self.__text__ = text  # which a template cannot read, as it begins with two underscores
 
     def __eq__(self, other: object) -> bool:
         return bool(_plain(other) == self.__text__)
@@ -51,10 +50,7 @@ class TextParam:
 
 
 class CapturedSql(TextParam):
-    """What a macro or a block wrote, with the literal of a param in it.
-
-    A template can write it as it is, by `{{ }}`. A filter or `~` could change the literal.
-    """
+    """What a macro or a block wrote, with the literal of a param in it: only written as it is."""
 
     refusal = (
         "the output of a macro or block that contains a quoted value can only be inserted with"
@@ -131,11 +127,10 @@ def _written(value: Any) -> Any:
 
 
 def _captured(parts: Iterable[str]) -> Any:
-    """Return the parts of some SQL as one text, which is `CapturedSql` if a literal is in it."""
     written = list(parts)
-    if any(isinstance(part, WrittenLiteral) and "'" in part for part in written):
-        return CapturedSql("".join(written))
-    return "".join(written)
+    text = "".join(written)
+    has_quotes = any(isinstance(part, WrittenLiteral) and "'" in part for part in written)
+    return CapturedSql(text) if has_quotes else text
 
 
 def _plain(value: Any) -> Any:

@@ -35,10 +35,7 @@ def template_context(
 
 @contextmanager
 def template_errors(params: Mapping[str, ParamValue], inputs: Sequence[Source]) -> Iterator[None]:
-    """Raise SqlTemplateError, with the line, for a template that cannot be compiled or rendered.
-
-    The message lists the params and the inputs that the template sees.
-    """
+    """Raise SqlTemplateError, with the line, for a template that cannot be compiled or rendered."""
     try:
         yield
     except TemplateSyntaxError as error:
@@ -71,12 +68,9 @@ def _place() -> str:
 
 
 class TemplateNames(SimpleNamespace):
-    """`params` or `inputs` in a template: its attributes are the params, or the `SqlInput`s.
+    """`params` or `inputs` in a template: its attributes are the params, or the `SqlInput`s."""
 
-    It is no dictionary: a template would see the methods of one, such as `values`, before the
-    params.
-    """
-
+    # No dictionary: a template would see the methods of one, such as `values`, before the params.
     def __str__(self) -> str:
         raise TypeError(
             "params and inputs are not values. Use one of their fields: {{ params.top }}"
@@ -85,16 +79,12 @@ class TemplateNames(SimpleNamespace):
 
 @dataclass(frozen=True)
 class SqlInput:
-    """An input in a template.
-
-    Its `partitions` filter it as it is declared, for the period before too if it reads that.
-    `partitions_of` does so too, where two tables of a query have the same partition key. `table`
-    names it. In a case, what is published is with the other tables and not in the environment's
-    database of reports: `has_published` is False then.
-    """
+    """An input in a template, with its name and its filters."""
 
     source: Source
     period: SqlPeriod
+    # False in a case, where what is published is with the other tables and not in the environment's
+    # database of reports.
     has_published: bool = True
 
     @property

@@ -28,10 +28,7 @@ def period_asset(dag_id: str) -> Asset:
 
 
 def delivery_asset(dag_id: str) -> Asset:
-    """Return the asset whose events, by period id, start the DAG that delivers a report.
-
-    There is no event for a period that is too old to be delivered.
-    """
+    """Return the asset whose events, by period id, start the DAG that delivers a report."""
     return Asset(f"{dag_id}_deliveries")
 
 

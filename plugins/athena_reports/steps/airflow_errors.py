@@ -15,10 +15,7 @@ _CLEAR_TASK = "Clear this task and its downstream tasks to try again."
 
 
 def run_label(dag_id: str, period: Period | None, environment: str) -> str:
-    """Return whose query it is, for the beginning of a message.
-
-    The period is None for a query without one; without an environment, none is named.
-    """
+    """Return whose query it is, for the beginning of a message."""
     about = dag_id
     if period is not None:
         about += f", period {period.id}"
@@ -32,9 +29,8 @@ def report_errors(about: str = "") -> Iterator[None]:
     """Translate errors of this package and of botocore into Airflow's.
 
     An error that is retryable becomes AirflowException, SkipPeriodError becomes
-    AirflowSkipException, any other AirflowFailException. Most errors of S3 and Glue are errors of
-    this package already. Those of botocore come from calls to Athena, and from clients that cannot
-    be made. `about` begins the message, such as `plays_weekly: `; empty if the errors have it.
+    AirflowSkipException, any other AirflowFailException. `about` begins the message, such as
+    `plays_weekly: `; empty if the errors have it.
     """
     try:
         yield
@@ -52,13 +48,11 @@ def report_errors(about: str = "") -> Iterator[None]:
 def required_xcoms(problem: str) -> Iterator[None]:
     """Raise AirflowFailException where an XCom is missing that an earlier task should have pushed.
 
-    It is missing if somebody marked that task as success. Airflow raises XComNotFound for it when
-    it renders the arguments of a task (`PlainXComArg.resolve`), and without this it would retry the
-    task.
+    It is missing if somebody marked that task as success.
     """
     try:
         yield
-    except sdk.XComNotFound as error:
+    except sdk.XComNotFound as error:  # of `PlainXComArg.resolve`; Airflow would retry the task
         raise sdk.AirflowFailException(problem) from error
 
 

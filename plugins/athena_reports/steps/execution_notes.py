@@ -20,14 +20,13 @@ _logger = logging.getLogger(__name__)
 class ExecutionNotes:
     """Notes of the executions that a task has started for one chain of tokens.
 
-    They are in the task's state store (`context["task_state_store"]`), which Airflow has from 3.3
-    on. Before 3.3 nothing is noted. The notes survive retries and clears of the run. Airflow keeps
-    them for `[state_store] default_retention_days`, 30 by default. A try that was taken for dead
-    and comes back finds no notes: Airflow knows the task instance by a new id then.
+    They are in the task's state store (`context["task_state_store"]`, Airflow 3.3), which survives
+    retries and clears for `[state_store] default_retention_days`, 30 by default. A try that was
+    taken for dead and comes back finds none: Airflow knows the task instance by a new id then.
 
-    A store that does not answer is only logged: Athena remembers the token as well. A chain begins
-    with the token of the first execution, or with the id of the execution that a wait was given.
-    Notes of another chain are of another clear of the run, or of SQL that was edited since.
+    A store that does not answer is only logged: Athena remembers the token as well. A chain is
+    named by the token of its first execution, or the execution that a wait was given. Another chain
+    is of another clear of the run, or of SQL that was edited since.
     """
 
     def __init__(self, context: Context, chain: str) -> None:
@@ -59,12 +58,15 @@ class ExecutionNotes:
 
     def ids_of_other_chains(self) -> list[str]:
         """Return the ids of the noted executions that do not belong to this chain."""
-        others = [ids for chain, ids in self._ids_by_chain.items() if chain != self._chain]
-        return [query_execution_id for ids in others for query_execution_id in ids.values()]
+        other_ids: list[str] = []
+        for chain, ids_by_token in self._ids_by_chain.items():
+            if chain != self._chain:
+                other_ids.extend(ids_by_token.values())
+        return other_ids
 
     @cached_property
     def _ids_by_chain(self) -> dict[str, dict[str, str]]:
-        """The notes. They are read once: each read is a call to Airflow's API server."""
+        # Read once: each read is a call to Airflow's API server.
         if self._store is None:
             return {}
         try:
@@ -77,13 +79,11 @@ class ExecutionNotes:
 def start_once(
     request: QueryRequest, token: str, hook: SharedSessionHook, notes: ExecutionNotes
 ) -> str:
-    """Return the id of the execution that is noted under a token; start the query if none is.
-
-    If the worker died before it could note the execution, Athena knows it by its token.
-    """
+    """Return the id of the execution that is noted under a token; start the query if none is."""
     noted_id = notes.find(token)
     if noted_id:
         return noted_id
+    # If the worker died before it could note the execution, Athena knows it by its token.
     athena: Any = hook.get_conn()
     response = athena.start_query_execution(**request.start_arguments(token))
     query_execution_id: str = response["QueryExecutionId"]

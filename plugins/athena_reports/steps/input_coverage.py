@@ -40,10 +40,7 @@ def find_partitions(
 def find_together(
     needs: Sequence[InputNeed], *, now: datetime, glue: "GlueClient", s3: S3
 ) -> list[InputPartitions]:
-    """Return what exists of each of some needs of one table or report, in their order.
-
-    Those of a table have the same `lookup`.
-    """
+    """Return what exists of each of some needs with the same `lookup`, in their order."""
     parts_read = [
         (need.source, need.period) for need in needs if isinstance(need.source, Published)
     ]
@@ -77,8 +74,7 @@ def complete_periods(
 ) -> list[Period]:
     """Return those of some periods that lack no partition of any input, in their order.
 
-    However many periods there are, Glue is asked once for the table of each input, and for up to
-    1,000 partitions in a call.
+    Glue is asked once for the table of each input, and for up to 1,000 partitions in a call.
     """
     incomplete: set[Period] = set()
     for source in sources:
@@ -87,6 +83,7 @@ def complete_periods(
             for period in periods
         ]
         partitions = find_together(needs, now=now, glue=glue, s3=s3)
-        looked_at = zip(periods, partitions, strict=True)
-        incomplete.update(period for period, found in looked_at if found.coverage.gaps)
+        for period, found in zip(periods, partitions, strict=True):
+            if found.coverage.gaps:
+                incomplete.add(period)
     return [period for period in periods if period not in incomplete]

@@ -15,11 +15,10 @@ from athena_reports.steps.shared_poller import Connection
 
 
 class InputsTrigger(BaseTrigger):
-    """Fires when no input lacks anything.
+    """Fires when no input lacks anything, and keeps the XCom of its task up to date.
 
-    It keeps the XCom of its task up to date, and has no time of its own: the deferral has. Nothing
-    is left behind when Airflow ends it. `since` is ISO 8601, `missing` is None if nothing is known,
-    and `connection` has the arguments of `Connection`.
+    `since` is ISO 8601, `missing` is None if nothing is known, and `connection` has the arguments
+    of `Connection`. The time-out is that of the deferral.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class InputsTrigger(BaseTrigger):
         yield TriggerEvent({"missing": []})
 
     async def _push(self, waiting: MissingInputs) -> None:
-        """Let the Reports page know. The wait goes on if Airflow does not take it."""
+        # For the Reports page. The wait goes on if Airflow does not take it.
         task: Any = self.task_instance
         message = SetXCom(
             key=MISSING_XCOM,

@@ -71,16 +71,12 @@ def published_dataset(
     database: str | None,
     region: str,
 ) -> OutputDataset:
-    """Return the dataset of a report in a cadence, of which a run publishes one period.
-
-    The database is None for no table.
-    """
-    fields = [
-        SchemaDatasetFacetFields(
-            column.name, column.glue or column.type, column.description or None
-        )
-        for column in version.columns
-    ]
+    """Return the dataset of a report in a cadence, of which a run publishes one period."""
+    fields = []
+    for column in version.columns:
+        kind = column.glue or column.type
+        description = column.description or None
+        fields.append(SchemaDatasetFacetFields(column.name, kind, description))
     assertions = [
         Assertion(check.name, check.passed, severity=_SEVERITIES[check.severity])
         for check in checks
@@ -93,10 +89,9 @@ def published_dataset(
     report = location.report
     if database:
         table = Athena(region, _CATALOG, database, report.table_name)
-        facets["symlinks"] = SymlinksDatasetFacet(
-            [Identifier(table.get_namespace(), table.get_name(), "TABLE")]
-        )
-    name = S3(report.bucket, f"{report.name}/{report.cadence_name}")
+        identifier = Identifier(table.get_namespace(), table.get_name(), "TABLE")
+        facets["symlinks"] = SymlinksDatasetFacet([identifier])
+    name = S3(report.bucket, report.path)
     period = OutputSubsetOutputDatasetFacet(_partitions([f"period={location.period_id}"]))
     return OutputDataset(
         name.get_namespace(), name.get_name(), facets=facets, outputFacets={"subset": period}

@@ -30,10 +30,7 @@ _rate_limiter = RateLimiter()
 
 
 class PartitionPoller(SharedPoller[InputNeed, InputCoverage | Exception]):
-    """Looks at the inputs of all waits of one connection.
-
-    The answer to a need is what exists of it, or what kept the look from that.
-    """
+    """Looks at the inputs of all waits of one connection; answers what exists, or an error."""
 
     @property
     def pauses_seconds(self) -> tuple[float, float]:
@@ -47,10 +44,9 @@ class PartitionPoller(SharedPoller[InputNeed, InputCoverage | Exception]):
     async def changes(
         self, needs: Sequence[InputNeed], missing: Sequence[str] | None
     ) -> AsyncIterator[Sequence[str]]:
-        """Yield what is missing of a period's inputs once it is something else; at last nothing.
+        """Yield what is missing of a period's inputs when it has changed; at last nothing.
 
-        No error ends the wait: the scheduler does, when its time is over. `missing` is what is
-        known to be missing; None if nothing is known.
+        No error ends the wait. `missing` is what is known to be missing; None if nothing is known.
         """
         is_failing = False
         while missing is None or missing:
@@ -66,10 +62,7 @@ class PartitionPoller(SharedPoller[InputNeed, InputCoverage | Exception]):
                 yield missing
 
     async def look(self, keys: Sequence[InputNeed]) -> bool:
-        """Look at each table once; return False if AWS throttled the first one already.
-
-        A look ends at the first table for which AWS throttles.
-        """
+        """Look at each table once, or until AWS throttles; return False if it did so at once."""
         needs_by_lookup: dict[object, list[InputNeed]] = {}
         for need in keys:
             needs_by_lookup.setdefault(need.lookup, []).append(need)

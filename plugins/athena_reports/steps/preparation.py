@@ -56,8 +56,7 @@ def prepare(
 ) -> PreparedVersion:
     """Make a version of a query's result, check it and upload it, whatever the checks find.
 
-    Errors begin with what the engine is about. EmptyResultError if there are no rows, and the
-    recipe does not publish then.
+    EmptyResultError if there are no rows, and the recipe does not publish then.
     """
     location = recipe.location(period)
     athena: Any = hook.get_conn()
@@ -142,8 +141,9 @@ def write_rows(
     The second value is whether the rows come in the order of the query. `published_columns` is as
     for `read_result`.
     """
+    query = FinishedQuery.model_validate(execution, from_attributes=True)
     result = read_result(
-        FinishedQuery.model_validate(execution, from_attributes=True),
+        query,
         engine=engine,
         athena=athena,
         s3=s3,
@@ -184,11 +184,8 @@ def upload_version(
     *,
     ordered: bool,
 ) -> Version:
-    """Upload the rows of a period as an unpublished version.
-
-    Each upload has a name of its own, even of the same rows. So none writes objects that a cleanup
-    is about to remove. A file is uploaded before the next one is asked for.
-    """
+    """Upload the rows of a period as an unpublished version, each file before the next one."""
+    # Even the same rows get another name: no upload writes what a cleanup is about to remove.
     version = token_hex(8)
     objects = []
     for file in files:
@@ -211,10 +208,9 @@ def upload_version(
 
 
 def keep_sql(sql: str, sql_sha256: str, version: Version, location: PeriodLocation, s3: S3) -> None:
-    """Keep the SQL that a version was made by beside its rows.
+    """Keep the SQL that a version was made by beside its rows: XCom takes no 256 KB.
 
-    Athena takes 256 KB of SQL, which is too much for XCom and for the manifest. The digest, which
-    names the object, is that of the SQL as run_query rendered it.
+    The digest, which names the object, is that of the SQL as run_query rendered it.
     """
     uri = location.sql_uri(version.version, sql_sha256)
     with suppress(ConditionError):  # it was kept before, maybe by a call whose response was lost

@@ -106,7 +106,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     @report_errors()
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts."""
-        # Not above: every step's process reads this module, and only that of this step needs them.
+        # Every step's process reads this module, and only that of this step needs them.
         from athena_reports.publication.commit import publish
         from athena_reports.publication.folder import PublishedCalendar, require_calendar
         from athena_reports.publication.glue_table import Table
@@ -128,9 +128,10 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             environment=self.environment, report=self.report, cadence=period.cadence
         )
         require_calendar(location.report, calendar, s3)
+        facts = self._facts(prepared, submission, period, context)
         publication = publish(
             prepared.version,
-            self._facts(prepared, submission, period, context),
+            facts,
             location=location,
             s3=s3,
             table=table,
@@ -206,49 +207,56 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     ) -> "PublicationFacts":
         from athena_reports.publication import manifest
 
-        query = prepared.query
-        query_facts = manifest.QueryFacts.model_validate(query, from_attributes=True)
+        query = manifest.QueryFacts.model_validate(prepared.query, from_attributes=True)
+        of_submission = {
+            "reads_previous": submission.reads_previous,
+            "sql_sha256": submission.sql_sha256,
+        }
         own_settles_at = period.end_utc + submission.late_by
-        # Parts that were provisional when they were read may still change, and so may this period.
-        parts_settle_at = [source.settles_at for source in submission.inputs if source.settles_at]
-        is_early = datetime.fromisoformat(query.submitted_at) < own_settles_at
-        missing_partitions = [gap for source in submission.inputs for gap in source.gaps]
+        settles_at = own_settles_at
+        is_provisional = datetime.fromisoformat(query.submitted_at) < own_settles_at
+        missing_partitions: list[str] = []
+        parts = {}  # by the DAG of each report that was read, which is the name of its table too
+        for source in submission.inputs:
+            missing_partitions += source.gaps
+            if source.versions:
+                parts[source.dag_id] = source.versions
+            # A part that was provisional when it was read may still change, and so may this period.
+            if source.settles_at is not None:
+                is_provisional = True
+                settles_at = max(settles_at, source.settles_at)
         delivery = None
         if self.channels:
+            until = period.end_utc + self.deliver_within
+            correct_until = period.end_utc + self.correct_within
             delivery = manifest.PlannedDelivery(
                 channels=self.channels,
-                until=(period.end_utc + self.deliver_within).isoformat(),
-                correct_until=(period.end_utc + self.correct_within).isoformat(),
+                until=until.isoformat(),
+                correct_until=correct_until.isoformat(),
             )
         ti: Any = context["ti"]
+        run = manifest.RunFacts(
+            dag_id=self.dag_id, run_id=context["run_id"], max_tries=ti.max_tries
+        )
         bundle = getattr(ti, "bundle_instance", None)  # `dag.test()` has none
+        bundle_version = bundle.version if bundle else None
         return manifest.PublicationFacts(
             report=self.report,
             environment=self.environment,
             period=manifest.PublishedPeriod.of(period),
-            settles_at=max([own_settles_at, *parts_settle_at]).isoformat(),
-            provisional=is_early or bool(parts_settle_at),
+            settles_at=settles_at.isoformat(),
+            provisional=is_provisional,
             partial=bool(missing_partitions),
             missing_partitions=tuple(missing_partitions),
             published_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            query=query_facts.model_copy(
-                update={
-                    "reads_previous": submission.reads_previous,
-                    "sql_sha256": submission.sql_sha256,
-                }
-            ),
+            query=query.model_copy(update=of_submission),
             checks=prepared.checks,
-            run=manifest.RunFacts(
-                dag_id=self.dag_id, run_id=context["run_id"], max_tries=ti.max_tries
-            ),
+            run=run,
             code_version=__version__,
-            bundle_version=(bundle and bundle.version) or "",
+            bundle_version=bundle_version or "",
             logic=logic_digest(submission.query_logic, prepared.transforms_logic),
             delivery=delivery,
-            # By the DAG of each report that was read, which is the name of its table too.
-            parts={
-                source.dag_id: source.versions for source in submission.inputs if source.versions
-            },
+            parts=parts,
         )
 
     def _outlets_with_event(
@@ -269,4 +277,5 @@ def _is_to_be_delivered(manifest: "Manifest", location: PeriodLocation, s3: S3) 
         return True  # some channel may have none yet
     if not planned.is_in_time(manifest.published_at, is_correction=True):
         return False
-    return any(stored.uri.endswith(".json") for stored in s3.list(location.receipts_uri))
+    receipts = s3.list(location.receipts_uri)
+    return any(stored.uri.endswith(".json") for stored in receipts)

@@ -45,10 +45,7 @@ class NoAnswerError(AthenaReportsError):
 
 
 class QueryPoller(SharedPoller[str, QueryExecution | str]):
-    """Looks at the queries of all waits of one connection.
-
-    The answer to the id of a query is the query, or why Athena does not say what it is.
-    """
+    """Looks at the queries of all waits of one connection; answers with the query, or a problem."""
 
     most_attempts = 1  # a call that fails is made again by the next look
 
@@ -68,10 +65,9 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
         return hook.get_conn()
 
     async def states(self, query_execution_id: str) -> AsyncIterator[QueryExecution]:
-        """Yield a query whenever its state is another one than before, until it has ended.
+        """Yield a query whenever its state has changed, until it has ended.
 
-        Raises:
-            NoAnswerError: The status of the query was not available for a long time.
+        NoAnswerError if its status is not available for `ANSWER_WITHIN_SECONDS`.
         """
         state = ""
         unanswered_since: float | None = None
@@ -107,10 +103,7 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
         await asyncio.to_thread(athena.stop_query_execution, QueryExecutionId=query_execution_id)
 
     async def look(self, keys: Sequence[str]) -> bool:
-        """Ask for each query once; return False if Athena throttled the first call already.
-
-        A look ends at the first call that Athena throttles.
-        """
+        """Ask for each query once, or until Athena throttles; return False if it did so at once."""
         self._refused_ids.intersection_update(keys)
         is_any_served = False
         for number, ids in enumerate(self._calls(keys)):
@@ -132,7 +125,6 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
         return calls
 
     async def _ask_for(self, ids: Sequence[str]) -> ErrorKind | None:
-        """Ask for queries in one call; return what kept Athena from answering, if anything did."""
         await _rate_limiter.wait(CALLS_PER_SECOND)
         try:
             athena = await self.clients()
@@ -141,9 +133,8 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
             )
             answers: dict[str, QueryExecution | str] = {}
             for item in response.get("QueryExecutions", []):
-                answers[item["QueryExecutionId"]] = QueryExecution.from_response(
-                    item, athena.meta.region_name
-                )
+                execution = QueryExecution.from_response(item, athena.meta.region_name)
+                answers[execution.id] = execution
         except Exception as error:  # whatever it is: without the poller no wait would ever end
             kind = error_kind(error)
             if not kind.retryable:
@@ -153,11 +144,9 @@ class QueryPoller(SharedPoller[str, QueryExecution | str]):
             return kind
         self._refused_ids.difference_update(ids)
         for item in response.get("UnprocessedQueryExecutionIds", []):
-            answers[item["QueryExecutionId"]] = (
-                f"{item.get('ErrorMessage', '')} ({item.get('ErrorCode', '')})"
-            )
+            problem = f"{item.get('ErrorMessage', '')} ({item.get('ErrorCode', '')})"
+            answers[item["QueryExecutionId"]] = problem
         for query_id in ids:
-            self.answer(
-                query_id, answers.get(query_id, "missing from BatchGetQueryExecution's response")
-            )
+            answer = answers.get(query_id, "missing from BatchGetQueryExecution's response")
+            self.answer(query_id, answer)
         return None

@@ -48,7 +48,7 @@ class Recipe:
     transforms_logic: str = ""
 
     def location(self, period: Period) -> PeriodLocation:
-        """Where a period is published."""
+        """Return where a period is published."""
         return PeriodLocation.of(self.bucket, self.report, period)
 
     def described(self, version: "Version") -> "Version":

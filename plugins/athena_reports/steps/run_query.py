@@ -141,13 +141,15 @@ class AthenaSubmitOperator(AthenaOperator):
             aws_partition=hook.conn_partition,
             query_execution_id=self.query_execution_id,
         )
+        sql_sha256 = hashlib.sha256(self.query.encode()).hexdigest()
+        reads_previous = any(source.previous for source in self.inputs)
         submitted = Submitted(
             period=self._run_period,
             query_execution_id=self.query_execution_id,
-            sql_sha256=hashlib.sha256(self.query.encode()).hexdigest(),
+            sql_sha256=sql_sha256,
             inputs=self._coverages,
             late_by=self.late_by,
-            reads_previous=any(source.previous for source in self.inputs),
+            reads_previous=reads_previous,
             query_logic=self.query_logic,
         )
         context["ti"].xcom_push(key=SUBMITTED_XCOM, value=submitted.model_dump(mode="json"))
@@ -161,11 +163,8 @@ class AthenaSubmitOperator(AthenaOperator):
         """
 
     def get_openlineage_facets_on_complete(self, _: Any) -> "OperatorLineage[Any, Any]":
-        """Return the query and its `inputs`, for OpenLineage.
-
-        AthenaOperator would look for tables in the SQL, and name the root of the result bucket as
-        what the task writes.
-        """
+        """Return the query and its `inputs`, for OpenLineage."""
+        # AthenaOperator would look for tables in the SQL, and name the root of the result bucket.
         from athena_reports.steps.lineage import query_lineage
 
         region: Any = self.hook.conn_region_name
@@ -174,14 +173,16 @@ class AthenaSubmitOperator(AthenaOperator):
     def _find_coverage(self, hook: SharedSessionHook) -> tuple[InputCoverage, ...]:
         if self._run_period is None or not self.inputs:
             return ()
+        glue = hook.client("glue")
+        s3 = S3(hook.client("s3"))
         partitions = find_partitions(
             self.inputs,
             self._run_period,
             late_by=self.late_by,
             now=datetime.now(UTC),
             database=self.database or "default",  # which Athena takes, too
-            glue=hook.client("glue"),
-            s3=S3(hook.client("s3")),
+            glue=glue,
+            s3=s3,
         )
         coverages = tuple(found.coverage for found in partitions)
         require_partitions(coverages)
@@ -191,7 +192,7 @@ class AthenaSubmitOperator(AthenaOperator):
         return coverages
 
     def _request(self, context: Context) -> QueryRequest:
-        """Return the request, with a comment that no other task instance and clear has."""
+        # No other task instance and clear has the same comment.
         run: Any = context["dag_run"]
         owner = {
             "environment": self.environment,
@@ -220,11 +221,8 @@ class AthenaSubmitOperator(AthenaOperator):
         )
 
     def _query_with_coverage(self) -> str:
-        """Return the query, with comments that say what it lacks and which versions it reads.
-
-        Both can change between two tries. Then the second one has another token, and so a query of
-        its own.
-        """
+        # What it lacks and which versions it reads can change between two tries. Then the second
+        # one has another token, and so a query of its own.
         lines = []
         gaps = [gap for coverage in self._coverages for gap in coverage.gaps]
         if gaps:
@@ -249,9 +247,8 @@ def result_configuration(deployment: Settings) -> dict[str, Any]:
         configuration["ExpectedBucketOwner"] = deployment.bucket_owner
     encryption = deployment.encryption
     if encryption is not None and encryption.algorithm in _ENCRYPTION_OPTIONS:
-        configuration["EncryptionConfiguration"] = {
-            "EncryptionOption": _ENCRYPTION_OPTIONS[encryption.algorithm]
-        }
+        options = {"EncryptionOption": _ENCRYPTION_OPTIONS[encryption.algorithm]}
         if encryption.kms_key:
-            configuration["EncryptionConfiguration"]["KmsKey"] = encryption.kms_key
+            options["KmsKey"] = encryption.kms_key
+        configuration["EncryptionConfiguration"] = options
     return configuration

@@ -51,13 +51,9 @@ class Connection:
 
 
 class SharedPoller(ABC, Generic[_Key, _Answer]):
-    """Looks for what all waits of one connection ask for, for as long as any of them asks.
+    """Looks for what all waits of one connection ask for, for as long as any of them asks."""
 
-    Attributes:
-        most_attempts: How often botocore sends a call. Meanwhile no other wait is looked for.
-    """
-
-    most_attempts = 3
+    most_attempts = 3  # of botocore for a call; meanwhile no other wait is looked for
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -100,12 +96,10 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
         self._asked.pop(key).set_result(answer)
 
     async def clients(self) -> Any:
-        """Return the clients. They are made at the first call, in a thread, as it takes a while.
-
-        As in `AwsGenericHook.get_async_conn`, the thread is one of asgiref. In Airflow 3.2 no other
-        thread can ask the triggerer for a connection.
-        """
+        """Return the clients. They are made at the first call, in a thread, as it takes a while."""
         if self._made_clients is None:
+            # As in `AwsGenericHook.get_async_conn`, a thread of asgiref: in Airflow 3.2 no other
+            # one can ask the triggerer for a connection.
             self._made_clients = await sync_to_async(self._make_clients)()
         return self._made_clients
 
@@ -141,13 +135,11 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
             raise
 
     async def _look_unless_cancelled(self) -> bool:
-        """Look, and go on if only a call was cancelled, and not the poller itself.
-
-        Airflow cancels the requests of its triggers when it loses its supervisor.
-        """
         try:
             return await self.look(list(self._asked))
         except asyncio.CancelledError:
+            # Only a call may have been cancelled, and not the poller itself: Airflow cancels the
+            # requests of its triggers when it loses its supervisor.
             this_task = asyncio.current_task()
             if this_task is None or this_task.cancelling():
                 raise
@@ -155,11 +147,9 @@ class SharedPoller(ABC, Generic[_Key, _Answer]):
 
 
 class RateLimiter:
-    """Limits how often a triggerer calls a service.
+    """Limits how often a triggerer calls a service."""
 
-    All pollers of a triggerer share one event loop, so this needs no lock.
-    """
-
+    # All pollers of a triggerer share one event loop, so this needs no lock.
     def __init__(self) -> None:
         self._next_at = 0.0  # the earliest time.monotonic() of the next call
 

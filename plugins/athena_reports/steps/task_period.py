@@ -16,18 +16,14 @@ def period_of_task(cadence: Cadence, context: Context, dag: DAG) -> Period:
     RunPeriodError if the run has no period, or one that has not ended.
     """
     _refuse_misspelt_period(context, dag)
-    period = period_of_run(
-        cadence, context["dag_run"], param=context["params"].get(PERIOD_PARAM) or ""
-    )
+    period_id = context["params"].get(PERIOD_PARAM) or ""
+    period = period_of_run(cadence, context["dag_run"], param=period_id)
     require_complete(period, datetime.now(UTC))
     return period
 
 
 def _refuse_misspelt_period(context: Context, dag: DAG) -> None:
-    """Refuse a param like `perod`.
-
-    The run would report on another period than the one that is meant.
-    """
+    # With a param like `perod` the run would report on another period than the one that is meant.
     unknown = context["params"].keys() - dag.params.keys() - {PERIOD_PARAM}
     misspelt = get_close_matches(PERIOD_PARAM, unknown, n=1)
     if misspelt:

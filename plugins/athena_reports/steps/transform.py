@@ -43,7 +43,7 @@ def transform_result(
             no rows.
         AirflowException: AWS did not serve a call, or the disk is full.
     """
-    # Not above: every step's process reads this module, and only that of this step needs it.
+    # Every step's process reads this module, and only that of this step needs it.
     from athena_reports.steps.preparation import prepare
 
     with report_errors():

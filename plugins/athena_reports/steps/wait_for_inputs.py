@@ -31,21 +31,12 @@ _PAUSE_SECONDS = 60.0  # without a triggerer
 
 
 class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
-    """Waits for the inputs that have a `wait`, and holds neither worker nor pool slot meanwhile.
+    """Waits for the inputs that have a `wait`, at least one, and holds no worker or pool slot.
 
     Looks once; what is missing is then watched by the triggerer. Without a triggerer
     (`deferrable=False`) the task is rescheduled between two looks. It succeeds when nothing is
     missing, or when the time of each input that lacks something is over: what then happens is
     decided before the query, by `missing` of the input.
-
-    Args:
-        cadence: The periods of the DAG.
-        late_by: How long after it happened an event may still land.
-        inputs: The inputs of the report, of which one has a `wait` at least.
-        database: The database of an input that names none.
-        environment: Name of the environment, for messages.
-        deferrable: Whether the triggerer waits.
-        kwargs: Arguments of AwsBaseSensor.
     """
 
     aws_hook_class = SharedSessionHook
@@ -122,14 +113,16 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
             return []
         try:
             with report_errors(f"{self._about}: "):
+                glue = self.hook.client("glue")
+                s3 = S3(self.hook.client("s3"))
                 partitions = find_partitions(
                     awaited,
                     self._run_period,
                     late_by=self.late_by,
                     now=now,
                     database=self.database,
-                    glue=self.hook.client("glue"),
-                    s3=S3(self.hook.client("s3")),
+                    glue=glue,
+                    s3=s3,
                 )
         except AirflowFailException:
             raise
@@ -150,16 +143,17 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
         return awaited
 
     def _defer(self, awaited: Sequence[Source], context: Context) -> NoReturn:
-        needs = [
-            InputNeed(
+        needs = []
+        for source in awaited:
+            need = InputNeed(
                 source=source,
                 period=self._run_period,
                 late_by=self.late_by,
                 database=self.database,
-            ).model_dump_json()
-            for source in awaited
-        ]
-        deadline = self._run_period.end_utc + min(self.waits[source] for source in awaited)
+            )
+            needs.append(need.model_dump_json())
+        shortest_wait = min(self.waits[source] for source in awaited)
+        deadline = self._run_period.end_utc + shortest_wait
         trigger = InputsTrigger(
             needs=needs,
             since=_start_of_run(context).isoformat(),
@@ -169,11 +163,9 @@ class InputsWaitSensor(AwsBaseSensor[SharedSessionHook]):
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
-        self.defer(
-            trigger=trigger, method_name="execute_complete", timeout=deadline - datetime.now(UTC)
-        )
+        time_left = deadline - datetime.now(UTC)
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=time_left)
 
 
 def _start_of_run(context: Context) -> datetime:
-    """Return since when the run waits: the wait is its first task."""
-    return context["dag_run"].start_date or datetime.now(UTC)
+    return context["dag_run"].start_date or datetime.now(UTC)  # the wait is its first task

@@ -182,14 +182,11 @@ class AthenaWaitSensor(AthenaSensor):
         )
 
     def _may_have_successors(self) -> bool:
-        """Return whether the query is the one that was submitted, and the wait can count.
-
-        A task that Airflow reschedules forgets the successors unless it can note them: each poke is
-        a new start of the task.
-        """
         submission = self._submission
         if submission is None or submission.query_execution_id != self.query_execution_id:
             return False
+        # A task that Airflow reschedules forgets the successors unless it can note them: each poke
+        # is a new start of the task.
         return self.deferrable or self._notes.are_kept
 
     def _get_execution(self) -> QueryExecution:
@@ -225,11 +222,11 @@ class AthenaWaitSensor(AthenaSensor):
         return console_url(execution.id, execution.region, domain)
 
     def _successor_of(self, failed: QueryExecution) -> QueryExecution:
-        """Return the execution after one that has failed; start it if that was not done before."""
         request = QueryRequest.from_response(self._hook.get_query_info(failed.id))
         token = request.token(failed.id)
-        if not self._notes.find(token):
-            time.sleep(PAUSES_SECONDS[-self._successors_left] * uniform(0.5, 1))
+        if not self._notes.find(token):  # it was not started before
+            pause_seconds = PAUSES_SECONDS[-self._successors_left]
+            time.sleep(pause_seconds * uniform(0.5, 1))
         self._successors_left -= 1
         self.query_execution_id = start_once(request, token, self._hook, self._notes)
         self.log.warning(
@@ -263,9 +260,8 @@ class AthenaWaitSensor(AthenaSensor):
     def _until_given_up(self, wait: Callable[[], Any]) -> Any:
         """Return what a part of the wait returns; stop the query if the task gives it up.
 
-        The task gives up at a time-out, and where `soft_fail` or `never_fail` skips it. A query
-        that has succeeded meanwhile is not thrown away. Any other failure is raised as it is: a
-        retry waits for the query again, or the query has ended already.
+        The task gives up at a time-out, and where `soft_fail` or `never_fail` skips it. After any
+        other failure a retry waits for the query again, or the query has ended already.
         """
         try:
             with report_errors(f"{self._about}: "):
@@ -273,6 +269,7 @@ class AthenaWaitSensor(AthenaSensor):
         except (AirflowSensorTimeout, AirflowSkipException) as error:
             with report_errors(f"{self._about}: "):
                 execution = self._try_to_get_execution()
+                # A query that has succeeded meanwhile is not thrown away.
                 if execution is not None and execution.state is QueryState.SUCCEEDED:
                     return self._result_of(execution)
                 # If Athena did not answer, this try may not know the successor that runs.

@@ -63,27 +63,23 @@ class AthenaWaitTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Stop the query if its task no longer waits for it. Airflow calls this from 3.3 on.
 
-        Airflow calls it when somebody fails, clears or marks the task. After a clear it does so
-        only when the new try is scheduled (`Trigger.clean_unused` passes over tasks without a
-        state), so that one may have deferred already. Airflow also calls it when another triggerer
-        has taken the trigger over, because this triggerer's heartbeat was late
-        (https://github.com/apache/airflow/issues/73454). The query that the task waits for tells
-        these cases apart.
-
-        Airflow cancels the trigger again at each sync of the triggerer, about every second, until
-        it has ended (`TriggerRunnerSupervisor.cancelling_triggers`), and after
-        `triggerer.on_kill_timeout`. That must not end a stop that is still at work, so the work is
-        done in a task of its own.
+        It does so when somebody fails, clears or marks the task; after a clear only when the new
+        try is scheduled (`Trigger.clean_unused` passes over tasks without a state), which may have
+        deferred already. It also does so when another triggerer has taken the trigger over, because
+        this one's heartbeat was late (https://github.com/apache/airflow/issues/73454). The query
+        that the task waits for tells these cases apart.
         """
+        # Airflow cancels the trigger again at each sync of the triggerer, about every second, until
+        # it has ended (`TriggerRunnerSupervisor.cancelling_triggers`), and after
+        # `triggerer.on_kill_timeout`. That must not end a stop that is still at work.
         self._stopping = asyncio.create_task(self._stop_unless_awaited())
         await self.cleanup()
 
     async def cleanup(self) -> None:
         """Wait for the stop, if one has begun. Airflow calls this last.
 
-        Cancels of this task do not end the wait. Airflow calls `on_kill` in `asyncio.wait_for`,
-        which in Python 3.11 does not wait for it after a second cancel. What is still at work when
-        the trigger has ended may be cancelled.
+        Cancels do not end the wait. Airflow calls `on_kill` in `asyncio.wait_for`, which in Python
+        3.11 does not wait for it after a second cancel.
         """
         while self._stopping is not None and not self._stopping.done():
             with suppress(asyncio.CancelledError):
@@ -91,7 +87,7 @@ class AthenaWaitTrigger(BaseTrigger):
 
     @cached_property
     def _poller(self) -> QueryPoller:
-        """The poller that this trigger shares. A worker, which only makes the trigger, has none."""
+        # Made late: a worker, which only makes the trigger, has none.
         return QueryPoller.of(Connection(**self.connection))
 
     async def _stop_unless_awaited(self) -> None:
@@ -119,10 +115,7 @@ class AthenaWaitTrigger(BaseTrigger):
             )
 
     async def _is_awaited(self) -> bool:
-        """Ask Airflow whether the task is deferred, and waits for this query.
-
-        It waits for another one if the run was cleared.
-        """
+        # The task waits for another query if the run was cleared.
         task: Any = self.task_instance
         request = GetTaskStates(
             dag_id=task.dag_id,
@@ -134,7 +127,8 @@ class AthenaWaitTrigger(BaseTrigger):
         key = task.task_id
         if task.map_index >= 0:
             key = f"{task.task_id}_{task.map_index}"  # as Airflow names the state of a mapped task
-        if response.task_states.get(task.run_id, {}).get(key) != TaskInstanceState.DEFERRED:
+        states = response.task_states.get(task.run_id, {})
+        if states.get(key) != TaskInstanceState.DEFERRED:
             return False
         awaited_id: str | None = await XCom.aget_one(
             key=AWAITED_XCOM,
