@@ -147,6 +147,7 @@ LAYOUTS = [
     keys("datehour", "{y}/{m:02}/{d:02}/{h:02}", format="%Y/%m/%d/%H"),
     keys("datehour", COMPACT + "{h:02}", types="BIGINT", format="%Y%m%d%H", kind="integer"),
     keys("datehour", "{d:02}-{m:02}-{y}-{h:02}", format="%d-%m-%Y-%H"),
+    keys("datehour", "{y}-{m:02}-{d:02}-{h}", format="%Y-%m-%d-%-H"),
     # Hours in several keys.
     keys(PARTS, "{y}", "{m:02}", "{d:02}", "{h:02}"),
     keys(PARTS, *NUMBERS, format=("%Y", "%-m", "%-d", "%-H")),

@@ -93,16 +93,11 @@ def test_the_periods_that_are_read_come_in_time_and_each_once(
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("zone", "Asia/Tokyo"),
-        ("format", "%Y-%m"),
-        ("kind", "integer"),
+        *(("zone", "Asia/Tokyo"), ("format", "%Y-%m"), ("kind", "integer"), ("previous", True)),
+        *(("last_year", True), ("missing", "partial"), ("of", "raw.plays")),
         ("only", {"region": ["jp"]}),
-        ("previous", True),
-        ("last_year", True),
-        ("missing", "partial"),
         ("wait", timedelta(hours=6)),
         ("done", "s3://lake/{date}"),
-        ("of", "raw.plays"),
     ],
 )
 def test_an_option_of_partitions_is_refused_without_them(field: str, value: object) -> None:

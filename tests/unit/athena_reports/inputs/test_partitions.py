@@ -53,19 +53,6 @@ def look(lake: Lake, source: Input = PLAYS, period: Period = WEEK) -> InputCover
     return coverage
 
 
-def test_exactly_those_that_glue_lacks_are_missing(lake: Lake) -> None:
-    lake.create(DT, [[day] for day in DAYS if day[-1] not in "35"])
-
-    with answered(lake.glue, "GetPartitions") as lists:
-        found = look(lake)
-    assert not lists  # how partitions are written is not in doubt
-    assert found.absent == ("dt=2025-06-23", "dt=2025-06-25")
-    assert found.gaps == [
-        f"{lake.database}.plays/dt=2025-06-23",
-        f"{lake.database}.plays/dt=2025-06-25",
-    ]
-
-
 def test_two_years_of_hours_take_18_calls(lake: Lake) -> None:
     stored = [["2024/01/01/00"], ["2025/12/31/23"], ["2023/12/31/23"]]
     lake.create({"datehour": "string"}, stored)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports.errors import PeriodError, RunPeriodError
-from athena_reports.periods.calendar import Cadence, daily, monthly, quarterly, yearly
+from athena_reports.periods.calendar import yearly
 from athena_reports.periods.run_period import (
     period_of_delivery,
     period_of_run,
@@ -21,17 +21,10 @@ from tests.support.calendars import WEEKS
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 BY_HAND = DagRun("manual", datetime(2026, 11, 22, 0, 5, tzinfo=TOKYO), None, None)
-CADENCES = [
-    (daily("Asia/Tokyo"), "2026-11-15"),
-    (WEEKS, "2026-11-15"),
-    (monthly("Asia/Tokyo"), "2026-11"),
-    (quarterly("Asia/Tokyo"), "2026-Q4"),
-    (yearly("Asia/Tokyo"), "2026"),
-]
 
 
-def with_interval(run_type: str, period_id: str, cadence: Cadence = WEEKS) -> DagRun:
-    period = cadence.period(period_id)
+def with_interval(run_type: str, period_id: str) -> DagRun:
+    period = WEEKS.period(period_id)
     start, end = pendulum.instance(period.start_utc), pendulum.instance(period.end_utc)
     return DagRun(run_type, logical_date=start, data_interval_start=start, data_interval_end=end)
 
@@ -55,35 +48,10 @@ def test_a_backfill_that_took_over_a_run_of_another_period_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("run_after", "period_id"),
-    [
-        (datetime(2026, 11, 22, 0, 0, tzinfo=TOKYO), "2026-11-15"),
-        (datetime(2026, 11, 21, 23, 59, 59, 999999, tzinfo=TOKYO), "2026-11-08"),
-        (pendulum.datetime(2026, 11, 21, 14, 59, 59), "2026-11-08"),
-    ],
-)
-def test_a_run_without_dates_is_for_the_last_period_complete_when_it_starts(
-    run_after: datetime, period_id: str
-) -> None:
-    assert period_of_run(WEEKS, replace(BY_HAND, run_after=run_after)).id == period_id
-
-
 @pytest.mark.parametrize("run_type", [DagRunType.MANUAL, "scheduled", "asset_triggered"])
 def test_the_param_goes_before_everything_else(run_type: str) -> None:
     for run in (with_interval(run_type, "2025-03-02"), replace(BY_HAND, run_type=run_type)):
         assert period_of_run(WEEKS, run, param="2026-01-04").id == "2026-01-04"
-
-
-@pytest.mark.parametrize(("cadence", "id"), CADENCES)
-def test_param_data_interval_and_run_after_agree_on_one_period(cadence: Cadence, id: str) -> None:
-    period = cadence.period(id)
-    by_hand = replace(BY_HAND, run_after=period.end_utc + timedelta(minutes=5))
-
-    assert period_of_run(cadence, by_hand, param=id) == period
-    assert period_of_run(cadence, by_hand) == period
-    for run_type in ("scheduled", "backfill"):
-        assert period_of_run(cadence, with_interval(run_type, id, cadence)) == period
 
 
 @pytest.mark.parametrize("run_type", ["backfill", DagRunType.BACKFILL_JOB])
@@ -117,7 +85,8 @@ def test_the_clock_is_never_asked(now: datetime, of_run: datetime) -> None:
             == period_of_run(WEEKS, by_hand, param=period.id)
             == period
         )
-        assert period_of_run(WEEKS, with_interval("manual", period.id)) == period
+        for run_type in ("manual", "scheduled", "backfill"):
+            assert period_of_run(WEEKS, with_interval(run_type, period.id)) == period
 
 
 @pytest.mark.parametrize(
