@@ -1,4 +1,4 @@
-"""What an alert says of an error; those of Athena and of transforms are tested with their tasks."""
+"""What an alert says of an error; those of Athena are tested with their tasks."""
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException

@@ -58,17 +58,6 @@ def waited(clock: VirtualClock, *coroutines: Any) -> list[Any]:
     return clock.run(at_once())
 
 
-def test_each_change_is_told_once_until_nothing_is_missing(
-    lake: SourceLake, clock: VirtualClock
-) -> None:
-    lake.create(dates=DATES[:6])
-    changes, _ = waited(clock, changes_of([need()]), landing(lake, DATES[6:], 100))
-    assert [len(change) for change in changes] == [1, 1, 0]
-    assert changes[0][0].startswith(f"{DATABASE}.plays: 2 of 8 ")
-    assert changes[1][0].endswith(f": dt={DATES[7]}")
-    assert 200 <= clock.seconds <= 200 + PAUSE_SECONDS + 1
-
-
 def test_late_partitions_are_needed_once_all_of_them_can_have_landed(
     lake: SourceLake, clock: VirtualClock
 ) -> None:

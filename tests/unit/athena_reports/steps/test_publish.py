@@ -33,17 +33,22 @@ from tests.unit.athena_reports.steps.last_tasks import (
 
 def test_there_is_an_event_only_if_something_new_was_published(last: LastTasks) -> None:
     prepared = last.transformed()
-    earlier, later = (
-        prepared | {"query": last.later(day, day)} for day in ("2025-06-15", "2025-06-17")
+    earlier, later, final = (
+        prepared | {"query": last.later(day, day)}
+        for day in ("2025-06-15", "2025-06-17", "2025-10-18")
     )
-    outcomes = [last.published(each, **ASSETS) for each in (prepared, prepared, earlier, later)]
-
-    # The second is a retry after a crash, of which nobody has heard.
+    outcomes = [
+        last.published(each, late_by=timedelta(days=90), **ASSETS)
+        for each in (prepared, prepared, earlier, later, final)
+    ]
+    # The second is a retry after a crash, of which nobody has heard. Whoever delivers only what is
+    # final waits for the last one.
     assert [(each["outcome"], each["keys"]) for each in outcomes] == [
         ("published", ONE_EVENT_EACH),
         ("published", ONE_EVENT_EACH),
         ("superseded", {}),
         ("unchanged", {}),
+        ("settled", ONE_EVENT_EACH),
     ]
 
 
@@ -87,16 +92,14 @@ def test_what_is_published_without_channels_starts_no_delivery(last: LastTasks) 
     assert last.published(prepared, delivery_outlets=outlets)["keys"] == {}
 
 
-@pytest.mark.parametrize("may_lose_rows", [False, True])
-def test_a_version_that_has_lost_its_rows_warns_unless_its_report_may_lose_them(
-    last: LastTasks, *, may_lose_rows: bool
+def test_a_version_that_has_lost_its_rows_does_not_warn_if_its_report_may_lose_them(
+    last: LastTasks,
 ) -> None:
     last.published(last.transformed())
     last.put_result(HEADER)
-    later = last.later("q-2", "2025-06-17")
-    event = last.published(last.transformed(later, empty="publish"), may_lose_rows=may_lose_rows)
-    assert (event["outcome"], event["rows"]) == ("published", 0)
-    assert event["warnings"] == ([] if may_lose_rows else ["rows_lost"])
+    later = last.transformed(last.later("q-2", "2025-06-17"), empty="publish")
+    event = last.published(later, may_lose_rows=True)
+    assert (event["outcome"], event["rows"], event["warnings"]) == ("published", 0, [])
 
 
 def test_what_the_task_tells_is_what_readers_have(last: LastTasks) -> None:
@@ -199,37 +202,13 @@ def test_what_a_manifest_says_of_a_query_and_its_report_is_what_the_task_was_giv
     assert manifest.settles_at == "2025-07-01T00:00:00+00:00"
 
 
-@pytest.mark.parametrize(
-    "part_settles_at", [datetime(2025, 6, 15, tzinfo=UTC), datetime(2025, 12, 1, tzinfo=UTC)]
-)
-def test_what_was_published_before_its_events_settles_when_they_and_its_parts_have_arrived(
-    last: LastTasks, part_settles_at: datetime
+def test_what_was_published_before_its_events_settles_when_they_have_arrived(
+    last: LastTasks,
 ) -> None:
-    part = part_that_settles(part_settles_at)
+    part = part_that_settles(datetime(2025, 6, 15, tzinfo=UTC))
     last.published(last.transformed(), inputs=(part,), late_by=timedelta(days=90))
-    manifest = last.manifest
-    latest = max(WEEK.end_utc + timedelta(days=90), part_settles_at)
-    assert manifest.settles_at == latest.isoformat()
-    assert manifest.delivery is None
-
-
-def test_a_period_that_has_read_a_partial_part_is_partial_too(last: LastTasks) -> None:
-    part = part_that_settles(WEEK.end_utc).model_copy(update={"partial": ("period=2025-06-08",)})
-    last.published(last.transformed(), inputs=(part,))
-    manifest = last.manifest
-    assert manifest.partial
-    assert list(manifest.missing_partitions) == ["reports_db.days_daily/period=2025-06-08"]
-
-
-def test_rows_that_are_known_to_be_final_now_are_an_event(last: LastTasks) -> None:
-    """Whoever delivers only what is final waits for it."""
-    prepared = last.transformed()
-    last.published(prepared, late_by=timedelta(days=90), **ASSETS)
-    again = last.transformed()
-    again["query"] = last.later("q-2", "2025-10-18")
-    event = last.published(again, late_by=timedelta(days=90), **ASSETS)
-    assert (event["outcome"], event["provisional"]) == ("settled", False)
-    assert event["keys"] == ONE_EVENT_EACH
+    assert last.manifest.settles_at == (WEEK.end_utc + timedelta(days=90)).isoformat()
+    assert last.manifest.delivery is None
 
 
 def test_the_log_says_what_was_published_and_which_checks_warn(

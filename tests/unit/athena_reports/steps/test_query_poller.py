@@ -224,75 +224,87 @@ def test_what_a_throttled_look_leaves_out_comes_first_in_the_next(
     assert max(ended[query_id] for query_id in long_ids) < 115
 
 
+def change_answers(
+    athena: MemoryAthena, patch: pytest.MonkeyPatch, change: Callable[[list[str], Any], Any]
+) -> None:
+    """Let Athena's answers about queries be changed by the ids that were asked for."""
+    answer = athena.batch_get_query_execution
+    patch.setattr(
+        athena,
+        "batch_get_query_execution",
+        lambda QueryExecutionIds: change(QueryExecutionIds, answer(QueryExecutionIds)),
+    )
+
+
+def refuse_unknown(ids: list[str], response: Any) -> Any:
+    if "unknown" in ids:
+        raise DENIED
+    return response
+
+
 @pytest.mark.parametrize("is_waited_for_first", [True, False])
-@pytest.mark.parametrize("refusal", ["of one id", "of the call", "without a word"])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda _, response: response, "QueryExecution unknown was not found (INVALID_INPUT)"),
+        (refuse_unknown, "not authorized"),
+        (
+            lambda _, response: response | {"UnprocessedQueryExecutionIds": []},
+            "missing from BatchGetQueryExecution",
+        ),
+    ],
+    ids=["of one id", "of the call", "without a word"],
+)
 def test_an_id_that_may_not_be_read_fails_its_own_wait_only(
     athena: MemoryAthena,
     clock: VirtualClock,
     monkeypatch: pytest.MonkeyPatch,
-    refusal: str,
+    change: Any,
+    reason: str,
     is_waited_for_first: bool,
 ) -> None:
-    """Athena may name it among the ids that it did not process, or refuse the whole call.
-
-    It may also leave the id out of its answer without a word.
-    """
     ids = [start(athena, 400) for _ in range(40)]  # with the unknown one, they fit into one call
-    answer = athena.batch_get_query_execution
-    if refusal == "of the call":
+    change_answers(athena, monkeypatch, change)
 
-        def batch_get(QueryExecutionIds: list[str]) -> Any:
-            if "unknown" in QueryExecutionIds:
-                raise DENIED
-            return answer(QueryExecutionIds)
-
-        monkeypatch.setattr(athena, "batch_get_query_execution", batch_get)
-    if refusal == "without a word":
-
-        def leave_out(QueryExecutionIds: list[str]) -> Any:
-            return answer(QueryExecutionIds) | {"UnprocessedQueryExecutionIds": []}
-
-        monkeypatch.setattr(athena, "batch_get_query_execution", leave_out)
-
-    async def wait_for_all() -> tuple[Any, dict[str, float]]:
+    async def wait_for_all() -> list[Any]:
         others = asyncio.create_task(ends_of(ids, clock))
         if not is_waited_for_first:
             await asyncio.sleep(1)  # by then the others are waited for
         unknown = asyncio.wait_for(end_of("unknown"), 10_000)
-        failed, ended = await asyncio.gather(unknown, others, return_exceptions=True)
-        assert isinstance(ended, dict)
-        return failed, ended
+        return await asyncio.gather(unknown, others, return_exceptions=True)
 
     failed, ended = clock.run(wait_for_all())
     assert isinstance(failed, NoAnswerError)
+    assert reason in str(failed)
+    assert ended.keys() == set(ids)
     assert max(ended.values()) - 400 <= 2
-    reasons = {
-        "of one id": "QueryExecution unknown was not found (INVALID_INPUT)",
-        "of the call": "not authorized",
-        "without a word": "missing from BatchGetQueryExecution",
-    }
-    assert reasons[refusal] in str(failed)
-    assert len(ended) == len(ids)
 
 
 def test_an_id_that_is_unprocessed_for_some_looks_is_read_by_a_later_one(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query = start(athena, 20)
-    answer = athena.batch_get_query_execution
-    unprocessed = {
-        "QueryExecutionId": query,
-        "ErrorCode": "INTERNAL_FAILURE",
-        "ErrorMessage": "Try again",
-    }
+    unprocessed = {"QueryExecutionId": query, "ErrorCode": "INTERNAL_FAILURE"}
 
-    def leave_unprocessed(QueryExecutionIds: list[str]) -> Any:
-        response = answer(QueryExecutionIds)
-        if clock.seconds < 10:
-            response = {"QueryExecutions": [], "UnprocessedQueryExecutionIds": [unprocessed]}
+    def leave_unprocessed(_: list[str], response: Any) -> Any:
+        return response if clock.seconds > 10 else {"UnprocessedQueryExecutionIds": [unprocessed]}
+
+    change_answers(athena, monkeypatch, leave_unprocessed)
+    assert clock.run(end_of(query)).state == "SUCCEEDED"
+
+
+def test_a_look_goes_on_when_only_its_call_was_cancelled(
+    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow cancels what its triggers have asked when it loses its supervisor."""
+    query = start(athena, 10)
+
+    def cancel(_: list[str], response: Any) -> Any:
+        if 3 < clock.seconds < 6:
+            raise asyncio.CancelledError
         return response
 
-    monkeypatch.setattr(athena, "batch_get_query_execution", leave_unprocessed)
+    change_answers(athena, monkeypatch, cancel)
     assert clock.run(end_of(query)).state == "SUCCEEDED"
 
 
@@ -325,22 +337,6 @@ def test_one_failed_call_after_a_long_time_fails_no_wait(
 
     athena.before = failing(clock, NO_NETWORK, (1_000, 1_010))
     assert clock.run(freeze()).state == "SUCCEEDED"
-
-
-def test_a_look_goes_on_when_only_its_call_was_cancelled(
-    athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Airflow cancels what its triggers have asked when it loses its supervisor."""
-    query = start(athena, 10)
-    answer = athena.batch_get_query_execution
-
-    def batch_get(QueryExecutionIds: list[str]) -> Any:
-        if 3 < clock.seconds < 6:
-            raise asyncio.CancelledError
-        return answer(QueryExecutionIds)
-
-    monkeypatch.setattr(athena, "batch_get_query_execution", batch_get)
-    assert clock.run(end_of(query)).state == "SUCCEEDED"
 
 
 @pytest.mark.parametrize("error", [THROTTLED, NO_NETWORK])

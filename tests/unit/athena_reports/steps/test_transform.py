@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from athena_reports.alerts.redaction import error_text
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.periods.calendar import Period
@@ -208,22 +207,6 @@ def test_rows_of_an_older_sql_that_fail_are_told_with_what_to_clear(
 
 
 @pytest.mark.parametrize(
-    ("key", "expected"),
-    [
-        (["rank", "user_name"], ["rank", "user_name"]),
-        (["USER_NAME", "Rank"], ["user_name", "rank"]),  # as DuckDB finds a column
-        (["rank", "game"], []),  # its check only warned
-        ([], []),
-    ],
-)
-def test_the_manifest_has_the_key_as_the_columns_are_called(
-    last: LastTasks, key: list[str], expected: list[str]
-) -> None:
-    last.published(last.transformed(key=key))
-    assert list(last.manifest.key) == expected
-
-
-@pytest.mark.parametrize(
     ("rows", "is_same"),
     [
         (b'"1","3","a"\n"2",,"b"\n', True),
@@ -306,14 +289,15 @@ def test_what_is_private_is_recorded_with_the_columns_and_kept_of_an_earlier_ver
         "Rank": Column("bigint", "the place", private=True),
         "previous_rank": Column("bigint", "the place before"),
     }
-    last.published(last.transformed(columns=columns))
+    last.published(last.transformed(columns=columns, key=["Rank"]))
     recorded = {column.name: column.private for column in last.manifest.columns}
     assert recorded == {"rank": True, "user_name": False, "previous_rank": False}
-
-    renamed = last.transformed(transforms=[lambda rows, _: rows.project("rank AS place")])
-    last.published(renamed)
+    assert last.manifest.key == ("rank",), "as the column is called"
+    rename = [lambda rows, _: rows.project("rank AS place")]
+    last.published(last.transformed(transforms=rename, key=["rank"]))
     manifest = last.manifest
     assert [(each.name, each.private) for each in manifest.columns] == [("place", False)]
+    assert manifest.key == (), "a check that only warns let it pass"
     (earlier,) = manifest.earlier_versions
     assert earlier.private_columns == ("rank",)
 
@@ -355,27 +339,3 @@ def test_a_worker_without_duckdb_fails_at_once_and_says_where_to_look(
     assert "requirements_install" in message
     assert message.endswith("update the environment, then try again.")
     assert keys_in(last) == []
-
-
-def failing(rows: Any, _: Any) -> Any:
-    return rows.project("*, user_name::BIGINT AS number")
-
-
-def failing_at_once(_: Any, __: Any) -> Any:
-    raise ValueError("'a,b'")
-
-
-@pytest.mark.parametrize("transform", [failing, failing_at_once])
-@pytest.mark.parametrize("is_private", [False, True])
-def test_an_alert_of_a_failed_transform_quotes_no_private_column(
-    last: LastTasks, is_private: bool, transform: Any
-) -> None:
-    with pytest.raises(AirflowFailException) as caught:
-        last.transformed(transforms=[transform])
-    assert "'a,b'" in str(caught.value)
-    kind = "ConversionException" if transform is failing else "ValueError"
-    told = error_text(caught.value, has_private_columns=is_private)
-    if is_private:
-        assert told == f"{kind} (its text may quote a private column; see the task log)"
-    else:
-        assert told == str(caught.value)

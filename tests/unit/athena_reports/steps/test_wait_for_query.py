@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 from athena_reports.queries.failures import QueryFailedError
 from athena_reports.steps.shared_poller import Connection
 from athena_reports.steps.wait_for_query import MAX_SUCCESSORS, PAUSES_SECONDS
-from athena_reports.steps.wait_trigger import AWAITED_XCOM, AthenaWaitTrigger
+from athena_reports.steps.wait_trigger import AWAITED_XCOM
 from tests.support.airflow_run import DagRun, StateStore, context
 from tests.support.aws_errors import THROTTLED
 from tests.support.memory_athena import MemoryAthena, Plan, nothing
@@ -68,22 +68,16 @@ def looks_of(athena: MemoryAthena) -> list[float]:
     return [(at - NOW).total_seconds() for _, at in athena.calls]
 
 
-def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_where_to_look(
-    athena: MemoryAthena, clock: VirtualClock
-) -> None:
-    fate(athena, Plan.failing(1006, category=2))
-    clock.sleep(60)
-    with pytest.raises(AirflowFailException) as caught:
-        wait_task().execute(context())
+def deferral(given: Any, id_: str = "q-1", **fields: Any) -> Any:
+    """How a try of the wait is deferred."""
+    with pytest.raises(TaskDeferred) as caught:
+        wait_task(id_, **fields).execute(given)
+    return caught.value
 
-    message = str(caught.value)
-    assert message.startswith(
-        "plays_weekly, period 2025-06-08, environment dev: Query q-1 is FAILED: Failed with type"
-    )
-    assert len(athena.queries) == 1
-    failure = caught.value.__cause__
-    assert isinstance(failure, QueryFailedError)
-    assert (failure.execution.id, message) == ("q-1", str(failure))
+
+def noted_context() -> Any:
+    """The context of a task whose notes Airflow keeps."""
+    return context() | {"task_state_store": StateStore()}
 
 
 @pytest.mark.parametrize(
@@ -100,9 +94,8 @@ def test_a_query_that_may_not_have_a_successor_fails_the_wait(
 ) -> None:
     fate(athena, Plan.failing(1602))
     clock.sleep(60)
-    with pytest.raises(AirflowFailException, match="Query q-1 is FAILED") as caught:
+    with pytest.raises(AirflowFailException, match="Query q-1 is FAILED"):
         wait_task(**fields).execute(context())
-    assert isinstance(caught.value.__cause__, QueryFailedError)
     assert len(athena.queries) == 1
 
 
@@ -127,7 +120,7 @@ def test_a_query_that_was_cancelled_is_final_in_every_try(
         ("aws-iso", ""),
     ],
 )
-def test_the_link_is_to_the_console_of_the_partition(
+def test_a_query_that_failed_fails_the_wait_for_good_and_says_whose_it_is_and_where_to_look(
     athena: MemoryAthena,
     clock: VirtualClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -140,8 +133,15 @@ def test_the_link_is_to_the_console_of_the_partition(
     clock.sleep(60)
     with pytest.raises(AirflowFailException) as caught:
         wait_task().execute(context())
-    _, _, link = str(caught.value).partition("tasks to try again.")
+    failure = caught.value.__cause__
+    assert isinstance(failure, QueryFailedError)
+    assert (failure.execution.id, str(caught.value)) == ("q-1", str(failure))
+    whose, _, link = str(failure).partition("tasks to try again.")
+    assert whose.startswith(
+        "plays_weekly, period 2025-06-08, environment dev: Query q-1 is FAILED: Failed with type"
+    )
     assert link == (f"{address}#/query-editor/history/q-1" if address else "")
+    assert len(athena.queries) == 1
 
 
 def test_a_query_has_at_most_three_successors_after_longer_and_longer_pauses(
@@ -165,9 +165,7 @@ def test_the_successors_of_one_try_are_counted_through_its_deferrals(
     athena.plan = lambda _: Plan.failing(1602)
     fate(athena, Plan.failing(1602))
     given = context()
-    with pytest.raises(TaskDeferred) as caught:
-        wait_task().execute(given)
-    deferred: Any = caught.value
+    deferred = deferral(given)
     ids = []
     while deferred is not None:
         trigger = through_the_database(deferred.trigger)
@@ -189,7 +187,7 @@ def test_the_next_try_of_a_wait_goes_on_with_the_noted_successor(
 ) -> None:
     """As does each poke without a triggerer."""
     fail_before_an_endless_successor(athena, clock)
-    given = context() | {"task_state_store": StateStore()}
+    given = noted_context()
     ends_by = TaskDeferred if deferrable else AirflowRescheduleException
     for _ in range(3):
         with pytest.raises(ends_by):
@@ -205,9 +203,7 @@ def test_on_airflow_3_2_the_next_try_of_a_wait_gets_the_successor_by_its_token(
 ) -> None:
     fail_before_an_endless_successor(athena, clock)
     for try_number in (1, 2):
-        with pytest.raises(TaskDeferred) as caught:
-            wait_task().execute(context(try_number=try_number))
-        trigger: Any = caught.value.trigger
+        trigger = deferral(context(try_number=try_number)).trigger
         assert trigger.query_execution_id == "q-2"
     assert len(athena.queries) == 2
 
@@ -217,13 +213,11 @@ def test_a_cleared_wait_stops_the_successor_that_it_does_not_wait_for_any_more(
 ) -> None:
     """The triggerer was down when the run was cleared."""
     fail_before_an_endless_successor(athena, clock)
-    given = context() | {"task_state_store": StateStore()}
-    with pytest.raises(TaskDeferred):
-        wait_task().execute(given)
+    given = noted_context()
+    deferral(given)
     cleared = submitted(context(DagRun(clear_number=1)))
     given["ti"].begin_next_try()
-    with pytest.raises(TaskDeferred):
-        wait_task(cleared).execute(given)
+    deferral(given, cleared)
     assert athena.states == ["FAILED", "CANCELLED", "RUNNING"]
 
 
@@ -233,17 +227,11 @@ def test_a_running_query_is_handed_over_to_the_triggerer_with_the_time_that_is_l
     fate(athena, Plan.endless())
     clock.sleep(90)
     given = context()
-    with pytest.raises(TaskDeferred) as caught:
-        wait_task(timeout=timedelta(minutes=10)).execute(given)
-
+    deferred = deferral(given, timeout=timedelta(minutes=10))
     assert looks_of(athena) == [90]
     assert given["ti"].pushed == {AWAITED_XCOM: "q-1"}
-    trigger: Any = caught.value.trigger
-    assert trigger.query_execution_id == "q-1"
-    assert (caught.value.timeout, caught.value.method_name) == (
-        timedelta(seconds=510),
-        "execute_complete",
-    )
+    assert deferred.trigger.query_execution_id == "q-1"
+    assert (deferred.timeout.total_seconds(), deferred.method_name) == (510, "execute_complete")
 
 
 @pytest.mark.parametrize("fields", [{}, {"soft_fail": True}])
@@ -259,8 +247,7 @@ def test_a_query_that_succeeded_unseen_is_not_thrown_away_when_the_wait_times_ou
 
     fate(athena, Plan.failing(1602))
     given = context(task_id="wait_for_query")
-    with pytest.raises(TaskDeferred):
-        wait_task(**fields).execute(given)
+    deferral(given, **fields)
     clock.sleep(3600)
     assert wait_task(**fields).resume_execution(*TIMED_OUT, given)["id"] == "q-2"
     assert athena.states == ["FAILED", "SUCCEEDED"]
@@ -283,8 +270,7 @@ def test_a_wait_that_times_out_stops_the_successor_that_it_waits_for(
     """The process that is resumed was told of the first execution alone."""
     fail_before_an_endless_successor(athena, clock)
     given = context(task_id="wait_for_query")
-    with pytest.raises(TaskDeferred):
-        wait_task(**option).execute(given)
+    deferral(given, **option)
     ends_by = AirflowSkipException if option else AirflowFailException
     with pytest.raises(ends_by):
         wait_task(**option).resume_execution(*TIMED_OUT, given)
@@ -297,7 +283,7 @@ def test_a_wait_that_times_out_stops_the_successor_that_it_could_not_look_up(
     """Without a triggerer, each poke begins with the first execution."""
 
     fail_before_an_endless_successor(athena, clock)
-    given = context() | {"task_state_store": StateStore()}
+    given = noted_context()
     with pytest.raises(AirflowRescheduleException):
         wait_task(deferrable=False, timeout=60).execute(given)
     given["ti"].first_reschedule_date = clock.now
@@ -345,8 +331,7 @@ def test_the_log_says_what_becomes_of_the_query(
     fate(athena, Plan.failing(1602))
     clock.sleep(60)
     logged()
-    with pytest.raises(TaskDeferred):
-        wait_task().execute(given)
+    deferral(given)
     so_far = "queued for 0.0 s, 20,000,000 bytes scanned so far."
     assert sorted(logged()) == [
         f"info: Query q-2 is QUEUED: {so_far}",
@@ -355,8 +340,7 @@ def test_the_log_says_what_becomes_of_the_query(
     ]
 
     athena.before = refusing("GetQueryExecution")
-    with pytest.raises(TaskDeferred):
-        wait_task().execute(given)
+    deferral(given)
     assert logged() == [f"warning: No response from Athena: {THROTTLED}"]
     athena.before = nothing
     clock.sleep(60)
@@ -368,10 +352,9 @@ def test_the_trigger_logs_each_state_of_the_query(
     athena: MemoryAthena, clock: VirtualClock, logged: Logged
 ) -> None:
     fate(athena, Plan(states=(("QUEUED", 5), ("RUNNING", 60))))
-    with pytest.raises(TaskDeferred) as deferred:
-        wait_task().execute(context())
+    trigger = through_the_database(deferral(context()).trigger)
     logged()
-    clock.run(first_event(through_the_database(deferred.value.trigger)))
+    clock.run(first_event(trigger))
     states = [line.partition(": queued")[0] for line in logged()]
     assert states == ["info: Query q-1 is QUEUED", "info: Query q-1 is RUNNING"]
 
@@ -387,9 +370,7 @@ def test_a_wait_whose_trigger_could_not_ask_is_tried_again(athena: MemoryAthena)
 
 def test_the_trigger_asks_by_the_connection_of_its_task(athena: MemoryAthena) -> None:
     fate(athena, Plan(states=(("RUNNING", 60),)))
-    with pytest.raises(TaskDeferred) as deferred:
-        wait_task(**CONNECTION).execute(context())
-    trigger: AthenaWaitTrigger = through_the_database(deferred.value.trigger)
+    trigger = through_the_database(deferral(context(), **CONNECTION).trigger)
     assert trigger.query_execution_id == "q-1"
     assert trigger._poller.connection == Connection(**CONNECTION)
 
@@ -425,9 +406,8 @@ def test_what_every_sensor_takes_is_taken(
     assert wait_task(deferrable=False, **fields).execute(context())["state"] == "SUCCEEDED"
     assert looks_of(athena) == pytest.approx([0, 30, 60, 90])
 
-    with pytest.raises(TaskDeferred) as caught:
-        wait_task(submitted(context(DagRun(clear_number=1))), **fields).execute(context())
-    assert caught.value.timeout == timedelta(seconds=100)
+    cleared = submitted(context(DagRun(clear_number=1)))
+    assert deferral(context(), cleared, **fields).timeout == timedelta(seconds=100)
 
 
 @pytest.mark.parametrize("option", ["soft_fail", "never_fail"])

@@ -24,7 +24,6 @@ from athena_reports.steps.wait_trigger import (
     STOP_WITHIN_SECONDS,
     AthenaWaitTrigger,
 )
-from tests.support.aws_errors import api_error
 from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.submissions import start_sql
 from tests.support.triggers import kill
@@ -279,18 +278,6 @@ def test_a_stop_that_does_not_end_is_told_and_the_trigger_ends(
         "Could not stop query q-1 within 120 s (TimeoutError()). It may still be running. "
         "Stop it in the Athena console if no run needs it."
     ) in capsys.readouterr().out
-
-
-def test_a_stop_that_is_refused_is_told(
-    athena: MemoryAthena, clock: VirtualClock, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(action: str) -> None:
-        raise api_error("AccessDeniedException", "not authorized")
-
-    trigger = start(athena, 60)
-    athena.before = refuse
-    clock.run(kill(trigger, "failed"))
-    assert "not authorized" in capsys.readouterr().out
 
 
 def test_without_an_answer_the_query_is_left_running_and_the_trigger_ends(

@@ -13,6 +13,7 @@ from botocore.exceptions import ConnectTimeoutError
 
 from athena_reports import Input
 from athena_reports.aws.s3 import S3
+from athena_reports.periods.calendar import Period, weekly
 from athena_reports.publication.folder import CalendarError, PublishedCalendar, find_calendar
 from athena_reports.publication.glue_table import Table
 from athena_reports.publication.location import ReportLocation
@@ -302,19 +303,27 @@ def test_the_account_is_looked_at_before_the_folder_is_claimed_and_the_folder_ea
 def test_a_scan_is_limited_by_what_the_report_has_published(
     services: Services, logged: Callable[[], list[str]]
 ) -> None:
-    says = "No published periods to estimate the scan from; max_scan is not checked"
-    require(services, settings(), report="scanned", max_scan=10)
-    assert logged() == [f"warning: {says}"]
-    require(services, settings(), report="scanned", has_table=False, max_scan=10)
-    assert logged() == [f"warning: {says}"]
-
     location = ReportLocation.of("athena-report-dev", "scanned", WEEK.cadence)
-    columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
-    published = Partition("s3://reports/x/", facts(WEEK.previous, scanned_bytes=11))
     table = Table(settings().report_database, location, services.glue)
-    table.put_partition(WEEK.previous.id, columns, published)
-    with pytest.raises(ScanLimitError, match=f"median of {WEEK.previous.id}"):
-        require(services, settings(), report="scanned", max_scan=10)
-    require(services, settings(), report="scanned", max_scan=11)
+
+    def publish(period: Period, scanned_bytes: int) -> None:
+        columns = [TableColumn(name="rank", type="BIGINT", glue="bigint")]
+        published = Partition("s3://reports/x/", facts(period, scanned_bytes=scanned_bytes))
+        table.put_partition(period.id, columns, published)
+
+    publish(weekly("monday", WEEK.cadence.timezone).period("2025-06-02"), 1)  # of other weeks
+    says = "No published periods to estimate the scan from; max_scan is not checked"
+    for has_table in (True, False):
+        require(services, settings(), report="scanned", has_table=has_table, max_scan=999)
+        assert logged() == [f"warning: {says}"]
+    publish(WEEK.previous, 1000)
+    with pytest.raises(ScanLimitError) as refused:
+        require(services, settings(), report="scanned", max_scan=999)
+    assert str(refused.value) == (
+        f"the query would scan about 1,000 bytes (median of {WEEK.previous.id}); max_scan is 999."
+        " No query was started. Read fewer columns or partitions, or raise max_scan."
+    )
+    assert not refused.value.retryable
+    require(services, settings(), report="scanned", max_scan=1000)
     require(services, settings(), report="scanned")
     assert logged() == []
