@@ -141,18 +141,6 @@ def test_a_manifest_that_is_deleted_while_it_is_followed_is_written_by_the_next_
 # --- what is not written
 
 
-def test_an_upload_that_is_not_published_changes_no_column_of_the_table(tabled: Place) -> None:
-    """tests/unit/athena_reports/publication/test_successor.py has each reason."""
-    tabled.publish(tabled.upload("old"), facts(EARLY))
-    new = tabled.upload("new", sql="SELECT name, 1::BIGINT AS score FROM names")
-    tabled.s3.delete([tabled.location.uri(new.parquet_key)])
-    before = tabled.tables(), tabled.everything()
-
-    with pytest.raises(PublishError):
-        tabled.publish(described(new), facts(LATE))
-    assert (tabled.tables(), tabled.everything()) == before
-
-
 def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visible(
     tabled: Place,
 ) -> None:

@@ -349,7 +349,7 @@ def test_an_incomplete_upload_is_not_published_and_uploading_again_helps(
     tabled: Place, more_bytes: int | None
 ) -> None:
     tabled.publish(tabled.upload("old"), facts(EARLY))
-    new = tabled.upload("new")
+    new = tabled.upload("new", sql="SELECT name, 1::BIGINT AS score FROM names")
     uri = tabled.location.uri(new.objects[1].key)
     number = new.objects[1].bytes
     if more_bytes is None:
@@ -358,13 +358,12 @@ def test_an_incomplete_upload_is_not_published_and_uploading_again_helps(
     else:
         tabled.put(uri, b"x" * (number + more_bytes))
         problem = f"has {number + more_bytes:,} bytes; transform uploaded {number:,}"
-    before = tabled.everything()
-
+    before = tabled.tables(), tabled.everything()
     with pytest.raises(PublishError) as caught:
         tabled.publish(new, facts(LATE))
     assert str(caught.value) == f"{uri} {problem}. Clear transform."
     assert not caught.value.retryable
-    assert tabled.everything() == before
+    assert (tabled.tables(), tabled.everything()) == before
     assert tabled.publish(tabled.upload("new"), facts(LATE)).outcome == "published"
 
 

@@ -144,22 +144,6 @@ def test_a_response_without_a_database_gives_a_request_without_one() -> None:
     assert derived.context == {}
 
 
-@pytest.mark.parametrize("output", ["s3://results/", ""])
-@pytest.mark.parametrize("unload_to", [None, UNLOAD_TO])
-def test_athena_takes_two_derivations_of_a_successor_for_one_request(
-    athena: MemoryAthena, output: str, unload_to: str | None
-) -> None:
-    athena.default_output = output
-    made = request(output=output, unload_to=unload_to)
-    first = start(athena, made, made.token())
-    ids = set()
-    for _ in range(2):
-        derived = QueryRequest.from_response(athena.get_query_execution(first))
-        ids.add(start(athena, derived, derived.token(first)))
-    assert len(ids) == 1
-    assert first not in ids
-
-
 def start(athena: MemoryAthena, made: QueryRequest, token: str) -> str:
     return str(athena.start_query_execution(**made.start_arguments(token))["QueryExecutionId"])
 

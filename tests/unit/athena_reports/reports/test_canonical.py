@@ -9,9 +9,7 @@ import copy
 import importlib.util
 import json
 import math
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -272,60 +270,6 @@ def test_what_stands_beside_a_lambda_is_not_read(from_file: Callable[..., Any]) 
 
 
 # --- in other processes
-
-
-HASHED = """
-from enum import Enum
-from pathlib import PurePath
-
-class Tier(Enum):
-    GOLD = frozenset({"a", "b", "c", "d"})
-    SILVER = frozenset({"e", "f"})
-
-def grade(names, tiers, limits, helpers):
-    def inner(row, found=frozenset({"x", "y", "z", None, 1, 2.5, (1, "q")})):
-        return helpers if row in names else tiers
-    return inner
-
-def first(rows):
-    return rows
-
-made = grade(
-    {"red", "green", "blue", PurePath("black")},
-    {Tier.GOLD: {Tier.SILVER, Tier.GOLD}, "x": {b"a", b"c"}},
-    {frozenset({"m", "n", "o"}), frozenset({"p", "q"})},
-    ({len, print, Tier, (max, "s")}, first),
-)
-"""
-
-
-@pytest.mark.ci
-def test_each_process_reads_the_same_whatever_its_hashes_are_and_where_the_file_is(
-    tmp_path: Path,
-) -> None:
-    script = (
-        "import importlib.util, json, sys\n"
-        "spec = importlib.util.spec_from_file_location(sys.argv[2], sys.argv[1])\n"
-        "module = importlib.util.module_from_spec(spec)\n"
-        "sys.modules[sys.argv[2]] = module\n"
-        "spec.loader.exec_module(module)\n"
-        "from athena_reports.reports.canonical import canonical\n"
-        "print(json.dumps(canonical(module.made)))\n"
-    )
-    said = set()
-    for seed in range(6):
-        path = tmp_path / str(seed) / f"file_{seed}.py"
-        path.parent.mkdir()
-        path.write_text(HASHED)
-        variables = os.environ | {
-            "PYTHONHASHSEED": str(seed),
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        }
-        command = [sys.executable, "-c", script, str(path), f"unusual_prefix_{seed}"]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-        said.add(done.stdout)
-    assert len(said) == 1
-    assert "GOLD" in said.pop()
 
 
 # --- what cannot be read
