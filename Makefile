@@ -1,7 +1,7 @@
 # What develops this repository. Authors and operators type `.venv/bin/athena-reports`; its --help lists the commands.
 #
 # Everything runs from a virtual environment in .venv that the first target creates.
-# Prerequisites: Python 3.11, 3.12 or 3.13, and make.
+# Prerequisites: Python 3.11 to 3.14, and make.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -18,8 +18,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # MWAA's Python first. A name can exist and still fail, such as a version manager's shim, so each one is tried.
 # For another one: PYTHON=/path/to/python.
-CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.13 python3.11 python3 python)
-USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.13 python3.14 python3.11 python3 python)
+USABLE := import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 15)
 
 .PHONY: help
 help: ## List the targets
@@ -34,7 +34,7 @@ $(READY): dev/pins/uv.txt dev/pins/dev.txt cli/pyproject.toml local_athena/pypro
 		if $$python -c "$(USABLE)" >/dev/null 2>&1; then found=$$python; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-		echo "No usable Python 3.11, 3.12 or 3.13 with venv among: $(CANDIDATES)." >&2; \
+		echo "No usable Python 3.11 to 3.14 with venv among: $(CANDIDATES)." >&2; \
 		echo "Install one (on Debian and Ubuntu with python3-venv), or name it: make PYTHON=/path/to/python" >&2; \
 		exit 1; \
 	fi; \
