@@ -117,8 +117,8 @@ PINS := dev/pins/newest.txt
 test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in a separate environment (PINS=)
 	@rm -rf $(NEWEST) && $(PY) -m venv $(NEWEST)
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --compile-bytecode \
-		--overrides $(PINS) --requirements requirements.txt --group dev
-	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --no-deps --editable cli --editable local_athena
+		--overrides $(PINS) --requirements requirements.txt --group dev --editable local_athena
+	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --no-deps --editable cli
 	@$(call PLUGINS_ON_PATH,$(NEWEST)/bin/python)
 	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '
 	@$(NEWEST)/bin/python -m pytest -n 3 --dist loadfile -m "not ci and not full"

@@ -23,7 +23,7 @@ NULL = "\N{EN DASH}"
 """What is shown for NULL."""
 
 _LOCALES: dict[Language, str] = {"en": "en_GB", "ja": "ja"}
-_SKELETONS = {"daily": "yMMMMd", "monthly": "yMMMM", "quarterly": "yQQQQ", "yearly": "y"}
+_SKELETONS = {"monthly": "yMMMM", "quarterly": "yQQQQ", "yearly": "y"}
 _RANGE = re.compile(r"\s*–\s*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -33,12 +33,14 @@ def period_in_words(period: Period, language: Language) -> str:
 
     English is in ASCII: a subject of SNS takes nothing else.
     """
-    from babel.dates import format_interval, format_skeleton
+    from babel.dates import format_date, format_interval, format_skeleton
 
     locale = _LOCALES[language]
-    if period.cadence.unit != "weekly":
-        skeleton = _SKELETONS[period.cadence.unit]
-        return format_skeleton(skeleton, period.first_date, locale=locale)
+    unit = period.cadence.unit
+    if unit == "daily":
+        return format_date(period.first_date, "long", locale=locale)
+    if unit != "weekly":
+        return format_skeleton(_SKELETONS[unit], period.first_date, locale=locale)
     week = format_interval(period.first_date, period.last_date, "yMMMMd", locale=locale)
     if language == "ja":
         return week

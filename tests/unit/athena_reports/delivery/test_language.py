@@ -30,7 +30,7 @@ SUNDAYS = weekly("sunday", "Asia/Tokyo")
 @pytest.mark.parametrize(
     ("cadence", "id", "english", "japanese"),
     [
-        (daily("Asia/Tokyo"), "2026-11-14", "14 Nov 2026", "2026年11月14日"),
+        (daily("Asia/Tokyo"), "2026-11-14", "14 November 2026", "2026年11月14日"),
         (SUNDAYS, "2026-11-15", "week of 15 to 21 Nov 2026", "2026年11月15日～21日"),
         (SUNDAYS, "2026-09-27", "week of 27 Sept to 3 Oct 2026", "2026年9月27日～10月3日"),
         (
