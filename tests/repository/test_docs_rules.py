@@ -14,6 +14,7 @@ from athena_reports_cli.authoring.rules import dag_rules, sql_rules
 from athena_reports_cli.authoring.rules.dag_rules import Repository
 from athena_reports_cli.local.project import Project
 from tests.repository.pages import PAGES, name_of
+from tests.support.airflow_versions import since_3_3
 from tests.support.code_blocks import Block, blocks_of
 from tests.support.paths import ROOT
 
@@ -88,10 +89,14 @@ def assigned(text: str) -> set[str]:
 
 IN_DAGS = [block for block in BLOCKS if is_of_a_dag_file(block) or is_template(block)]
 PATTERNS = ROOT / "docs/how-to/sql-patterns.md"  # tests/services/test_sql_patterns.py runs them
-DAG_PAGES = sorted({block.page for block in IN_DAGS} - {PATTERNS})
+SINCE_3_3 = {ROOT / "docs/how-to/deliver.md", ROOT / "docs/how-to/start-a-dag.md"}
+DAG_PAGES = [
+    pytest.param(page, marks=since_3_3 if page in SINCE_3_3 else (), id=name_of(page))
+    for page in sorted({block.page for block in IN_DAGS} - {PATTERNS})
+]
 
 
-@pytest.mark.parametrize("page", DAG_PAGES, ids=name_of)
+@pytest.mark.parametrize("page", DAG_PAGES)
 def test_the_reports_of_a_page_break_no_rule(page: Path, tmp_path: Path, sql_folder: Path) -> None:
     root = tmp_path / "repository"
     (root / "dags").mkdir(parents=True)

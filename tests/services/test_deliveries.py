@@ -29,6 +29,7 @@ from athena_reports.delivery import deliver
 from athena_reports.delivery.receipt import Receipt
 from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.airflow_versions import since_3_3
 from tests.support.dag_files import parse_dags
 from tests.support.examples import delivery_dag_file
 from tests.support.inbox import Inbox
@@ -41,7 +42,7 @@ from tests.support.slack_server import SlackServer, slack_server
 from tests.support.task_runner import execute, prepare, run_dag
 from tests.support.variables import reaching
 
-pytestmark = pytest.mark.usefixtures("dags_folder", "plays_lake")
+pytestmark = [pytest.mark.usefixtures("dags_folder", "plays_lake"), since_3_3]
 
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 SOON = WEEK.end_utc + timedelta(hours=1)

@@ -33,6 +33,7 @@ from athena_reports_cli.local.services import Services
 from tests.services.forked import Program, answer_lines, fork_each, program
 from tests.support import botocore_caches
 from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.airflow_versions import since_3_3
 from tests.support.dag_files import parse_dags
 from tests.support.examples import delivery_dag_file
 from tests.support.mail_server import MailServer, mail_server
@@ -313,3 +314,5 @@ def test_a_delivery_that_dies_between_any_calls_arrives_once_or_in_one_window_tw
 
 if __name__ == "__main__":
     serve()
+
+pytestmark = since_3_3

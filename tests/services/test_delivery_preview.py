@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import time_machine
 
+from tests.support.airflow_versions import since_3_3
 from tests.support.flown import Flown
 from tests.support.shell import Shell
 
-pytestmark = pytest.mark.usefixtures("published_weeks")
+pytestmark = [pytest.mark.usefixtures("published_weeks"), since_3_3]
 
 WEEK = "2013-03-25"
 CHANNELS = """deliver=[

@@ -14,11 +14,14 @@ from athena_reports.delivery.policy import DeliveryPolicy
 from athena_reports.errors import ReportError
 from athena_reports.settings import Settings, settings
 from tests.support.airflow_run import DagRun, TaskInstance
+from tests.support.airflow_versions import since_3_3
 from tests.support.calendars import WEEKS
 from tests.support.dag_files import parse_dags
 from tests.support.declared import MakeReport
 from tests.support.examples import delivery_dag_file
 from tests.support.notifiers import Recorder
+
+pytestmark = since_3_3
 
 SALES = mail("sales", to=["sales@example.com"])
 TEAM = slack("team", channel="#sales")

@@ -18,6 +18,7 @@ from athena_reports.page.deliveries import (
     delivering_tasks,
 )
 from athena_reports.page.runs import report_dags
+from tests.support.airflow_versions import since_3_3
 from tests.support.calendars import WEEKS
 from tests.unit.athena_reports.page.metadata import add_run, add_task
 
@@ -41,6 +42,7 @@ def add_delivery(
         add_task(session, run_id, channel, state, dag_id=DELIVERING, try_number=try_number)
 
 
+@since_3_3
 def test_the_delivering_dag_of_a_report_has_its_channels(session: Session) -> None:
     channels = ["sales", "board"]
     assert delivering(session) == DeliveringDag(DELIVERING, is_paused=False, channels=channels)
@@ -62,6 +64,7 @@ def test_another_dag_of_that_name_delivers_nothing(session: Session, what: Any) 
     assert delivering(session) is None
 
 
+@since_3_3
 def test_of_each_channel_the_task_of_the_last_run_for_the_period_counts(session: Session) -> None:
     dag = delivering(session)
     assert dag is not None

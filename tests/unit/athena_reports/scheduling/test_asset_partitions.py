@@ -12,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_reports import Cadence, daily, monthly, quarterly, weekly, when_published
+from tests.support.airflow_versions import since_3_3
+
+pytestmark = since_3_3
 
 TOKYO, BERLIN = "Asia/Tokyo", "Europe/Berlin"
 CADENCES = [

@@ -8,11 +8,15 @@ from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from botocore.stub import Stubber
 
 from athena_reports.queries.execution import QueryExecution, QueryState
+from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
 from tests.unit.athena_reports.steps.last_tasks import HEADER, SQL, LastTasks
 from tests.unit.athena_reports.steps.source_lake import SourceLake
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+# It imports what Airflow has from 3.3 on.
+collect_ignore = [] if HAS_KEYED_EVENTS else ["test_execution_notes.py"]
 
 COLUMNS = [("rank", "bigint"), ("previous_rank", "bigint"), ("user_name", "varchar")]
 CSV = HEADER + b'"1","3","a,b"\n"2",,""\n'

@@ -108,7 +108,9 @@ class LastTasks:
         # Airflow makes an event for each outlet that the task has now.
         events = {outlet.name: context["outlet_events"][outlet] for outlet in task.outlets}
         assert [event.extra for event in events.values()] == [returned] * len(events)
-        return returned | {"keys": {name: event.partition_keys for name, event in events.items()}}
+        # Events have keys from Airflow 3.3 on.
+        keys = {name: getattr(event, "partition_keys", set()) for name, event in events.items()}
+        return returned | {"keys": keys}
 
     @property
     def manifest(self) -> Manifest:

@@ -20,6 +20,7 @@ from athena_reports.publication.manifest import PlannedDelivery
 from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.rows import checks
 from athena_reports.settings import Encryption
+from tests.support.airflow_versions import since_3_3
 from tests.support.calendars import WEEK
 from tests.unit.athena_reports.steps.last_tasks import (
     ASSETS,
@@ -31,6 +32,7 @@ from tests.unit.athena_reports.steps.last_tasks import (
 )
 
 
+@since_3_3
 def test_there_is_an_event_only_if_something_new_was_published(last: LastTasks) -> None:
     prepared = last.transformed()
     earlier, later, final = (
@@ -52,6 +54,7 @@ def test_there_is_an_event_only_if_something_new_was_published(last: LastTasks) 
     ]
 
 
+@since_3_3
 @pytest.mark.parametrize(
     ("days_after_end", "delivered", "correct_days", "is_announced"),
     [

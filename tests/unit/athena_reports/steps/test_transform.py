@@ -20,6 +20,7 @@ from athena_reports.rows import checks, transforms
 from athena_reports.settings import Encryption
 from athena_reports.steps import preparation
 from athena_reports.steps.transform import Recipe, transform_result
+from tests.support.airflow_versions import since_3_3
 from tests.support.aws_errors import THROTTLED
 from tests.support.calendars import WEEK
 from tests.support.retried import raises_retried
@@ -65,6 +66,7 @@ def test_a_format_is_uploaded_while_the_next_one_is_written(
     assert [item.format for item in last.manifest.objects] == ["parquet", "csv"]
 
 
+@since_3_3
 def test_a_result_is_transformed_checked_uploaded_and_published(last: LastTasks) -> None:
     prepared = last.transformed(
         inputs=(GAP,),

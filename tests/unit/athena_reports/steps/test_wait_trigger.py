@@ -24,6 +24,7 @@ from athena_reports.steps.wait_trigger import (
     STOP_WITHIN_SECONDS,
     AthenaWaitTrigger,
 )
+from tests.support.airflow_versions import since_3_3
 from tests.support.memory_athena import MemoryAthena, Plan
 from tests.support.submissions import start_sql
 from tests.support.triggers import kill
@@ -167,6 +168,7 @@ AWAITED = "Query q-1 continues: another trigger is waiting for it."
 UNWANTED = "Stopping query q-1: its task is no longer waiting for it."
 
 
+@since_3_3
 @pytest.mark.parametrize(
     ("states", "awaited", "state_of_query", "says"),
     [
@@ -195,6 +197,7 @@ def test_the_query_is_stopped_only_if_its_task_is_known_not_to_wait_for_it(
     assert says in capsys.readouterr().out
 
 
+@since_3_3
 @pytest.mark.parametrize("map_index", [0, 1])
 @pytest.mark.parametrize(
     ("own", "other", "state_of_query"), [("deferred", None, LEFT), (None, "deferred", STOPPED)]
@@ -213,6 +216,7 @@ def test_of_a_mapped_task_only_the_own_instance_counts(
     assert athena.states == [state_of_query]
 
 
+@since_3_3
 @pytest.mark.parametrize("slow", ["the state", "the stop"])
 def test_a_stop_is_not_ended_by_further_cancels_of_the_trigger(
     athena: MemoryAthena, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, slow: str
@@ -280,6 +284,7 @@ def test_a_stop_that_does_not_end_is_told_and_the_trigger_ends(
     ) in capsys.readouterr().out
 
 
+@since_3_3
 def test_without_an_answer_the_query_is_left_running_and_the_trigger_ends(
     athena: MemoryAthena, clock: VirtualClock
 ) -> None:

@@ -42,6 +42,7 @@ from athena_reports.steps import publish as publish_step
 from athena_reports.steps.recipe import Recipe
 from athena_reports.steps.transform import transform_result
 from athena_reports.workflows.report_dag import BuiltDag
+from tests.support.airflow_versions import since_3_3
 from tests.support.calendars import WEEKS
 from tests.support.declared import MakeReport
 from tests.support.notifiers import Recorder
@@ -238,6 +239,7 @@ def test_the_process_of_a_task_loads_nothing_that_other_steps_work_with(
     assert loaded.isdisjoint(f"athena_reports.{module}" for module in of_others)
 
 
+@since_3_3
 def test_its_assets_are_those_that_a_consumer_names(
     build: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +261,7 @@ def attributes(task: Any, *names: str) -> dict[str, Any]:
     return {name: getattr(task, name) for name in names}
 
 
+@since_3_3
 def test_each_setting_and_field_reaches_its_steps(
     deployment: Settings, make_report: MakeReport
 ) -> None:

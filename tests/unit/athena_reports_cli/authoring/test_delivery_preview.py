@@ -74,6 +74,6 @@ def test_a_preview_is_of_what_the_run_would_publish_at_this_time(
     assert manifest.published_at == now.isoformat(timespec="milliseconds")
     assert (manifest.query.id, manifest.query.submitted_at) == ("q-1", execution.submitted_at)
 
-    assert (reader.environment, reader.period) == (deployment.environment, WEEK)
+    assert reader.period == WEEK
     bucket = deployment.report_bucket
     assert reader.location == PeriodLocation.of(bucket, "plays", WEEK)

@@ -1,0 +1,8 @@
+"""Marks of tests for an Airflow older than the pinned one (`make test-newest PINS=`)."""
+
+import pytest
+
+from athena_reports.scheduling.asset_partitions import HAS_KEYED_EVENTS
+
+# Deliveries, schedules by published periods, notes of executions, and a trigger's `on_kill`.
+since_3_3 = pytest.mark.skipif(not HAS_KEYED_EVENTS, reason="requires Airflow 3.3")
