@@ -217,7 +217,10 @@ def _problem(details: ErrorDetails) -> str:
 
 
 def defaults(variables: Mapping[str, str]) -> dict[str, object]:
-    """Return the default of each variable that has one which follows from others."""
+    """Return the default of each variable that has one which follows from others.
+
+    The environment and the buckets have one at a local endpoint only.
+    """
     has_endpoint = bool(variables.get("AWS_ENDPOINT_URL"))
     default_environment = "dev" if has_endpoint else ""
     environment = variables.get(_variable("environment")) or default_environment

@@ -191,7 +191,7 @@ def test_what_is_published_is_left_alone_or_named_if_airflow_has_no_run_of_it(
     assert code == 0
     assert airflow.begun() == [ALL_WEEKS[2:]]
     assert "2 of 4 periods to run\n  to run: 2013-03-18, 2013-03-25\n" in printed
-    assert "not by a scheduled or backfilled run: 2013-03-18\n" in printed
+    assert "and published again: 2013-03-18\n" in printed
     assert "skipped: Airflow already has a run: 2013-03-04, 2013-03-11\n" in printed
     airflow.succeeded = ALL_WEEKS
     airflow.backfills.clear()

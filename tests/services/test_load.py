@@ -146,7 +146,7 @@ def test_a_table_is_replaced_as_a_whole_and_a_file_that_fails_changes_nothing(
     (folder / "b.csv").write_text("at,n\n2030-01-01 00:00:00,1\n2030-01-01 00:00:00,2\n")
     code, printed = shell("load", "again", "b.csv", "--time", "at")
     assert code == 0
-    assert "\nColumns that it no longer has: played_at, " in printed
+    assert "\nRemoved columns: played_at, " in printed
     assert per_date(services, "again") == {"2030-01-01": 2}
     assert per_date(services, "again_2") == before
     (kept,) = (path for path in (folder / ".lake" / "again").iterdir() if path.is_dir())

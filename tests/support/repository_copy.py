@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -71,7 +72,7 @@ def running_up(command: Sequence[str], folder: Path, variables: Mapping[str, str
             exported = re.search(r"export (.+)", printed)
             assert airflow is not None, printed
             assert exported is not None, printed
-            words = (word.split("=", 1) for word in exported[1].split())
+            words = (word.split("=", 1) for word in shlex.split(exported[1]))
             yield Up(airflow[1], (airflow[2], airflow[3]), dict(words))
         finally:
             os.killpg(up.pid, signal.SIGINT)

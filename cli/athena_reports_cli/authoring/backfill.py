@@ -108,7 +108,8 @@ def periods_with_data(
     dag: Any = declared.dag  # Airflow types `start_date` as optional; a report has one
     cadence = declared.cadence
     last_date = min(last, now.astimezone(cadence.zone).date())
-    start = max(midnight(cadence.zone, first), dag.start_date)
+    first_with_data = max(first, dag.start_date.astimezone(cadence.zone).date())
+    start = midnight(cadence.zone, first_with_data)
     end = midnight(cadence.zone, last_date + timedelta(days=1))
     periods = cadence.between(start, end)
     return [period for period in periods if not dag.end_date or period.start_utc <= dag.end_date]
@@ -159,7 +160,7 @@ def show(plan: BackfillPlan, console: Console) -> None:
     console.print(f"{plan.dag_id}: {number} to run", soft_wrap=True)
     for label, periods in (
         ("to run", plan.to_run),
-        ("of these already published, but not by a scheduled or backfilled run", republished),
+        ("of these already published, and published again", republished),
         ("skipped: Airflow already has a run", skipped),
         ("skipped: not over yet", plan.unfinished),
     ):

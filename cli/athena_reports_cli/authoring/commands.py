@@ -941,7 +941,7 @@ def print_problem(problem: str) -> None:
 
 
 def _show(result: Any, show: Callable[[Any, Console], None], as_json: bool) -> None:
-    """Print what a command has found as JSON, or as `show` prints them for a person."""
+    """Print what a command has found as JSON, or as `show` prints it for a person."""
     from pydantic_core import to_json
 
     if as_json:

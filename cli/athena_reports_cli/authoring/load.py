@@ -113,7 +113,7 @@ def parse_types(declarations: Sequence[str]) -> dict[str, str]:
 
 
 def show(source: Source, kept: KeptTable, removed: Collection[str], console: Console) -> None:
-    """Print what was loaded, which columns the table had before, and how a report declares it."""
+    """Print what was loaded, which columns the table has lost, and how a report declares it."""
     console.print(f"{source.table}: {kept.amount()}", highlight=False, soft_wrap=True)
     rows = list(kept.columns.items())
     if source.time:
@@ -121,7 +121,7 @@ def show(source: Source, kept: KeptTable, removed: Collection[str], console: Con
     console.print(rows_table(["column", "type"], rows))
     if removed:
         names = ", ".join(sorted(removed))
-        console.print(f"Columns that it no longer has: {names}", highlight=False, soft_wrap=True)
+        console.print(f"Removed columns: {names}", highlight=False, soft_wrap=True)
     console.print("In the report, use", _declaration(source), highlight=False, soft_wrap=True)
 
 

@@ -42,7 +42,7 @@ from athena_reports_cli.authoring.trial import (
     trial,
     why_not_published,
 )
-from athena_reports_cli.local.words import print_note
+from athena_reports_cli.local.words import counted, print_note
 
 _SHOWN_ROWS = 10
 _FIRST_ROWS = "SELECT columns(*)::VARCHAR FROM {source} LIMIT {rows}"
@@ -296,10 +296,12 @@ def _what_is_read(source: InputPreview) -> str:
     bytes_of_all = f"{decimal(source.bytes)} in all columns"
     if not coverage.is_partitioned:
         return f"no partitions, {bytes_of_all}"
-    count = f"{len(coverage.present)} of {coverage.needed} partitions, {bytes_of_all}"
+    needed = counted(coverage.needed, "partition")
+    count = f"{len(coverage.present)} of {needed}, {bytes_of_all}"
     if not coverage.present:
         return count
-    return f"{count}: {coverage.present[0]} to {coverage.present[-1]}"
+    ends = dict.fromkeys([coverage.present[0], coverage.present[-1]])  # one partition is one end
+    return f"{count}: {' to '.join(ends)}"
 
 
 def show_trial(result: TrialPreview, console: Console) -> None:

@@ -136,8 +136,9 @@ class ImportedFile(NamedTuple):
         """The file, the line and the reason, with the code, which tells which report it is."""
         if self.line is None:
             return f"{shown_path(self.path)}: {self.reason}"
-        code = linecache.getline(str(self.path), self.line).strip()
-        return f"{shown_path(self.path)}, line {self.line}: {self.reason} (`{code}`)"
+        place = f"{shown_path(self.path)}, line {self.line}: {self.reason}"
+        code = linecache.getline(str(self.path), self.line).strip()  # empty if it is not UTF-8
+        return f"{place} (`{code}`)" if code else place
 
     @property
     def reports(self) -> list[DeclaredReport]:

@@ -114,7 +114,8 @@ def stay_up(
     lines = [
         f"Airflow  {running.airflow}  user {running.user}, password {running.password}",
         f"Reports  {running.airflow}/athena-reports/",
-        f"Shell    export {assignments}  # only for the commands airflow and aws",
+        f"Shell    export {assignments}",
+        "         (only for the commands airflow and aws)",
         "Publish  athena-reports run REPORT PERIOD, in another shell",
     ]
     with announced(running, project):

@@ -196,16 +196,15 @@ class Twin:
         return _PERIODS.validate_json(last_line)
 
     def _make_environment(self) -> None:
-        """Make the virtual environment, by Python 3.12: pyenv's, or what uv finds or downloads.
+        """Make the virtual environment, by the first Python 3.12 that uv finds or downloads.
 
         uv does not look for versions of pyenv.
         """
-        python = "3.12"
         pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-        for path in pyenv.glob("versions/3.12*/bin/python"):
-            python = str(path)
-        uv = [find_uv_bin(), "venv", "--no-config", "--clear", "--seed", f"--python={python}"]
-        self._run([*uv, self.folder / "venv"])
+        folders = [str(folder) for folder in pyenv.glob("versions/3.12*/bin")]
+        path = os.pathsep.join([*folders, os.environ["PATH"]])
+        uv = [find_uv_bin(), "venv", "--no-config", "--clear", "--seed", "--python=3.12"]
+        self._run([*uv, self.folder / "venv"], {"PATH": path})
 
     def _run_script(
         self, name: str, arguments: _Command, variables: Mapping[str, str] | None = None

@@ -153,7 +153,9 @@ class PublishedRows:
 
 
 def _in_zone(instant: datetime, zone: ZoneInfo) -> datetime | str:
-    """Return an instant in a zone; its text in UTC if its year there is none of 1 to 9999."""
+    """Return an instant in a zone, or its text in UTC if its year there is none of 1 to 9999."""
+    if instant.tzinfo is None:  # DuckDB's infinity: its first or last datetime, without a zone
+        return "infinity" if instant.year > 1 else "-infinity"
     try:
         return instant.astimezone(zone)
     except (OverflowError, ValueError):

@@ -123,14 +123,13 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
         is_active = cache(partial(self._is_active, context=context))  # of the DAG of many periods
         s3 = S3(self.hook.client("s3"), self.bucket_owner)
         planned = [PublishedDelivery.model_validate(fields) for fields in self.planned]
-        active = [published for published in planned if is_active(published.dag_id)]
-        locations = [published.location for published in active]
+        locations = [published.location for published in planned]
         triggered = []
         with ThreadPoolExecutor(_LISTINGS_AT_ONCE) as threads:
             listed = threads.map(partial(last_versions, s3=s3), locations)
-            for published, had in zip(active, listed, strict=True):
+            for published, had in zip(planned, listed, strict=True):
                 missing = published.channels_without(had)
-                if missing and self._trigger(published):
+                if missing and is_active(published.dag_id) and self._trigger(published):
                     self.log.info(
                         "%s, period %s: not yet delivered to %s",
                         published.dag_id,

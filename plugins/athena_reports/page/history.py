@@ -35,7 +35,8 @@ class History:
 
     periods: Sequence[str] = ()
     names: Sequence[EntryName] = ()
-    # The measures of each entry in each period; None where the entry is not in the period.
+    columns: Sequence[str] = ()
+    # The values of these columns, of each entry in each period; None where it has no entry.
     measures: Sequence[Sequence[TextValues | None]] = ()
     problems: Sequence[str] = ()
     note: str = ""
@@ -68,6 +69,7 @@ def find_history(reports: PublishedReports, dag: ReportDag, period_id: str) -> H
     periods = list(_THREADS.map(read, period_ids))
     return History(
         periods=period_ids,
+        columns=roles.measures,
         names=list(names.values()),
         measures=[[period.by_key.get(key) for period in periods] for key in names],
         problems=[period.problem for period in periods if period.problem],

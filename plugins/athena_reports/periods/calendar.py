@@ -126,7 +126,10 @@ class Cadence:
             period = period.next
 
     def overlapping(self, period: "Period") -> Iterator["Period"]:
-        """Yield the periods that overlap with a period of any cadence; errors of `containing`."""
+        """Yield the periods that overlap with a period of any cadence, in order.
+
+        Errors are those of `containing`.
+        """
         first = self.containing(period.start_utc)
         return self.between(first.start_utc, period.end_utc)
 
@@ -270,7 +273,7 @@ class Period(BaseModel, frozen=True):
 
 
 def periods_among(cadence: Cadence, ids: Iterable[str]) -> Iterator[Period]:
-    """Yield the periods of some ids, without ids of none, as of weeks with another `first_day`."""
+    """Yield the periods with these ids; skip the ids of none, such as weeks from another day."""
     for id in ids:
         with suppress(PeriodError):
             yield cadence.period(id)

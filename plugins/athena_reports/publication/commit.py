@@ -35,7 +35,8 @@ def publish(
 ) -> Publication:
     """Verify an uploaded version and make it the current one of its period, in one write.
 
-    Without a table, Glue is left alone. PublishError if the upload is incomplete or too old, a
+    Without a table, Glue is left alone. `may_lose_rows` allows a version without rows after one
+    with rows, without a warning. PublishError if the upload is incomplete or too old, a
     document is not of this package, or another process writes it each time; SchemaError if the
     columns do not fit the table.
     """

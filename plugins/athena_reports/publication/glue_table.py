@@ -135,7 +135,10 @@ class Table:
                 self._replace(partition_input)
 
     def partitions(self, first_id: str = "") -> Mapping[str, Partition]:
-        """Return each partition of ours by period id, from `first_id` or a beginning of one on."""
+        """Return our partitions by period id, from `first_id` on; none without a table.
+
+        `first_id` is a period id or the beginning of one.
+        """
         options: dict[str, Any] = {"ExcludeColumnSchema": True}
         if first_id:
             options["Expression"] = f"period >= '{first_id}'"

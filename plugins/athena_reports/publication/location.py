@@ -109,7 +109,7 @@ class PeriodLocation:
         return f"{self.parquet_folder(version)}part-0.parquet"
 
     def sql_uri(self, version: str, sql_sha256: str) -> str:
-        """Return the address of a SQL that gave a version's rows, by its SHA-256 in hexadecimal."""
+        """Return the address of SQL that gave a version's rows, by its SHA-256 in hexadecimal."""
         return f"{self.version_uri(version)}sql/{sql_sha256[:16]}.sql"
 
     @property

@@ -166,7 +166,8 @@ class PlannedDelivery(BaseModel, frozen=True):
     def is_in_time(self, published_at: str, *, is_correction: bool) -> bool:
         """Return whether a version was published early enough to be delivered.
 
-        So a server that is down for long delays a delivery, and does not lose it.
+        Its publication counts: a server that is down for long delays a delivery, and does not
+        lose it.
         """
         until = self.correct_until if is_correction else self.until
         return datetime.fromisoformat(published_at) <= datetime.fromisoformat(until)

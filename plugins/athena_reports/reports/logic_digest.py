@@ -69,7 +69,10 @@ def query_digest(
 
 
 def transforms_digest(transforms: Sequence[Callable[..., Any]], logic_version: str) -> str:
-    """Return the digest of the `logic_version`, or of the transforms; UnreadableError of one."""
+    """Return the digest of `logic_version` if there is one, else of the transforms.
+
+    UnreadableError if a transform cannot be read.
+    """
     if logic_version:
         return _digest(_PART_KIND, {"logic_version": logic_version})
     texts = []

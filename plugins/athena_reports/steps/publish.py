@@ -106,7 +106,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
     @report_errors()
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, and return the address of the manifest and its main facts."""
-        # Every step's process reads this module, and only that of this step needs them.
+        # Imported here: every step's process loads this module, and only this step needs them.
         from athena_reports.publication.commit import publish
         from athena_reports.publication.folder import PublishedCalendar, require_calendar
         from athena_reports.publication.glue_table import Table

@@ -43,7 +43,7 @@ def transform_result(
             no rows.
         AirflowException: AWS did not serve a call, or the disk is full.
     """
-    # Every step's process reads this module, and only that of this step needs it.
+    # Imported here: every step's process loads this module, and only this step needs it.
     from athena_reports.steps.preparation import prepare
 
     with report_errors():

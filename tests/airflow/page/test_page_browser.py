@@ -128,7 +128,6 @@ def test_a_period_shows_its_ranking_history_versions_and_checks(
     SCREENSHOTS.take(page, "page-period", "light")
 
 
-# The page asks for the coverage again after some seconds.
 def test_a_link_that_was_opened_without_a_network_shows_its_period_when_there_is_one(
     enter: Enter, airflow: LiveAirflow
 ) -> None:

@@ -214,7 +214,6 @@ class Query:
     """A query that Athena got."""
 
     command: str  # as its comment names it; empty without the comment of an author
-    author: str  # as its comment names them
     sql: str  # without the comment
     workgroup: str
     database: str
@@ -441,7 +440,6 @@ def _query(execution: Any) -> Query:
     assert comment.get("environment", ENVIRONMENT) == ENVIRONMENT
     return Query(
         command=comment.get("command", ""),
-        author=comment.get("author", ""),
         sql=query_of(execution["Query"]),
         workgroup=execution["WorkGroup"],
         database=execution["QueryExecutionContext"]["Database"],

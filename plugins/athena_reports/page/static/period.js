@@ -186,7 +186,7 @@ async function showHistory(place, dagId, periodId, roles, measures) {
     const history = await read(`${periodPath(dagId, periodId)}/history`);
     const chart = h("div", { class: "chart wide" });
     const draw = (measure) => {
-      const at = roles.measures.indexOf(measure);
+      const at = history.columns.indexOf(measure);
       const series = history.names.map((name, number) => ({ name, values: history.measures[number].map((values) => values?.[at] ?? null) }));
       chart.replaceChildren(lineChart(history.periods, series, measure, roles.decimals.includes(measure)));
     };

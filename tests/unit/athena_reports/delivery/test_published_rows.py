@@ -171,6 +171,8 @@ def test_an_instant_is_in_the_zone_of_the_period() -> None:
         ("Asia/Tokyo", "9999-12-31 15:00:00+00", "9999-12-31 15:00:00+00:00"),
         ("America/New_York", "0001-01-01 00:00:00+00", "0001-01-01 00:00:00+00:00"),
         ("Asia/Tokyo", "10000-01-01 00:00:00+00", "10000-01-01 00:00:00+00"),
+        ("Asia/Tokyo", "infinity", "infinity"),
+        ("Asia/Tokyo", "-infinity", "-infinity"),
     ],
 )
 def test_an_instant_that_the_zone_of_the_period_cannot_show_is_text_in_utc(

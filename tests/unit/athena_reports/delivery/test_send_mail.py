@@ -172,7 +172,8 @@ def test_a_certificate_that_is_not_trusted_is_not_tried_again(
 ) -> None:
     """It is an OSError, as a server is that is not reached, and a ValueError."""
 
-    def refuse(*_: Any, **__: Any) -> None:
+    def refuse(*_: Any, context: ssl.SSLContext, **__: Any) -> None:
+        assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
         raise ssl.SSLCertVerificationError(1, "CERTIFICATE_VERIFY_FAILED")
 
     monkeypatch.setattr(smtplib, "SMTP_SSL", refuse)

@@ -277,6 +277,7 @@ def test_the_documentation_has_the_limits_of_the_page() -> None:
     largest, unfolded = published_reports.SHOWN_BYTES, published_reports.SHOWN_UNFOLDED
     threads = app_module._downloads.total_tokens
     for limit in (
+        f"first {({100: 'hundred'})[published_reports.SHOWN_ROWS]} rows",
         f"more than {largest / 10**6:g} MB, or {unfolded / 10**6:g} MB uncompressed,",
         f"A value shows {published_reports.SHOWN_CHARS} characters",
         f"kept for {MINUTES[published_reports.CACHED_SECONDS]}",

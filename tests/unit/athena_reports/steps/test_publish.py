@@ -95,14 +95,17 @@ def test_what_is_published_without_channels_starts_no_delivery(last: LastTasks) 
     assert last.published(prepared, delivery_outlets=outlets)["keys"] == {}
 
 
-def test_a_version_that_has_lost_its_rows_does_not_warn_if_its_report_may_lose_them(
-    last: LastTasks,
+@pytest.mark.parametrize(
+    ("options", "warnings"), [({}, ["rows_lost"]), ({"may_lose_rows": True}, [])]
+)
+def test_a_version_that_has_lost_its_rows_warns_unless_its_report_may_lose_them(
+    last: LastTasks, options: dict[str, Any], warnings: list[str]
 ) -> None:
     last.published(last.transformed())
     last.put_result(HEADER)
     later = last.transformed(last.later("q-2", "2025-06-17"), empty="publish")
-    event = last.published(later, may_lose_rows=True)
-    assert (event["outcome"], event["rows"], event["warnings"]) == ("published", 0, [])
+    event = last.published(later, **options)
+    assert (event["outcome"], event["rows"], event["warnings"]) == ("published", 0, warnings)
 
 
 def test_what_the_task_tells_is_what_readers_have(last: LastTasks) -> None:

@@ -122,6 +122,14 @@ def test_of_a_long_difference_the_begin_is_told(case: Path) -> None:
     assert problem.endswith("\n-user_id='X20', score='20'\n... and 9 lines more")
 
 
+def test_a_query_that_athena_rejects_is_told_with_its_line(case: Path, sql_folder: Path) -> None:
+    file = sql_folder / "scores.sql"
+    file.write_text(SQL.replace("SUM(score) AS score", "SUM(score AS score"))
+    problem = run(case).problem
+    assert "Athena rejected the query" in problem
+    assert f" The error is in {file}, line 6 (`SELECT user_id, SUM(score AS" in problem
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says", "place"),
     [

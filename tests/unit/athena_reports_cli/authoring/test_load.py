@@ -20,7 +20,7 @@ from athena_reports.aws.s3 import S3
 from athena_reports_cli.authoring.csv_files import DataFileError
 from athena_reports_cli.authoring.load import Source, load, parse_types, show
 from athena_reports_cli.authoring.report_name import NewReportError
-from athena_reports_cli.local.lake import KeptTable, Lake
+from athena_reports_cli.local.lake import KeptTable, Lake, LakeError
 
 if TYPE_CHECKING:
     from mypy_boto3_glue import GlueClient
@@ -68,6 +68,14 @@ class Loader:
 @pytest.fixture
 def loader(glue: GlueClient, s3: S3Client, database: str, bucket: str, tmp_path: Path) -> Loader:
     return Loader(tmp_path, Lake(S3(s3), glue, bucket, database))
+
+
+def test_a_table_that_was_not_loaded_is_refused_before_anything_is_kept(loader: Loader) -> None:
+    lake = loader.lake
+    lake.glue.create_table(DatabaseName=lake.database, TableInput={"Name": "plays"})
+    with pytest.raises(LakeError, match="was not loaded by this command"):
+        loader("rows.csv", "n\n1\n")
+    assert not (loader.folder / ".lake").exists()
 
 
 def printed(source: Source, kept: KeptTable, width: int = 200) -> list[str]:

@@ -1,4 +1,4 @@
-"""The client of an Airflow; tests/airflow/test_runtime.py has it talk to a real one."""
+"""The client of an Airflow; tests/airflow/test_backfills.py has it talk to a real one."""
 
 from __future__ import annotations
 

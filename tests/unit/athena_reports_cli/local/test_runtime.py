@@ -1,6 +1,6 @@
 """A local Airflow whose components are small programs.
 
-tests/airflow/test_runtime.py starts real ones.
+tests/airflow/test_backfills.py starts real ones.
 """
 
 from __future__ import annotations

@@ -129,10 +129,11 @@ def test_it_is_told_how_to_use_what_runs_and_what_runs_is_watched(
     assert [told_airflow, reports, *lines] == [
         "Airflow  http://127.0.0.1:8080  user admin, password sec[ret",
         "Reports  http://127.0.0.1:8080/athena-reports/",
+        "         (only for the commands airflow and aws)",
         "Publish  athena-reports run REPORT PERIOD, in another shell",
         "Press Ctrl-C to stop everything.",
     ]
-    command = ["sh", "-c", f"{shell.removeprefix('Shell    ')}\nenv"]
+    command = ["sh", "-c", f"{shell.removeprefix('Shell    ')}; env"]
     exported = subprocess.check_output(command, env={}, text=True).splitlines()
     expected = {"AIRFLOW_HOME": str(tmp_path / "a home"), **services.environment}
     assert {f"{name}={value}" for name, value in expected.items()} <= set(exported)

@@ -453,6 +453,14 @@ def test_alarms_reach_the_topic_also_if_airflow_reports_nothing() -> None:
     assert acting.keys() == {"SchedulerAlarm", "ScannedBytesAlarm"}
     assert all(alarm["AlarmActions"] == [{"Ref": "AlertTopic"}] for alarm in acting.values())
     assert alarms["SchedulerAlarm"]["TreatMissingData"] == "breaching"
+    assert alarms["SchedulerAlarm"]["ComparisonOperator"] == "LessThanThreshold"
+    assert alarms["ScannedBytesAlarm"]["Threshold"] == {"Ref": "ScanAlarmBytesPerDay"}
     (policy,) = of_type("AWS::SNS::TopicPolicy").values()
     allowing, _ = policy["Properties"]["PolicyDocument"]["Statement"]
     assert allowing["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+
+
+def test_a_query_has_the_cutoff_of_the_parameter() -> None:
+    (workgroup,) = of_type("AWS::Athena::WorkGroup").values()
+    configuration = workgroup["Properties"]["WorkGroupConfiguration"]
+    assert configuration["BytesScannedCutoffPerQuery"] == {"Ref": "ScanCutoffBytes"}

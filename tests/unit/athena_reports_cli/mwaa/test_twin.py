@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -160,19 +161,17 @@ def test_an_environment_is_made_by_a_python_of_mwaas_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by one of pyenv, whose shim for it may fail."""
-    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
-    monkeypatch.setattr(module, "find_uv_bin", lambda: "echo")
-
-    def words() -> list[str]:
-        Twin(tmp_path)._make_environment()
-        return (tmp_path / "command.log").read_text().split()
-
-    assert "--python=3.12" in words()
     for version in ("3.11.7", "3.12.10", "3.13.1"):
-        python = tmp_path / "pyenv" / "versions" / version / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        python.touch()
-    assert f"--python={tmp_path}/pyenv/versions/3.12.10/bin/python" in words()
+        (tmp_path / "pyenv" / "versions" / version / "bin").mkdir(parents=True)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    uv = tmp_path / "uv"
+    uv.write_text('#!/bin/sh\necho "$PATH" "$@"\n')
+    uv.chmod(0o755)
+    monkeypatch.setattr(module, "find_uv_bin", lambda: str(uv))
+    Twin(tmp_path)._make_environment()
+    path, *words = (tmp_path / "command.log").read_text().split()
+    assert path == f"{tmp_path}/pyenv/versions/3.12.10/bin:{os.environ['PATH']}"
+    assert "--python=3.12" in words
 
 
 def versions_in(file: Path) -> dict[str, str]:

@@ -420,6 +420,7 @@ ASKS = {
         "from datetime import date; plays_weekly.description = str(date.today())",
         "from datetime import datetime; plays_weekly.description = str(datetime.now())",
         "import time; plays_weekly.description = str(time.time())",
+        "import pendulum; plays_weekly.description = str(pendulum.yesterday('UTC'))",
     ],
 }
 
