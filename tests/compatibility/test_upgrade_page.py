@@ -14,6 +14,7 @@ from airflow.triggers.base import BaseTrigger
 
 from athena_reports import steps
 from tests.compatibility.kept_version import VERSIONS, KeptVersion
+from tests.support.airflow_versions import since_3_3
 from tests.support.dag_files import parse_dags
 from tests.support.paths import ROOT
 
@@ -22,6 +23,7 @@ CLASS_PATH = r"athena_reports(?:\.[a-z_]+)+\.[A-Z]\w+"
 NEWEST = max(VERSIONS.iterdir(), key=lambda folder: folder.name.split("."))
 
 
+@since_3_3
 @pytest.mark.usefixtures("dags_folder")
 def test_the_page_lists_the_class_paths_that_airflow_stores(
     monkeypatch: pytest.MonkeyPatch,

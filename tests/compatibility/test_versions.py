@@ -47,6 +47,7 @@ from tests.compatibility.visits import (
 )
 from tests.compatibility.write_version import commands, imports, outputs_of, settings_of_dev
 from tests.support.airflow_run import TaskInstance
+from tests.support.airflow_versions import since_3_3
 from tests.support.dag_files import load_dags, parse_dags
 from tests.support.published import (
     assert_followed,
@@ -148,6 +149,7 @@ def read_rows(dag_id: str, period: Period) -> list[tuple[int, str, int]]:
 # --- the project
 
 
+@since_3_3
 def test_each_dag_file_parses_and_makes_the_dags_that_it_made(kept: KeptVersion) -> None:
     dag_ids: set[str] = set()
     for file in kept.dags.glob("*.py"):
@@ -155,6 +157,7 @@ def test_each_dag_file_parses_and_makes_the_dags_that_it_made(kept: KeptVersion)
     assert dag_ids > {file.stem for file in (kept.folder / "serialized").iterdir()}
 
 
+@since_3_3
 def test_what_airflow_has_stored_of_a_dag_is_read(kept: KeptVersion) -> None:
     stored = {}
     for file in (kept.folder / "serialized").iterdir():

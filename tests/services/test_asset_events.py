@@ -29,6 +29,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select, update
 
 from athena_reports import monthly, weekly
+from tests.support.airflow_versions import since_3_3
 from tests.support.examples import consumers_dag_file
 from tests.support.reports import DAGS
 
@@ -62,6 +63,7 @@ def parse(names: Sequence[str], folder: Path, session: Session) -> None:
         sync_bag_to_db(bag, "dags", None, session=session)
 
 
+@since_3_3
 @pytest.mark.parametrize("names", [("top_users", "consumers"), ("consumers", "top_users")])
 def test_a_consumer_and_the_report_mean_the_same_assets_whichever_is_parsed_first(
     names: Sequence[str], tmp_path: Path, session: Session
@@ -77,6 +79,7 @@ def test_a_consumer_and_the_report_mean_the_same_assets_whichever_is_parsed_firs
     assert consumed < produced == active
 
 
+@since_3_3
 def test_a_month_starts_once_all_its_weeks_are_published(tmp_path: Path, session: Session) -> None:
     parse(["top_users", "consumers"], tmp_path, session)
     session.execute(update(DagModel).values(is_paused=False))

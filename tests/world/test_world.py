@@ -7,15 +7,21 @@ One seed is one world: `make simulate SEEDS=seed-<number>` plays any of them and
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from functools import cache
 
 import pytest
 
+from tests.support.airflow_versions import since_3_3
 from tests.world.__main__ import main
 from tests.world.checker import play
 from tests.world.planted_bugs import BUGS, Plant, an_older_query_replaces_a_newer_one
 from tests.world.world import INCIDENTS, story_of
+
+# The actors of a world are greenlets of one thread, each with an event loop. Python 3.14 keeps the
+# tasks of asyncio by thread, and there a world does not end.
+pytestmark = pytest.mark.skipif(sys.version_info >= (3, 14), reason="loops in greenlets")
 
 # `make test` plays the first worlds, CI the others, and the nightly job 100,000 more.
 # Those in which a planted bug shows are among them, so that CI would see such a bug.
@@ -42,6 +48,7 @@ def test_the_worlds_hold_every_incident() -> None:
 
 
 # `make test` has a cheap sibling: test_a_world_that_ends_badly_tells_its_story.
+@since_3_3
 @pytest.mark.ci
 @pytest.mark.parametrize(("plant", "seed"), BUGS.items(), ids=[plant.__name__ for plant in BUGS])
 def test_a_planted_bug_is_found(plant: Plant, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
