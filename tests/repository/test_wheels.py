@@ -116,5 +116,5 @@ def test_an_older_python_is_refused_with_the_versions_that_are_possible(
     variables = SHELL | index_variables()
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 1
-    assert re.search(r"requires a different Python: 3\.10\S* not in '<3\.14,>=3\.11'", done.stderr)
+    assert re.search(r"requires a different Python: 3\.10\S* not in '<3\.15,>=3\.11'", done.stderr)
     assert not packages.exists()

@@ -243,7 +243,7 @@ def history(
     """The values of each measure, in its order: of each entry in each period."""
     entries = [name if isinstance(name, tuple) else (name,) for name in names]
     measures = [list(zip(*lines, strict=True)) for lines in zip(*values.values(), strict=True)]
-    return History([period.id for period in periods], entries, measures)
+    return History([period.id for period in periods], entries, list(values), measures)
 
 
 def receipt(channel: str, version: str = "v1", **changes: Any) -> Receipt:

@@ -32,7 +32,8 @@ def test_history_follows_the_first_entries_through_the_periods_before(
     assert found.names == [(row["user_name"] or row["user_id"],) for row in top]
     before = {row["user_id"]: measures(row) for row in ranking(WEEK)}
     assert found.measures == [[before.get(row["user_id"]), measures(row)] for row in top]
-    assert (found.periods, found.note) == ([WEEK.id, gap.next.id], "")
+    assert (found.columns, found.note) == (["score", "plays"], "")
+    assert found.periods == [WEEK.id, gap.next.id]
 
 
 def measures(row: dict[str, Any]) -> tuple[str, ...]:
