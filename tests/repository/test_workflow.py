@@ -66,7 +66,8 @@ def test_each_job_has_a_time_limit_and_that_of_a_deployment_is_longer_than_sam_w
 def test_each_supported_python_and_each_image_of_mwaa_is_tested() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     supported = SpecifierSet(project["requires-python"]).filter(f"3.{minor}" for minor in range(99))
-    assert CI["test"]["strategy"]["matrix"]["python"] == list(supported)
+    newest = JOBS["nightly python"]["steps"][1]["with"]["python-version"]
+    assert [*CI["test"]["strategy"]["matrix"]["python"], newest] == list(supported)
     images = (ROOT / "cli" / "athena_reports_cli" / "mwaa" / "images").iterdir()
     kept = {path.name.partition("-")[0] for path in images}
     assert set(CI["mwaa"]["strategy"]["matrix"]["airflow"]) == kept
