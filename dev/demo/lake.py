@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from athena_reports.publication.glue_table import parquet_descriptor
-from athena_reports_cli.local.lake import KeptTable, keep, kept_tables, locked
+from athena_reports_cli.local.lake import KeptTable, create_glue_table, keep, kept_tables, locked
 from athena_reports_cli.local.services import Services
 from demo import flights, plays
 
@@ -59,15 +59,15 @@ def load(
 
     with ThreadPoolExecutor() as pool:
         stored = list(pool.map(put, partitions))
-    table_input: Any = {
-        "Name": table,
-        "TableType": "EXTERNAL_TABLE",
-        "Parameters": {"classification": "parquet"},
-        "PartitionKeys": [{"Name": "dt", "Type": "string"}],
-        "StorageDescriptor": parquet_descriptor(columns, table_uri),
-    }
     with suppress(services.glue.exceptions.AlreadyExistsException):
-        services.glue.create_table(DatabaseName=database, TableInput=table_input)
+        create_glue_table(
+            services.glue,
+            database,
+            table,
+            columns=columns,
+            keys={"dt": "string"},
+            table_uri=table_uri,
+        )
     inputs: Any = [
         {
             "Values": [str(date)],

@@ -83,15 +83,15 @@ def plan_backfill(
         start, end = complete[0].start_utc, complete[-1].start_utc
         logical_dates = set(airflow.backfill_dates(dag_id, start, end, **_REPROCESS))
         to_run = [period for period in complete if period.start_utc in logical_dates]
-    all_published = {period.id for period in declared.published_periods(aws.glue)}
+    published = declared.published_periods(aws.glue)
     cost = "unknown until the first period is published"
-    if all_published and to_run:
-        cost = expected_cost(declared, to_run, aws)
+    if published and to_run:
+        cost = expected_cost(declared, to_run, published)
     return BackfillPlan(
         dag_id=dag_id,
         periods=tuple(complete),
         to_run=tuple(to_run),
-        published=frozenset(all_published),
+        published=frozenset(period.id for period in published),
         unfinished=tuple(periods[len(complete) :]),
         is_paused=deployed["is_paused"],
         cost=cost,

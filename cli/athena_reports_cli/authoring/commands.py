@@ -574,7 +574,7 @@ def plan(
 
     # This also ends the command if a run would not start one of the queries. So it is called even
     # if nobody is asked for a yes.
-    cost = expected_cost(declared, periods, aws)
+    cost = expected_cost(declared, periods, declared.published_periods(aws.glue))
     if not yes:
         _ask_to_pay(f"Run the queries of {dag_id} for {', '.join(map(str, periods))} ({cost})?")
 

@@ -3,7 +3,7 @@
 With its query, which is paid, also its first rows and what the checks say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +22,7 @@ from athena_reports.errors import PublishError
 from athena_reports.inputs.coverage import InputCoverage, InputPartitions
 from athena_reports.periods.calendar import Period
 from athena_reports.publication.folder import conflict_in_folder
-from athena_reports.publication.manifest import PublishedPeriod
+from athena_reports.publication.manifest import PartitionFacts, PublishedPeriod
 from athena_reports.publication.scan_estimate import ScanEstimate, estimate_scans
 from athena_reports.queries.execution import price_usd
 from athena_reports.rows.checks import CheckResult
@@ -204,12 +204,16 @@ def _estimate(
     return ScanEstimate(scanned_bytes, basis, price_usd(scanned_bytes, aws.athena.meta.region_name))
 
 
-def expected_cost(declared: DeclaredReport, periods: Sequence[Period], aws: Aws) -> str:
+def expected_cost(
+    declared: DeclaredReport,
+    periods: Sequence[Period],
+    published: Mapping[Period, PartitionFacts],
+) -> str:
     """Say what the queries of periods will scan and cost, by the published periods near to them.
 
     ScanLimitError if a run of one of the periods would not start its query.
     """
-    scans = estimate_scans(periods, declared.published_periods(aws.glue))
+    scans = estimate_scans(periods, published)
     for period, scan in scans.items():
         problem = _scan_problem(declared, scan)
         if problem:

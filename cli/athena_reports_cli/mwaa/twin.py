@@ -8,6 +8,7 @@ github.com/aws/amazon-mwaa-docker-images and MWAA's user guide.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from uv import find_uv_bin
 
 from athena_reports_cli.local.runtime import Progress, tail
@@ -77,7 +78,6 @@ _CUT_OFF = ("--isolated", "--no-index", "--retries=0", "--proxy=http://127.0.0.1
 _OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}
 
 _PUBLISHED = "https://raw.githubusercontent.com/apache/airflow/constraints-{}/constraints-3.12.txt"
-_PERIODS = TypeAdapter(dict[str, str])
 _Command = Sequence[str | Path]
 
 
@@ -193,7 +193,8 @@ class Twin:
         }
         log = self._run_script("report_periods.py", [self.dags], environment)
         last_line = log.read_text().splitlines()[-1]  # Airflow may have logged before it
-        return _PERIODS.validate_json(last_line)
+        periods: dict[str, str] = json.loads(last_line)
+        return periods
 
     def _make_environment(self) -> None:
         """Make the virtual environment, by the first Python 3.12 that uv finds or downloads.

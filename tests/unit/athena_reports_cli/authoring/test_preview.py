@@ -261,7 +261,8 @@ def test_nothing_is_estimated_without_inputs_and_without_a_published_period(
     result = preview(of_no_inputs, NEXT, aws, VALID)
     assert (result.estimate, result.refused) == (None, "")
     assert "will scan" not in printed(result)
-    assert expected_cost(declared, [PUBLISHED], aws) == "about 0 bytes, 0.00000 USD"
+    published = declared.published_periods(aws.glue)
+    assert expected_cost(declared, [PUBLISHED], published) == "about 0 bytes, 0.00000 USD"
 
 
 def test_the_cost_of_several_periods_is_the_sum_and_unknown_if_one_is_unknown(
@@ -269,13 +270,15 @@ def test_the_cost_of_several_periods_is_the_sum_and_unknown_if_one_is_unknown(
 ) -> None:
     declared = declare(make_report)
     publish(PUBLISHED)
-    assert expected_cost(declared, [PUBLISHED, NEXT], aws) == "about 40.0 MB, 0.00020 USD"
+    published = declared.published_periods(aws.glue)
+    assert expected_cost(declared, [PUBLISHED, NEXT], published) == "about 40.0 MB, 0.00020 USD"
     publish(NEXT, query=QueryFacts(id="q", submitted_at=LATE, scanned_bytes=SCANNED))
-    assert expected_cost(declared, [NEXT], aws) == "about 20.0 MB, no per-byte price"
+    published = declared.published_periods(aws.glue)
+    assert expected_cost(declared, [NEXT], published) == "about 20.0 MB, no per-byte price"
     with pytest.raises(
         ScanLimitError, match=r"period 2025-06-15.*max_scan is 1,000\. No query was started"
     ):
-        expected_cost(declare(make_report, max_scan="1 kB"), [NEXT], aws)
+        expected_cost(declare(make_report, max_scan="1 kB"), [NEXT], published)
 
 
 SHOWN = Preview(
