@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from tests.support.databases import postgresql
 from tests.support.inbox import Inbox
 from tests.support.live_airflow import LiveAirflow
 from tests.support.paths import ROOT
+from tests.support.run_folder import one_at_a_time
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,19 +33,15 @@ def _each_sqlite_migrated_once(
 
     `airflow db migrate` takes some seconds to write the same.
     """
-    folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":  # each process of pytest-xdist has a folder of its own
-        folder = folder.parent
-    template = folder / "airflow.db"
     call = LiveAirflow.cli
 
     def cli(runtime: LiveAirflow, *args: str) -> str:
         has_a_server = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in runtime.config.environment
         if args != ("db", "migrate") or has_a_server:
             return call(runtime, *args)
-        database = runtime.config.home / template.name
-        with (folder / "metadata.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with one_at_a_time(tmp_path_factory, worker_id, "metadata") as folder:
+            template = folder / "airflow.db"
+            database = runtime.config.home / template.name
             if template.exists():
                 shutil.copy(template, database)
                 return ""

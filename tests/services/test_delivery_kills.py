@@ -41,6 +41,8 @@ from tests.support.reports import DAGS, SQL
 from tests.support.slack_server import SlackServer, slack_server
 from tests.support.task_runner import execute, prepare, run_dag
 
+pytestmark = since_3_3
+
 WEEK = weekly("sunday", "Asia/Tokyo").period("2025-03-09")
 SOON = WEEK.end_utc + timedelta(hours=1)
 SCHEDULED = DagRun("scheduled", SOON, WEEK.start_utc, WEEK.end_utc, start_date=SOON)
@@ -314,5 +316,3 @@ def test_a_delivery_that_dies_between_any_calls_arrives_once_or_in_one_window_tw
 
 if __name__ == "__main__":
     serve()
-
-pytestmark = since_3_3

@@ -65,18 +65,18 @@ def facts(period: Period, /, **changes: Any) -> PartitionFacts:
 def alter_partition(
     glue: GlueClient, database: str, table: str, period_id: str, **changes: Any
 ) -> None:
-    """Let the partition of a period say something else; as `changed_facts` has it."""
+    """Let the partition of a period have other facts, and other fields of its query."""
     where: Any = {"DatabaseName": database, "TableName": table}
     partition = glue.get_partition(**where, PartitionValues=[period_id])["Partition"]
     changed: Any = {
         "Values": [period_id],
         "StorageDescriptor": partition["StorageDescriptor"],
-        "Parameters": changed_facts(partition["Parameters"], **changes),
+        "Parameters": _changed_facts(partition["Parameters"], **changes),
     }
     glue.update_partition(**where, PartitionValueList=[period_id], PartitionInput=changed)
 
 
-def changed_facts(parameters: Mapping[str, str], **changes: Any) -> dict[str, str]:
+def _changed_facts(parameters: Mapping[str, str], **changes: Any) -> dict[str, str]:
     """Return the parameters of a partition with other facts, and other fields of its query."""
     facts = PartitionFacts.from_parameters(parameters)
     assert facts is not None

@@ -32,13 +32,15 @@ class TableColumns(NamedTuple):
         """
         if not channel.columns:
             return cls.usual(content)
-        missing = [name for name in channel.columns if not resolve_names([name], content.columns)]
-        if missing:
+        shown = resolve_names(channel.columns, content.columns)
+        if not shown:
+            missing = [
+                name for name in channel.columns if not resolve_names([name], content.columns)
+            ]
             raise DeliveryError(
                 f"columns: the rows do not have {', '.join(missing)}. Use columns of"
                 f" {', '.join(content.column_names)}."
             )
-        shown = resolve_names(channel.columns, content.columns)
         return cls(shown, shown[:_MOST_NARROW])
 
     @classmethod

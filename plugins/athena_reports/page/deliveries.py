@@ -55,8 +55,10 @@ def delivering_dag(report: ReportDag, session: Session) -> DeliveringDag | None:
         DagModel.dag_id == dag_id, ~DagModel.is_stale, DagModel.tags.any(name=MAINTENANCE_TAG)
     )
     is_paused = session.scalar(tagged)
+    if is_paused is None:
+        return None
     stored = SerializedDagModel.get(dag_id, session=session)
-    if is_paused is None or stored is None or stored.data is None:
+    if stored is None or stored.data is None:
         return None
     # As Airflow serializes it: the fields of an object, such as a task, are its `__var`.
     channels = [task["__var"]["task_id"] for task in stored.data["dag"]["tasks"]]
@@ -71,7 +73,14 @@ def delivering_tasks(
     A task delivers what is published when it runs. So what became of earlier ones does not matter.
     """
     of_channels = (
-        select(TaskInstance)
+        select(
+            TaskInstance.task_id,
+            TaskInstance.run_id,
+            TaskInstance.state,
+            TaskInstance.try_number,
+            DagRun.partition_key,
+            DagRun.conf,
+        )
         .join(TaskInstance.dag_run)
         .where(DagRun.dag_id == dag.dag_id, TaskInstance.task_id.in_(dag.channels))
         # A run without a key is for the period of its param.
@@ -79,9 +88,9 @@ def delivering_tasks(
         .order_by(DagRun.id)
     )
     tasks = {}
-    for task in session.scalars(of_channels):
-        conf = task.dag_run.conf or {}
-        if task.dag_run.partition_key or conf.get(PERIOD_PARAM) == period_id:
+    for task in session.execute(of_channels):
+        conf = task.conf or {}
+        if task.partition_key or conf.get(PERIOD_PARAM) == period_id:
             tasks[task.task_id] = DeliveringTask(task.run_id, task.state, task.try_number)
     return tasks
 

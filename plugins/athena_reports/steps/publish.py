@@ -140,7 +140,6 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
         )
         self._publication = publication
         manifest = publication.manifest
-        warnings = [check for check in manifest.checks if not check.passed]
         event: dict[str, Any] = {
             "manifest": location.manifest_uri,
             "outcome": publication.outcome,
@@ -150,7 +149,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             "published_at": manifest.published_at,
             "version": manifest.version,
             "rows": manifest.rows,
-            "warnings": [check.name for check in warnings],
+            "warnings": [check.name for check in manifest.warnings],
         }
         # Airflow makes an event for each outlet that a task has at its end. A running task may
         # change them: Airflow's `@task` (DecoratedOperator) does so too.
@@ -160,7 +159,7 @@ class S3PublishOperator(AwsBaseOperator[SharedSessionHook]):
             if outlet in (*self.keyed_outlets, *self.delivery_outlets):
                 context["outlet_events"][outlet].add_partitions(period.id)
         self.log.info("%(outcome)s: version %(version)s, %(rows)d rows, %(manifest)s", event)
-        for check in warnings:
+        for check in manifest.warnings:
             self.log.warning("check %s: %s", check.name, check.message)
         return event
 

@@ -17,7 +17,7 @@ from tests.services.commands.project import (
     Done,
     Project,
 )
-from tests.support.partition_facts import changed_facts
+from tests.support.partition_facts import alter_partition
 from tests.support.rest_api import TOKEN, RestApi, rest_api
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
@@ -257,8 +257,7 @@ def test_months_have_their_own_queries_and_what_has_no_price_is_told_apart(shop:
         "2025-10": Cost(1, 1000, 0.5),
         "2025-11": Cost(2, 9000, 0, 2),
     }
-    other = kept | {"Parameters": changed_facts(kept["Parameters"], ledger=ledger)}
-    glue.update_partition(**where, PartitionValueList=[week], PartitionInput=other)
+    alter_partition(glue, *where.values(), week, ledger=ledger)
     try:
         with time_machine.travel("2025-11-15 12:00:00+00:00"):
             done = shop.run("costs", "items", "--months", "2")
