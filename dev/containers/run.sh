@@ -25,7 +25,7 @@ main() {
 
 end() {
     local code=$?
-    [ $code = 0 ] || docker ps --all --quiet --filter label=com.docker.compose.project | xargs -n 1 docker logs --tail 50
+    [ $code = 0 ] || docker ps --all --quiet --filter label=com.docker.compose.project | xargs --no-run-if-empty -n 1 docker logs --tail 50
     down
     rm -rf "$work"
 }
@@ -49,7 +49,7 @@ base_images() {
 
 in_repository() {
     clone athena-reports
-    eval "$(commands_of docs/how-to/run-in-containers.md "# Run in containers")"
+    run_commands_of docs/how-to/run-in-containers.md "# Run in Docker containers"
     expect_published user_ranking/weekly/2025-06-{01,08,15,22} user_ranking/monthly/2025-06
     expect_own_files
     docker restart $(docker compose ps --quiet) # as after a reboot, in no order
@@ -64,8 +64,8 @@ in_account() {
     clone account
     echo ATHENA_REPORTS_BUCKET=athena-query-result-dev >>deploy/environments/dev.env # a bucket that is not the default one
     aws() { printf 'export %s=account\n' AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; }
-    eval "$(commands_of docs/how-to/run-in-containers.md "## In an AWS account" |
-        sed "s|compose.aws.yaml|&:dev/containers/account.yaml|")"
+    sed -i "s|^\(.*COMPOSE_FILE=.*compose.aws.yaml\)$|\1:dev/containers/account.yaml|" docs/how-to/run-in-containers.md
+    run_commands_of docs/how-to/run-in-containers.md "## In an AWS account"
     bucket=athena-query-result-dev expect_published user_ranking/weekly/2025-06-22
 }
 
@@ -81,7 +81,7 @@ in_project() {
         echo user_id,played_at
         for day in {0..80}; do date --date "2025-05-20 $day days" "+user$((day % 7)),%F 12:00:00"; done
     } >plays.csv
-    eval "$(commands_of README.md "## Run in containers")"
+    run_commands_of README.md "## Run in containers"
     expect_published best_users/weekly/2025-{06-02,06-09,06-16,06-23,06-30} best_users/monthly/2025-0{6,7}
     expect_own_files
 }
@@ -95,9 +95,17 @@ clone() {
     cd "$1"
 }
 
-# The commands of a section: PAGE HEADING
-commands_of() {
-    sed -n "/^$2\$/,/^## /s/^\\\$ //p" "$1"
+# In this shell, for its variables: PAGE HEADING
+run_commands_of() {
+    local commands
+    commands=$(sed -n "/^$2\$/,/^## /s/^\\\$ //p" "$1")
+    [ -n "$commands" ] || fail "No commands below '$2' in $1"
+    eval "$commands"
+}
+
+fail() {
+    echo "$1" >&2
+    exit 1
 }
 
 # The report bucket has exactly these periods: [REPORT/CADENCE/PERIOD]...
