@@ -517,11 +517,26 @@ def _measure_commands(size: Size) -> Mapping[str, float]:
     return seconds
 
 
+# The local Athena's processes outlive it for a moment, and count only for a process that waits for
+# them.
+_RUN_AND_WAIT_FOR_ALL = """
+import ctypes, os, subprocess, sys
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+code = subprocess.call(sys.argv[1:])
+try:
+    while os.wait():
+        pass
+except ChildProcessError:
+    sys.exit(code)
+"""
+
+
 def _processor_seconds(*command: str, cwd: Path, **environment: str) -> float:
-    """Run a command, and return the processor time that it took, with that of its children."""
+    """Run a command, and return the processor time that it took, with that of all its processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
-        command,
+        [sys.executable, "-c", _RUN_AND_WAIT_FOR_ALL, *command],
         cwd=cwd,
         env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
