@@ -65,7 +65,7 @@ up: $(READY) ## Run Airflow with the demo's tables and the Reports page on 127.0
 	@$(DEV) -m demo.up $(if $(PORT),--port $(PORT))
 
 # All tests of these folders are marked `ci` or `full`: to leave them out, their modules need not be imported.
-SERVICES_TESTS := tests/services tests/compatibility
+SERVICES_TESTS := tests/compatibility tests/services
 LONG_TESTS := tests/airflow $(SERVICES_TESTS)
 
 .PHONY: test
@@ -91,11 +91,13 @@ WITHOUT_DEBIAN := $(SERVICES_TESTS) tests/reports tests/world tests/unit/athena_
 test-services: $(READY) ## Run the longer tests that need no Debian packages
 	@$(PY) -m pytest $(WITHOUT_DEBIAN) -n 3 --dist loadfile -m "ci and not full"
 
-# The slowest files come first, and xdist keeps the order (--no-loadscope-reorder). Only the files that have a test marked
-# `ci`, or one whose lake of flights or plays marks it so (tests/conftest.py), are collected.
-CI_FILES = $(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/airflow) \
-	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b\|ROUNDS\|flights_lake\|plays_lake\|: Flown' tests/reports tests/repository tests/unit tests/world)) \
-	$(SERVICES_TESTS)
+# The slowest files come first, and xdist keeps the order (--no-loadscope-reorder): short ones are left for the end, when
+# workers run out of files. Only the files that have a test marked `ci`, or one whose lake of flights or plays marks it so
+# (tests/conftest.py), are collected.
+SLOW_FILES = $(shell grep -rl --include='test_*.py' 'mark\.ci\b' tests/airflow) tests/repository/test_new_project.py \
+	tests/unit/athena_reports/page/test_static.py
+CI_FILES = $(SLOW_FILES) $(SERVICES_TESTS) $(filter-out $(SLOW_FILES), \
+	$(sort $(shell grep -rl --include='test_*.py' 'mark\.ci\b\|ROUNDS\|flights_lake\|plays_lake\|: Flown' tests/reports tests/repository tests/unit tests/world)))
 
 # Three workers on two cores: the tests wait for processes, but more of these at once take longer, since they poll one
 # another until they are ready.
