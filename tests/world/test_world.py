@@ -8,6 +8,7 @@ One seed is one world: `make simulate SEEDS=seed-<number>` plays any of them and
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import Counter
 from functools import cache
 
@@ -54,7 +55,10 @@ def test_the_worlds_hold_every_incident() -> None:
 def test_a_planted_bug_is_found(plant: Plant, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
     seeds = (seed, *range(400))  # a seed that has found it comes first, to save time
-    assert any(map(_finds_something, seeds))
+    found = next(filter(_finds_something, seeds), None)
+    assert found is not None
+    if found != seed:
+        warnings.warn(f"{plant.__name__} shows in seed-{found}: note it in BUGS", stacklevel=1)
 
 
 def test_any_world_can_be_played_by_the_name_of_its_seed(
