@@ -137,6 +137,14 @@ def content(**fields: Any) -> Content:
     return replace(made, **fields)
 
 
+def bare_content(
+    columns: Sequence[ContentColumn], *rows: tuple[Any, ...], **fields: Any
+) -> Content:
+    """The content of a table without a key, bars and movement, except for some fields."""
+    usual: dict[str, Any] = {"total_rows": len(rows), "key": (), "bar": "", "movement": None}
+    return content(columns=tuple(columns), rows=rows, **usual | fields)
+
+
 def all_columns(made: Content) -> TableColumns:
     """All columns of a content, also on a phone."""
     names = [column.name for column in made.columns]
@@ -218,14 +226,12 @@ def tables(draw: st.DrawFn) -> Content:
     rows = draw(st.lists(st.tuples(*values), max_size=5))
     numbers = [column.name for column in columns if is_number(column.type)]
     bar = draw(st.sampled_from(["", *numbers]))
-    return content(
-        columns=tuple(columns),
-        rows=tuple(rows),
+    return bare_content(
+        columns,
+        *rows,
         total_rows=len(rows) + draw(st.integers(0, 3)),
-        key=(),
         bar=bar,
         total=None,
-        movement=None,
         warned_checks=tuple(draw(st.lists(st.sampled_from(HOSTILE), max_size=2))),
         version=draw(st.sampled_from(HOSTILE)),
     )

@@ -18,6 +18,7 @@ from athena_reports.publication.manifest import Manifest, PlannedDelivery, Versi
 from athena_reports.rows.checks import CheckResult
 from tests.support.calendars import WEEK
 from tests.support.publishing import facts
+from tests.unit.athena_reports.delivery import contents
 
 POLICY = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "published")
 FINAL = DeliveryPolicy(timedelta(days=7), timedelta(days=60), "final")
@@ -48,20 +49,10 @@ def receipt(
     hours: float = 1,
     **more: Any,
 ) -> Receipt:
-    return Receipt(
-        channel="sales",
-        version=version,
-        number=number,
-        sent_at=END + timedelta(hours=hours),
-        **{
-            "kind": "mail",
-            "recipients": ("a@example.com",),
-            "message_id": f"<{version}.{number}>",
-            **more,
-        },
-        run_id=run,
-        clears=clears,
-    )
+    of_attempt = {"version": version, "number": number, "run_id": run, "clears": clears}
+    sent_at = END + timedelta(hours=hours)
+    usual = {"message_id": f"<{version}.{number}>"}
+    return contents.receipt(**of_attempt, sent_at=sent_at, **usual | more)
 
 
 def decided(

@@ -27,6 +27,7 @@ from tests.unit.athena_reports.delivery.contents import (
     PAGE_URL,
     QUERY_URL,
     all_columns,
+    bare_content,
     content,
     corrected,
     html_of,
@@ -60,6 +61,11 @@ HEADERS = [
     "subject",
     "to",
 ]
+
+
+def mail_of(made: Content, language: Language = "en", **changes: Any) -> EmailMessage:
+    """A mail with all columns, for the envelope with some changes."""
+    return mail_message(made, all_columns(made), language, **ENVELOPE | changes)
 
 
 def sent(message: EmailMessage) -> EmailMessage:
@@ -124,29 +130,22 @@ def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None
         paired_by=(hostile,),
         examples=(Change(kind="changed", key=(hostile,), columns={hostile: (None, hostile)}),),
     )
-    made = content(
+    made = bare_content(
+        [ContentColumn(hostile or "name", "VARCHAR", hostile)],
+        (hostile,),
         report=hostile or "ranking",
         environment=hostile or "prd",
         version=hostile,
-        columns=(ContentColumn(hostile or "name", "VARCHAR", hostile),),
-        rows=((hostile,),),
-        key=(),
-        bar="",
-        movement=None,
         correction=correction,
         warned_checks=(hostile,),
     )
     for language in LANGUAGES:
-        message = sent(mail_message(made, all_columns(made), language, **ENVELOPE))
+        message = sent(mail_of(made, language))
         names = [name.lower() for name in message]
         assert sorted(names) == HEADERS
         assert message["Subject"] == subject(made, language)
-        assert (
-            message["To"].addresses
-            == sent(mail_message(content(), all_columns(content()), "en", **ENVELOPE))[
-                "To"
-            ].addresses
-        )
+        addresses = [address.addr_spec for address in message["To"].addresses]
+        assert addresses == ENVELOPE["to"]
         page = Page.of(body(message, "html"))
         assert page.tags <= KNOWN_TAGS
         assert page.addresses == [PAGE_URL, QUERY_URL]
@@ -155,13 +154,10 @@ def test_what_is_in_the_data_changes_no_header_and_no_part(hostile: str) -> None
 def test_the_headers_are_those_of_the_envelope() -> None:
     now = datetime(2026, 11, 22, 0, 8, tzinfo=UTC)
     with time_machine.travel(now, tick=False):
-        message = mail_message(
-            content(), all_columns(content()), "en", **ENVELOPE, thread="<first@example.com>"
-        )
-    message = sent(message)
+        message = sent(mail_of(content(), thread="<first@example.com>"))
     assert message["From"] == "Reports <reports@example.com>"
     addresses = [address.addr_spec for address in message["To"].addresses]
-    assert addresses == ["a@example.com", "b@example.com"]
+    assert addresses == ENVELOPE["to"]
     assert message["Message-ID"] == "<v1.sales.0@reports.example.com>"
     assert message["In-Reply-To"] == message["References"] == "<first@example.com>"
     assert message["Date"].datetime == now
@@ -171,8 +167,7 @@ def test_the_headers_are_those_of_the_envelope() -> None:
 
 
 def test_long_message_ids_stay_as_they_are() -> None:
-    long = {**ENVELOPE, "message_id": LONG_ID}
-    message = mail_message(content(), all_columns(content()), "en", **long, thread=LONG_ID)
+    message = mail_of(content(), message_id=LONG_ID, thread=LONG_ID)
     # Also as Airflow's hook and smtplib write it.
     for wire in (message.as_bytes(), message.as_bytes(policy=SMTP), message.as_string().encode()):
         lines = wire.replace(b"\r\n", b"\n").replace(b"\n ", b" ").split(b"\n")
@@ -186,7 +181,7 @@ def test_long_message_ids_stay_as_they_are() -> None:
 def test_a_mail_is_ascii_in_short_lines(language: Language) -> None:
     long = content(rows=((1, "x" * 2000, "千" * 500, 4, None, "up"),), correction=None)
     for made in (content(), long):
-        wire = mail_message(made, all_columns(made), language, **ENVELOPE).as_bytes()
+        wire = mail_of(made, language).as_bytes()
         assert wire.isascii()
         assert wire.count(b"Content-Transfer-Encoding: quoted-printable\r\n") == 2
         assert max(map(len, wire.split(b"\r\n"))) <= 998
@@ -198,7 +193,7 @@ def test_a_mail_is_ascii_in_short_lines(language: Language) -> None:
 )
 def test_an_attachment_goes_with_it(mime_type: str, charset: str | None) -> None:
     attachment = Attachment("ranking_2026-11-15.csv", b"a,b\r\n1,\xff\n", mime_type)
-    message = sent(mail_message(content(), all_columns(content()), "en", attachment, **ENVELOPE))
+    message = sent(mail_of(content(), attachment=attachment))
     (part,) = message.iter_attachments()
     assert part.get_filename() == "ranking_2026-11-15.csv"
     assert (part.get_content_type(), part.get_content_charset()) == (mime_type, charset)
@@ -259,9 +254,9 @@ def test_a_phone_shows_fewer_columns_and_names_the_others() -> None:
 
 
 def test_bars_of_negative_numbers_end_where_the_others_begin() -> None:
-    columns = (ContentColumn("n", "BIGINT"),)
-    rows = ((5,), (-5,), (None,))
-    html = html_of(content(columns=columns, rows=rows, key=(), bar="n", movement=None), "en")
+    html = html_of(
+        bare_content([ContentColumn("n", "BIGINT")], (5,), (-5,), (None,), bar="n"), "en"
+    )
     free = '<td width="50%" style="border: 0"></td>'
     up, down = (
         f'<td width="50%" height="12" class="{kind}" bgcolor="{color}"'

@@ -113,23 +113,19 @@ def test_only_the_columns_that_are_asked_for_are_read() -> None:
 def test_rows_without_an_order_are_by_the_bar_and_then_by_all_columns(
     type_of_score: pa.DataType, rows: list[tuple[Any, ...]]
 ) -> None:
-    with engine() as shared:
+    def read_of(shared: Engine, rows: list[tuple[Any, ...]]) -> PublishedRows:
         path = parquet(
             shared,
             name=pa.array([row[1] for row in rows], pa.string()),
             score=pa.array([row[0] for row in rows], type_of_score),
         )
-        reader = published(shared, path, "name", "score", ordered=False, first_by="score")
+        return published(shared, path, "name", "score", ordered=False, first_by="score")
+
+    with engine() as shared:
+        reader = read_of(shared, rows)
         read = reader.first(20)
         everything = list(reader.all())
-        reversed_path = parquet(
-            shared,
-            name=pa.array([row[1] for row in reversed(rows)], pa.string()),
-            score=pa.array([row[0] for row in reversed(rows)], type_of_score),
-        )
-        again = published(
-            shared, reversed_path, "name", "score", ordered=False, first_by="score"
-        ).first(20)
+        again = read_of(shared, rows[::-1]).first(20)
 
     def as_numbers(values: Sequence[tuple[Any, ...]]) -> list[tuple[str, ...]]:
         # DuckDB says that -0.0 equals 0.0, so either may come first.

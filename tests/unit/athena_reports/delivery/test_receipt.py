@@ -19,6 +19,7 @@ from athena_reports.delivery.receipt import (
 from athena_reports.publication.location import PeriodLocation
 from tests.support.calendars import WEEK
 from tests.support.memory_store import MemoryS3
+from tests.unit.athena_reports.delivery import contents
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,18 +28,9 @@ NOON = datetime(2025, 6, 15, 12, tzinfo=UTC)
 
 
 def receipt(channel: str, version: str, number: int, minutes: int, **more: Any) -> Receipt:
-    return Receipt(
-        channel=channel,
-        kind="mail",
-        version=version,
-        number=number,
-        sent_at=NOON + timedelta(minutes=minutes),
-        recipients=("a@example.com",),
-        message_id="<1@example.com>",
-        run_id="run-1",
-        clears=0,
-        **more,
-    )
+    sent_at = NOON + timedelta(minutes=minutes)
+    named = {"channel": channel, "version": version, "number": number}
+    return contents.receipt(**named, sent_at=sent_at, **more)
 
 
 def write(location: PeriodLocation, store: S3, *receipts: Receipt) -> None:

@@ -17,6 +17,7 @@ from athena_reports.delivery.shown_table import Bar, ShownColumn, shown_table, t
 from tests.unit.athena_reports.delivery.contents import (
     LANGUAGES,
     all_columns,
+    bare_content,
     content,
     require_cells,
     tables,
@@ -31,13 +32,7 @@ NUMBERS = st.one_of(
 
 
 def one_column(kind: str, *values: Any, name: str = "n", **fields: Any) -> ShownColumn:
-    made = content(
-        columns=(ContentColumn(name, kind),),
-        rows=tuple((value,) for value in values),
-        total_rows=len(values),
-        movement=None,
-        **fields,
-    )
+    made = bare_content([ContentColumn(name, kind)], *((value,) for value in values), **fields)
     (column,) = shown_table(made, [name], longest=100)
     return column
 

@@ -24,6 +24,7 @@ from tests.unit.athena_reports.delivery.contents import (
     PAGE_URL,
     QUERY_URL,
     all_columns,
+    bare_content,
     content,
     corrected,
     spoken,
@@ -163,14 +164,10 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
 def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int) -> None:
     long = (text or "&") * repeated
     columns = tuple(ContentColumn(f"c{place}", "VARCHAR") for place in range(12))
-    made = content(
+    made = bare_content(
+        columns,
+        *((long,) * 12,) * rows,
         report="r" * 64,
-        columns=columns,
-        rows=((long,) * 12,) * rows,
-        total_rows=rows,
-        key=(),
-        bar="",
-        movement=None,
         warned_checks=(long,),
         correction=corrected(
             added=1,
@@ -189,14 +186,8 @@ def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int
 
 
 def table_of(value: str, titles: Sequence[str], *, rows: int = 1) -> Content:
-    return content(
-        columns=tuple(ContentColumn(title, "VARCHAR") for title in titles),
-        rows=((value,) * len(titles),) * rows,
-        total_rows=rows,
-        key=(),
-        bar="",
-        movement=None,
-    )
+    columns = [ContentColumn(title, "VARCHAR") for title in titles]
+    return bare_content(columns, *((value,) * len(titles),) * rows)
 
 
 @pytest.mark.parametrize(("rows", "width"), [(50, 30), (50, 40), (50, 1), (5, 40)])

@@ -10,7 +10,7 @@ from athena_reports import mail
 from athena_reports.delivery.content import ContentColumn
 from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.table_columns import TableColumns
-from tests.unit.athena_reports.delivery.contents import content
+from tests.unit.athena_reports.delivery.contents import bare_content, content
 
 RANKING = ["rank", "user_id", "user_name", "country", "movement"]
 
@@ -20,8 +20,7 @@ def usual(
 ) -> TableColumns:
     columns = [ContentColumn(name, "VARCHAR") for name in texts]
     columns += [ContentColumn(name, "BIGINT") for name in numbers]
-    made = content(columns=tuple(columns), rows=(), key=tuple(key), bar=bar, movement=None)
-    return TableColumns.usual(made)
+    return TableColumns.usual(bare_content(columns, key=tuple(key), bar=bar))
 
 
 @pytest.mark.parametrize("key", [["user_id"], ["rank"], []])
@@ -42,7 +41,7 @@ def test_the_columns_of_a_movement_have_any_name() -> None:
 
 
 def test_without_key_and_measures_all_columns_are_shown() -> None:
-    made = content(columns=(ContentColumn("day", "DATE"),), rows=(), key=(), bar="", movement=None)
+    made = bare_content([ContentColumn("day", "DATE")])
     assert TableColumns.usual(made) == (["day"], ["day"])
 
 

@@ -174,6 +174,16 @@ def found(content: Content) -> Differences:
     return content.correction.differences
 
 
+PRIVATE_EMAIL: dict[str, Any] = {"private": ("email",), "declared": ("user_id", "score")}
+
+
+def require_no_email(content: Content) -> None:
+    """Require that `NEW` is told without its private column."""
+    assert "secret" not in repr(content)
+    assert "email" not in repr(content)
+    assert content.rows == (("u1", 11), ("u2", 20), ("u4", 40))
+
+
 @pytest.fixture
 def told(s3: S3Client, bucket: str, make_report: MakeReport) -> Told:
     return Told(s3, bucket, make_report)
@@ -186,28 +196,21 @@ def test_nothing_of_a_private_column_is_told(
 ) -> None:
     assert "secret" in repr(told(key=key))
     content = told(key=key, private=(spelling,), declared=("user_id", "score"))
-    assert "secret" not in repr(content)
-    assert "email" not in repr(content)
-    assert content.rows == (("u1", 11), ("u2", 20), ("u4", 40))
+    require_no_email(content)
     assert found(content).examples
 
 
 def test_what_differs_in_a_private_column_only_is_no_difference(told: Told) -> None:
-    private: dict[str, Any] = {"private": ("email",), "declared": ("user_id", "score")}
-    content = told(key=("user_id",), **private)
-    differences = found(content)
+    differences = found(told(key=("user_id",), **PRIVATE_EMAIL))
     assert (differences.added, differences.removed, differences.changed) == (1, 1, 1)
     only_private = [(user_id, "other", score) for user_id, _, score in NEW]
-    assert found(told(NEW, only_private, key=("user_id",), **private)).is_empty
+    assert found(told(NEW, only_private, key=("user_id",), **PRIVATE_EMAIL)).is_empty
     assert not found(told(NEW, only_private, key=("user_id",))).is_empty
 
 
 def test_with_a_private_column_in_the_key_whole_rows_are_compared(told: Told) -> None:
     """Without it, the rest of the key may not tell rows apart."""
-    content = told(
-        NEW[:2], key=("user_id", "email"), private=("email",), declared=("user_id", "score")
-    )
-    differences = found(content)
+    differences = found(told(NEW[:2], key=("user_id", "email"), **PRIVATE_EMAIL))
     assert (differences.added, differences.removed, differences.changed) == (1, 2, 0)
     assert differences.paired_by == ("user_id", "score")
 
@@ -236,10 +239,7 @@ def test_a_correction_tells_which_columns_only_one_of_its_versions_has(told: Tol
 def test_a_column_stays_private_when_the_file_no_longer_says_so(
     told: Told, options: dict[str, Any], key: tuple[str, ...]
 ) -> None:
-    content = told(key=key, **options)
-    assert "secret" not in repr(content)
-    assert "email" not in repr(content)
-    assert content.rows == (("u1", 11), ("u2", 20), ("u4", 40))
+    require_no_email(told(key=key, **options))
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -277,10 +277,6 @@ def test_a_correction_of_a_version_whose_columns_all_stay_in_s3_tells_none_of_th
     assert "secret" not in repr(content.correction)
 
 
-def test_a_channel_that_had_no_version_gets_no_correction(told: Told) -> None:
-    assert told(NEW, None).correction is None
-
-
 def test_a_version_whose_rows_are_gone_is_told_as_such(told: Told) -> None:
     content = told(old_is_kept=False)
     assert content.correction is not None
@@ -297,7 +293,7 @@ def test_the_column_of_the_bars_is_known_in_any_case(told: Told, bar: str) -> No
 @pytest.mark.parametrize("bar", ["user_id", "points", "email"])
 def test_a_column_that_cannot_be_bars_is_told(told: Told, bar: str) -> None:
     with pytest.raises(DeliveryError) as caught:
-        told(bar=bar, private=("email",), declared=("user_id", "score"))
+        told(bar=bar, **PRIVATE_EMAIL)
     assert str(caught.value) == (
         f"bar: {bar!r} is not a numeric column that can be delivered. Use one of score."
     )
@@ -328,6 +324,7 @@ def test_the_facts_are_those_of_the_manifest(told: Told, provisional: bool) -> N
     assert content.key == ("user_id",)
     assert content.page_url == "https://airflow.example/page"
     assert content.query_url == "https://console.example/query"
+    assert content.correction is None, "the channel had no version"
 
 
 def test_a_period_is_compared_with_the_one_before(told: Told) -> None:
@@ -345,16 +342,15 @@ def test_a_period_is_compared_with_the_one_before(told: Told) -> None:
     assert (gone.previous_total, gone.previous_rows) == (None, 2)
 
 
-def test_a_period_is_not_compared_with_a_total_that_was_private(told: Told) -> None:
-    told.publish(WEEK.previous, OLD[:2], columns=recorded(names_of(COLUMNS), ["score"]))
-    compared = told(bar="score")
-    assert (compared.total, compared.previous_total, compared.previous_rows) == (71, None, 2)
-
-
-def test_a_period_is_compared_with_the_rows_of_one_that_was_published_without_parquet(
-    told: Told,
+@pytest.mark.parametrize(
+    "of_before",
+    [{"columns": recorded(names_of(COLUMNS), ["score"])}, {"objects": ()}],
+    ids=["it was private", "no Parquet"],
+)
+def test_a_period_is_compared_by_its_rows_where_the_total_before_cannot_be_told(
+    told: Told, of_before: dict[str, Any]
 ) -> None:
-    told.publish(WEEK.previous, OLD[:2], objects=())
+    told.publish(WEEK.previous, OLD[:2], **of_before)
     compared = told(bar="score")
     assert (compared.total, compared.previous_total, compared.previous_rows) == (71, None, 2)
 

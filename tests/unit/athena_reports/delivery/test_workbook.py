@@ -24,7 +24,14 @@ from athena_reports.delivery.errors import DeliveryError
 from athena_reports.delivery.language import Language
 from athena_reports.delivery.workbook import write_workbook
 from athena_reports.errors import MissingPackageError
-from tests.unit.athena_reports.delivery.contents import HOSTILE, LANGUAGES, TOKYO, content, tables
+from tests.unit.athena_reports.delivery.contents import (
+    HOSTILE,
+    LANGUAGES,
+    TOKYO,
+    bare_content,
+    content,
+    tables,
+)
 
 
 def written(made: Content, language: Language = "en", rows: Any = None) -> bytes:
@@ -49,10 +56,7 @@ def cells(made: Content, language: Language = "en") -> list[list[Cell]]:
 
 
 def one_cell(kind: str, value: Any, *, name: str = "c") -> Cell:
-    made = content(
-        columns=(ContentColumn(name, kind),), rows=((value,),), total_rows=1, bar="", movement=None
-    )
-    return cells(made)[0][0]
+    return cells(bare_content([ContentColumn(name, kind)], (value,)))[0][0]
 
 
 def significant_digits(number: int | Decimal) -> int:
@@ -108,8 +112,7 @@ def test_a_text_is_text_whatever_it_says(text: str) -> None:
 
 @pytest.mark.parametrize("title", ["<r>a</r>", "=a"])
 def test_a_header_that_looks_like_xml_or_a_formula_of_excel_is_bold_text(title: str) -> None:
-    column = ContentColumn(title, "VARCHAR")
-    made = content(columns=(column,), rows=(("x",),), key=(), bar="", movement=None)
+    made = bare_content([ContentColumn(title, "VARCHAR")], ("x",))
     header = opened(written(made)).worksheets[0].cell(1, 1)
     assert header.data_type in ("s", "inlineStr")
     assert header.value.strip() == title
@@ -211,8 +214,7 @@ def test_a_column_is_as_wide_as_its_texts_within_bounds() -> None:
     values = ("x", "x", "x" * 20, "千" * 11, 123_456_789, "x" * 100)
     columns = [ContentColumn(title, "VARCHAR") for title in titles]
     columns[4] = ContentColumn("score", "BIGINT")
-    made = content(columns=tuple(columns), rows=(values,), key=(), bar="", movement=None)
-    sheet = opened(written(made)).worksheets[0]
+    sheet = opened(written(bare_content(columns, values))).worksheets[0]
     widths = [int(sheet.column_dimensions[letter].width) for letter in "ABCDEF"]
     # A place more than the widest text, of which a number has separators.
     assert widths == [8, 13, 21, 23, 12, 60]
@@ -228,16 +230,12 @@ def test_temporary_files_are_beside_the_workbook(
 
 
 def test_a_header_names_unit_and_zone_and_stays_in_sight() -> None:
-    made = content(
-        columns=(
-            ContentColumn("sco\nre", "BIGINT", "points"),
-            ContentColumn("seen", "TIMESTAMP WITH TIME ZONE"),
-        ),
-        rows=((12_345, datetime(2026, 11, 21, 15, tzinfo=UTC).astimezone(TOKYO)),),
-        bar="",
-        movement=None,
-    )
-    sheet = opened(written(made)).worksheets[0]
+    columns = [
+        ContentColumn("sco\nre", "BIGINT", "points"),
+        ContentColumn("seen", "TIMESTAMP WITH TIME ZONE"),
+    ]
+    seen_at = datetime(2026, 11, 21, 15, tzinfo=UTC).astimezone(TOKYO)
+    sheet = opened(written(bare_content(columns, (12_345, seen_at)))).worksheets[0]
     assert sheet.title == "ranking"
     assert sheet.freeze_panes == "A2"
     assert [cell.value for cell in sheet[1]] == ["sco re (points)", "seen (Asia/Tokyo)"]
@@ -245,8 +243,7 @@ def test_a_header_names_unit_and_zone_and_stays_in_sight() -> None:
 
 
 def test_what_excel_does_not_take_is_refused_and_named() -> None:
-    rows = (("short",), ("x" * 32_768,))
-    made = content(columns=(ContentColumn("note", "VARCHAR"),), rows=rows, bar="", movement=None)
+    made = bare_content([ContentColumn("note", "VARCHAR")], ("short",), ("x" * 32_768,))
     with pytest.raises(DeliveryError) as refused:
         written(made)
     assert str(refused.value) == (
