@@ -408,6 +408,10 @@ class Site:
         self.page.locator("#status[data-complete=true]").wait_for()
         self.barrier()
 
+    def go_to(self, place: str) -> None:
+        """Change the address of the open page."""
+        self.page.evaluate("(hash) => { location.hash = hash; }", place)
+
     def show(self, *reports: Report) -> None:
         """Open the coverage of these reports."""
         self.put_reports(*reports)

@@ -12,28 +12,22 @@ from tests.support.calendars import WEEKS
 from tests.support.partition_facts import facts, text
 
 WEEK = WEEKS.period("2026-03-01")
-PUBLISHED = facts(
-    WEEK,
-    version="v1",
-    rows=11,
-    bytes=12,
-    published_at="2026-03-08T01:00:00.000+00:00",
-    earlier_versions=tuple({"version": f"v{number}", "replaced_at": ""} for number in range(14)),
-    scanned_bytes=15,
-    price_usd=0.16,
-    broken="the manifest is gone",
-    run=RunFacts(dag_id="scores_weekly", run_id="of the publication"),
-)
-OF_PUBLICATION = {
+OF_PARTITION = {
     "version": "v1",
     "rows": 11,
     "bytes": 12,
     "published_at": "2026-03-08T01:00:00.000+00:00",
-    "earlier": 14,
     "scanned_bytes": 15,
     "price_usd": 0.16,
     "broken": "the manifest is gone",
 }
+PUBLISHED = facts(
+    WEEK,
+    **OF_PARTITION,
+    earlier_versions=tuple({"version": f"v{number}", "replaced_at": ""} for number in range(14)),
+    run=RunFacts(dag_id="scores_weekly", run_id="of the publication"),
+)
+OF_PUBLICATION = OF_PARTITION | {"earlier": 14}
 
 
 def test_a_period_has_what_its_partition_says() -> None:

@@ -39,7 +39,6 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from athena_reports.aws.s3 import S3
-from athena_reports.delivery.receipt import Receipt
 from athena_reports.page import app as app_module
 from athena_reports.page import published_reports
 from athena_reports.page.coverage import Run
@@ -831,18 +830,7 @@ SENT_PATH = f"/api/dags/sent_weekly/periods/{WEEK.id}/deliveries"
 
 def put_receipt(account: Account, channel: str, version: str, minutes: int, **more: Any) -> None:
     """Say that a channel has got a version, some minutes after `NOW`."""
-    receipt = Receipt(
-        kind="mail",
-        channel=channel,
-        version=version,
-        number=more.pop("number", 1),
-        sent_at=NOW + timedelta(minutes=minutes),
-        recipients=("a@example.com", "b@example.com"),
-        message_id="<1@example.com>",
-        run_id="event",
-        clears=0,
-        **more,
-    )
+    receipt = site.receipt(channel, version, sent_at=NOW + timedelta(minutes=minutes), **more)
     receipt.write(PeriodLocation.of(account.bucket, "sent", WEEK), S3(account.s3))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, FloatRect, Locator, expect
 
 from athena_reports.page.answers import ChannelRow, PeriodRow
 from athena_reports.page.coverage import State
@@ -66,6 +66,7 @@ LINK = f"#{DAG_ID}/{LAST.id}"
 HOSTILE = '<img src=x onerror="document.title=1">'
 POLL_MS = 5_000
 DASH = "\u2013"
+NOTHING_PUBLISHED = "Nothing is published. There is nothing to show."
 DAYS = daily("Asia/Tokyo")
 OPEN_STATES = (State.MISSING, State.BROKEN, State.FAILED, State.STALE)
 
@@ -552,16 +553,18 @@ def test_months_are_named_where_they_begin_wherever_the_viewer_is(
             assert shown[name] == pytest.approx(x_of(site.cell(month, "months_monthly")), abs=0.3)
 
 
-def x_of(locator: Locator) -> float:
+def box_of(locator: Locator) -> FloatRect:
     box = locator.bounding_box()
     assert box is not None
-    return box["x"]
+    return box
+
+
+def x_of(locator: Locator) -> float:
+    return box_of(locator)["x"]
 
 
 def width_of(locator: Locator) -> float:
-    box = locator.bounding_box()
-    assert box is not None
-    return box["width"]
+    return box_of(locator)["width"]
 
 
 STATES_AND_DOT: list[tuple[list[State], str | None]] = [
@@ -707,9 +710,7 @@ def test_a_period_that_the_tooltip_covers_can_be_clicked(site: Site) -> None:
     site.cell(week, "above_weekly").hover()
     tip = site.page.get_by_role("tooltip")
     expect(tip).to_contain_text(f"above, week {week.id}")
-    covering, covered = tip.bounding_box(), site.cell(week).bounding_box()
-    assert covering is not None
-    assert covered is not None
+    covering, covered = box_of(tip), box_of(site.cell(week))
     assert covering["x"] <= covered["x"]
     assert covering["y"] < covered["y"] < covering["y"] + covering["height"]
     site.cell(week).click()
@@ -727,9 +728,7 @@ def test_the_tooltip_lies_beside_its_period_and_within_the_window(site: Site) ->
             cell.hover()
             expect(tip).to_contain_text(f"{name.removesuffix('_weekly')}, week {week.id}")
             expect(tip).to_be_in_viewport(ratio=1)
-            box, own = tip.bounding_box(), cell.bounding_box()
-            assert box is not None
-            assert own is not None
+            box, own = box_of(tip), box_of(cell)
             assert box["y"] > own["y"] + own["height"] or box["y"] + box["height"] < own["y"]
             assert box["x"] <= own["x"] + own["width"]
             assert own["x"] <= box["x"] + box["width"]
@@ -1125,8 +1124,7 @@ def test_a_link_to_what_turns_out_to_be_unpublished_says_so(site: Site) -> None:
     site.put_reports(report(row(LAST, State.MISSING)))
     site.put(period_path(LAST.id), Refusal.of(404, "There is no manifest."))
     site.open(LINK)
-    nothing = "Nothing is published. There is nothing to show."
-    expect(site.page.locator(".period")).to_have_text(nothing)
+    expect(site.page.locator(".period")).to_have_text(NOTHING_PUBLISHED)
 
 
 @pytest.mark.parametrize("way", ["by a link", "from the coverage"])
@@ -1141,7 +1139,7 @@ def test_an_address_that_is_broken_does_not_end_the_page(site: Site, way: str) -
             site.open(hash)
         else:
             site.open()
-            site.page.evaluate("(hash) => { location.hash = hash; }", hash)
+            site.go_to(hash)
         if "/" in hash:
             expect(site.page.get_by_role("alert")).to_have_text("There is no such period.")
         # The way back leads to the reports.
@@ -1205,9 +1203,9 @@ def test_an_answer_for_a_place_that_was_left_changes_nothing(site: Site) -> None
     for late in LATE:
         for place in ("", LINK):
             held = site.hold(path)
-            site.page.evaluate("(hash) => { location.hash = hash; }", f"#{DAG_ID}/{WEEK[-2].id}")
+            site.go_to(f"#{DAG_ID}/{WEEK[-2].id}")
             held.wait()
-            site.page.evaluate("(hash) => { location.hash = hash; }", place)
+            site.go_to(place)
             shown = site.section("SQL").locator("pre") if place else site.cell(LAST)
             expect(shown).to_be_visible()
             held.reply(late)
@@ -1269,7 +1267,7 @@ def test_only_who_may_run_is_offered_to_run(site: Site, may_run: bool) -> None:
 
 def test_a_period_without_a_publication_leads_to_its_run(site: Site) -> None:
     cases = [
-        ([State.MISSING], "", "Nothing is published. There is nothing to show."),
+        ([State.MISSING], "", NOTHING_PUBLISHED),
         ([State.FAILED, State.MISSING], "a+b/c d", "The last run failed. See the log of"),
         ([State.RUNNING, State.MISSING], "a+b/c d", "A run is queued or running. See the log"),
     ]
