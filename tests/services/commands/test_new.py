@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from athena_reports_cli.local.running import Running
-from tests.services.commands.project import CTRL_C, Project
+from tests.services.commands.project import Project
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Airflow prints a warning on standard output
 ASKED = ["sales", "item", "sold_at", "2025-06-01"]
@@ -60,17 +60,6 @@ def test_what_is_not_given_is_asked_for_in_order(shop: Project) -> None:
     assert done.changed_nothing
     done = shop.run("test", "best")
     assert (done.code, done.lines[-1]) == (0, "1 passed")
-
-
-@pytest.mark.parametrize("number", [0, 3])
-@pytest.mark.parametrize("end", ["", CTRL_C], ids=["end", "ctrl-c"])
-def test_answers_that_end_early_write_nothing(number: int, end: str, shop: Project) -> None:
-    before = shop.files()
-    answers = "".join(f"{answer}\n" for answer in ASKED[:number]) + end
-    done = shop.run("new", "best", answers=answers)
-    assert done.code == 1
-    assert done.err.endswith("Aborted!\n")
-    assert shop.files() == before
 
 
 def test_a_date_that_is_none_is_asked_for_again(shop: Project) -> None:

@@ -73,7 +73,9 @@ def test_a_case_that_cannot_run_says_why(case: Path, text: str, problem: str) ->
 
 def test_a_case_whose_rows_are_right_and_whose_check_fails_has_failed(case: Path) -> None:
     (case / "plays.csv").write_text(PLAYS + "c,1,2025-06-16 00:00:00,2025-06-16\n")
-    assert run(case, accept=True).outcome == "failed"
+    accepted = run(case, accept=True)
+    assert accepted.outcome == "failed"
+    assert "was written, but a run would not publish it: Check" in accepted.problem
     result = run(case)
     assert result.outcome == "failed"
     assert "Check rows(at_most=2) failed: 3 rows" in result.problem
@@ -195,6 +197,7 @@ def test_a_service_that_is_not_a_local_one_is_never_written_to(
 def test_a_case_that_is_not_there_is_named_beside_those_that_are(case: Path) -> None:
     root = case.parents[1]
     assert case_folders(root, ["scores"]) == case_folders(root, ["scores/bounds"]) == [case]
+    assert case_folders(root, ["scores", "scores/bounds"]) == [case]
     for name in ("scores/bound", "bounds"):  # a case is named with its report
         with pytest.raises(CaseError) as unknown:
             case_folders(root, [name])

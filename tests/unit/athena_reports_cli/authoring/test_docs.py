@@ -88,11 +88,11 @@ def test_markdown_tells_inputs_without_partitions_and_other_reports_apart(
         make_report,
         inputs=[Input("users", columns=()), best],
         until="2025-03-31",
-        owner="ops | <b>",
+        owner="ops | <b>\nand us",
         doc="\n# 商品\n\nAll.\n",
     )
     assert lines[:4] == ["# 商品", "", "All.", ""]  # without the lines around it
-    assert lines[4].startswith("Owner: ops \\| &lt;b&gt;. Formats: ")
+    assert lines[4].startswith("Owner: ops \\| &lt;b&gt; and us. Formats: ")
     assert "| users | none |  |  |" in lines
     assert "| best_daily | period | UTC | partial |" in lines
     (monthly_dag,) = [line for line in lines if line.startswith("| plays_monthly |")]
