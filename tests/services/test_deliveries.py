@@ -24,8 +24,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from athena_reports import weekly
-from athena_reports.aws.s3 import S3, S3Error, split_uri
-from athena_reports.delivery import deliver
+from athena_reports.aws.s3 import S3, S3Error
 from athena_reports.delivery.receipt import Receipt
 from athena_reports_cli.local.services import Services
 from tests.support.airflow_run import DagRun, TaskInstance
@@ -282,23 +281,6 @@ def test_other_rows_are_a_correction_in_the_same_thread(
     assert third["Subject"] == second["Subject"]
 
 
-def test_the_same_rows_in_another_version_are_no_correction(
-    declare: Callable[..., Deliveries],
-) -> None:
-    """A version that was damaged is replaced."""
-    deliveries = declare()
-    first = deliveries.publish()
-    deliveries.deliver("sales")
-    bucket, key = split_uri(first["manifest"])
-    folder = f"{key.removesuffix('manifest.json')}versions/{first['version']}"
-    boto3.client("s3").delete_object(Bucket=bucket, Key=f"{folder}/csv/part-0.csv")
-    second = deliveries.publish("scheduled__2")
-    assert second["version"] != first["version"]
-    receipt = deliveries.deliver("sales", run_id="event-2")
-    assert (receipt["version"], receipt["recipients"]) == (second["version"], [])
-    assert len(deliveries.mails.arrived) == 1
-
-
 def test_who_is_put_off_gets_it_by_the_next_try_and_who_is_refused_is_named(
     declare_published: Callable[..., Deliveries], published_example: PublishedExample
 ) -> None:
@@ -344,21 +326,6 @@ def test_a_receipt_that_cannot_be_written_is_told_and_its_claim_is_kept(
     with raises_retried("another attempt claimed version"):
         deliveries.deliver("sales", clears=1)
     assert len(deliveries.mails.arrived) == 1
-
-
-def test_of_two_attempts_that_see_no_claim_one_sends(
-    deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    claim = deliver.claim
-
-    def claim_after_another(*arguments: Any, **named: Any) -> str:
-        claim(*arguments, **named)
-        return claim(*arguments, **named)
-
-    monkeypatch.setattr(deliver, "claim", claim_after_another)
-    with raises_retried("another attempt has just claimed version .*; will retry"):
-        deliveries.deliver("sales")
-    assert deliveries.mails.arrived == []
 
 
 def test_nothing_is_sent_where_nothing_can_be_claimed(

@@ -31,9 +31,7 @@ def run_tasks(dag: DAG, xcoms: TaskInstance, names: Sequence[str]) -> None:
     ("done", "fails", "cleared"),
     [
         ([], "wait_for_query", "run_query"),
-        (["run_query"], "transform", "run_query"),
         (["run_query", "wait_for_query"], "publish", "transform"),
-        ([], "publish", "run_query"),
     ],
 )
 def test_the_next_task_fails_for_good_and_says_what_to_clear(

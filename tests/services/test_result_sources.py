@@ -160,12 +160,3 @@ def test_a_download_that_breaks_off_forever_is_an_error_that_may_pass(
     with pytest.raises(S3Error, match=rf"^Could not read s3://.*{execution.id}\.csv: ") as caught:
         lake.read(execution)
     assert caught.value.retryable
-
-
-@pytest.mark.parametrize("way", ["SELECT", "UNLOAD"])
-def test_a_result_that_was_deleted_says_what_to_do(lake: Lake, way: str) -> None:
-    execution = lake.run(TYPES, way)
-    lake.s3.delete([execution.data_manifest or execution.output_location])
-
-    with pytest.raises(ResultError, match="Clear run_query and its downstream tasks"):
-        lake.read(execution)

@@ -17,7 +17,6 @@ from athena_reports_cli.local.services import Services
 from tests.support.dag_files import load_dags
 from tests.support.local_athena import count_queries
 from tests.support.published import manifest_of
-from tests.support.retried import raises_retried
 from tests.support.task_runner import run_dag
 from tests.support.triggers import Supervisor
 
@@ -108,19 +107,3 @@ def test_a_partition_that_comes_late_is_in_what_is_published(
     manifest = manifest_of(services.s3, xcoms)
     assert (manifest["partial"], manifest["missing_partitions"]) == (False, [])
     assert count_queries(services) == before + 1
-
-
-@pytest.mark.parametrize("missing", ["fail", "partial"])
-def test_when_the_time_is_over_missing_decides(
-    build: Any, late: Callable[[], None], services: Services, missing: str
-) -> None:
-    """Of a period whose time was over long ago, as in a backfill."""
-    dag = build(f"over_{missing}", f"wait=timedelta(hours=6), missing={missing!r}")
-    before = count_queries(services)
-    if missing == "fail":
-        with raises_retried(f"{LATE}. No query was started"):
-            run_dag(dag, period=WEEK)
-        assert count_queries(services) == before
-        return
-    manifest = manifest_of(services.s3, run_dag(dag, period=WEEK))
-    assert manifest["missing_partitions"] == [f"database_dev.plays/dt={LATE}"]

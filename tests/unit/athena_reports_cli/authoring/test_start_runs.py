@@ -181,6 +181,7 @@ def backfills(*ids: int, last: datetime = LAST) -> dict[str, Any]:
 
 
 OTHER = backfills(3, last=datetime(2025, 3, 15, tzinfo=UTC))
+ENDED = {"backfills": [backfills(3)["backfills"][0] | {"completed_at": "2025-04-01T00:00:00Z"}]}
 
 
 @pytest.mark.parametrize(
@@ -197,6 +198,7 @@ OTHER = backfills(3, last=datetime(2025, 3, 15, tzinfo=UTC))
         (a_backfill, [LOST], [backfills(4)]),
         (a_backfill, [LOST, EXISTS], [backfills(), backfills(4)]),
         (a_backfill, [LOST, {"id": 4}], [LOST, OTHER]),
+        (a_backfill, [LOST, {"id": 4}], [ENDED]),
     ],
 )
 def test_one_starts_whatever_is_not_answered(
