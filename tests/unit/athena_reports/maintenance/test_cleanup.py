@@ -269,6 +269,24 @@ def test_a_period_whose_manifest_is_not_ours_is_left_alone_and_said(tabled: Plac
     assert len([key for key in tabled.everything() if "/2026-11-08/" in key]) == 3
 
 
+def test_a_period_that_another_environment_has_overwritten_is_left_alone_and_said(
+    tabled: Place,
+) -> None:
+    """A release without calendars did that."""
+    foreign = tabled.at("2026-11-08")
+    for place in (foreign, tabled):
+        published(place, "a", 1)
+        published(place, "b", 2)
+    theirs = foreign.manifest() | {"environment": "stg"}
+    foreign.put(foreign.location.manifest_uri, json.dumps(theirs).encode())
+
+    summary = cleaned(tabled, 400, policy=STRICT, delete=True)
+    (problem,) = summary.problems
+    uri = foreign.location.manifest_uri
+    assert f"{uri} belongs to environment stg; its folder belongs to dev." in problem
+    assert {each.uri.split("/")[5] for each in summary.removals} == {"2026-11-15"}
+
+
 def test_a_period_in_order_costs_no_call_of_its_own(tabled: Place) -> None:
     """Its manifest is read again if it has changed, or if a version may go."""
     for period_id in ("2026-11-01", "2026-11-08", "2026-11-15"):

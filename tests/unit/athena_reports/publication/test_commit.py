@@ -1,5 +1,6 @@
 """The one write that publishes, what follows it, and what is not written."""
 
+import json
 from typing import Any
 from unittest.mock import Mock
 
@@ -164,6 +165,19 @@ def test_a_document_of_others_is_not_overwritten(place: Place, name: str, conten
     with pytest.raises(PublishError, match=f"^{uri} is not a document of this report") as caught:
         place.publish(place.upload("a"), facts())
     assert not caught.value.retryable
+    assert place.s3.read(uri)[0] == content
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "latest.json"])
+def test_a_document_of_a_newer_release_is_not_overwritten(place: Place, name: str) -> None:
+    manifest = place.publish(place.upload("a"), facts()).manifest
+    report = place.location.report
+    uri = {"manifest.json": place.location.manifest_uri, "latest.json": report.latest_uri}[name]
+    newer = manifest.model_dump(mode="json") | {"manifest_format": 2}
+    content = json.dumps(newer).encode()
+    place.put(uri, content)
+    with pytest.raises(PublishError, match=uri):
+        place.publish(place.upload("b"), facts(LATE))
     assert place.s3.read(uri)[0] == content
 
 
