@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -268,6 +269,12 @@ def test_a_file_that_is_not_parquet_is_reported(loader: Loader) -> None:
 
 
 # --- JSON
+
+
+def test_json_may_be_compressed(loader: Loader) -> None:
+    source = loader.source("rows.ndjson.gz", "")
+    source.file.write_bytes(gzip.compress(b'{"n": 1}\n{"n": 2}\n'))
+    assert sorted(loader.rows(loader.load(source))) == [(1,), (2,)]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".json", ".array.json"])
