@@ -113,13 +113,14 @@ test-nightly: $(READY) ## Run every test in a real Airflow, all tests that CI sk
 
 # Made anew each time, without the lock that `make test` uses: from the newest versions that pyproject.toml allows.
 NEWEST := .venv-newest
-PINS := dev/pins/newest.txt
+AIRFLOW_PACKAGES := apache-airflow apache-airflow-core apache-airflow-task-sdk
+PRERELEASES := $(if $(PRE),$(patsubst %,--prerelease-package %=allow,$(AIRFLOW_PACKAGES)))
 
 .PHONY: test-newest
-test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in a separate environment (PINS=)
+test-newest: $(READY) ## Run tests and demo with the newest Airflow and amazon provider, in a separate environment (PRE=1: a pre-release of Airflow)
 	@rm -rf $(NEWEST) && $(PY) -m venv $(NEWEST)
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --compile-bytecode \
-		--overrides $(PINS) --requirements requirements.txt --group dev --editable local_athena
+		--overrides dev/pins/newest.txt $(PRERELEASES) --requirements requirements.txt --group dev --editable local_athena
 	@$(UV) pip install --quiet --python $(NEWEST)/bin/python --no-deps --editable cli
 	@$(call PLUGINS_ON_PATH,$(NEWEST)/bin/python)
 	@$(UV) pip list --python $(NEWEST)/bin/python | grep -E '^apache-airflow(-providers-amazon)? '

@@ -84,7 +84,7 @@ def test_a_lock_has_what_its_group_asks_for(group: str) -> None:
 
 def test_a_lock_names_no_index_and_has_a_hash_for_each_package() -> None:
     assert not (ROOT / "uv.lock").exists(), "it holds the addresses of an index"
-    assert {path.stem for path in PINS.glob("*.txt")} == {*LOCKS.values(), "newest", "next"}
+    assert {path.stem for path in PINS.glob("*.txt")} == {*LOCKS.values(), "newest"}
     for name in set(LOCKS.values()):
         text = (PINS / f"{name}.txt").read_text(encoding="utf-8")
         assert "://" not in text
