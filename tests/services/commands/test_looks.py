@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import pytest
+import time_machine
 
 from tests.services.commands.project import (
     ENVIRONMENT,
@@ -228,6 +230,8 @@ def test_costs_are_by_report_owner_and_month_dearest_first(shop: Project) -> Non
     assert reports[3][2] == f"{audit / 1000:.1f} kB"
     assert sum(month["queries"] for month in as_json["months"].values()) == 6
     assert sum(int(row[1]) for row in months[1:]) == 6
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=40)):
+        assert shop.run("costs", "--months", "1", "--json").json["months"] == {}
 
 
 # --- check-account

@@ -155,3 +155,19 @@ def test_it_ends_with_the_command_that_restates_what_changes_and_could_be_publis
     assert unchanged.code == 0
     assert " would change" in unchanged.lines[0]
     assert "athena-reports run" not in unchanged.err
+
+
+def test_a_scan_above_the_limit_is_refused_even_with_yes(shop: Project) -> None:
+    shop.edit(DAGS, 'sql="items.sql",', 'sql="items.sql", max_scan="1 B",')
+    done = shop.run("plan", "items", "--yes")
+    assert (done.code, done.out) == (1, "")
+    assert f"items_weekly, period {WEEKS[0]}, environment {ENVIRONMENT}: the query " in done.err
+    assert "max_scan is 1. No query was started." in done.err
+    assert done.changed_nothing
+
+
+def test_no_period_is_not_taken_for_all_of_them(shop: Project) -> None:
+    done = shop.run("plan", "items", "--yes", "--last", "0", COLUMNS="200")
+    assert done.code == 2
+    assert "Invalid value for '--last'" in done.err
+    assert done.changed_nothing

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from rich.cells import cell_len
 
 from local_athena.faults import Faults, Throttle, ThrottleGlue
@@ -180,6 +181,14 @@ def test_a_period_whose_run_would_fail_for_want_of_a_partition_is_refused_and_no
     shop.edit("dags/shop.py", 'Input("sales", "dt")', 'Input("sales", "dt", missing="partial")')
     partial = shop.run("preview", "items", WEEKS[-1], "--run", **WIDE)
     assert (partial.code, partial.err) == (0, "")
+
+
+def test_a_period_that_is_not_over_is_refused_and_not_paid(shop: Project) -> None:
+    with time_machine.travel("2025-06-11 12:00:00+00:00"):
+        done = shop.run("preview", "stores", "2025-06-11", "--run", **WIDE)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("The period 2025-06-11 (Daily, UTC) ends at 2025-06-12T00:00:00")
+    assert done.changed_nothing
 
 
 def test_many_rows_are_shown_in_part_and_a_failing_check_is_the_exit_code(shop: Project) -> None:
