@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from athena_reports import Cadence, Column, build_dag, daily, monthly, quarterly, weekly, yearly
 from athena_reports.alerts import alerts_dag, notifying
+from athena_reports.alerts.kinds import failure_record, warning_record
 from athena_reports.alerts.notifying import NOTIFIER_LIMIT
 from athena_reports.errors import ReportError
 from athena_reports.rows.checks import CheckResult
@@ -205,6 +206,9 @@ def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(bui
     dag = build(on_failure=[recorder])
     for clear_number in (0, 0, 1, 1):
         fail(dag, ti=TaskInstance("transform"), dag_run=DagRun(clear_number=clear_number))
+        # There the DAG beside the report looks.
+        told = failure_record("plays_weekly", "manual__1", clear_number).notified()
+        assert told == {"Recorder 1"}
     assert len(recorder.told) == 2
     fail(dag, ti=TaskInstance("transform"), dag_run=DagRun(), run_id="another")
     assert len(recorder.told) == 3
@@ -262,9 +266,10 @@ def test_of_a_period_without_warnings_or_that_is_not_published_nobody_is_told(
     succeed()
     assert recorder.told == []
     warned = passed.model_copy(update={"passed": False})
-    place.publish(place.upload("b"), facts(LATE, checks=(warned, failed)))
+    manifest = place.publish(place.upload("b"), facts(LATE, checks=(warned, failed))).manifest
     succeed()
     assert len(recorder.told) == 1
+    assert warning_record("plays_weekly", manifest).notified() == {"Recorder 1"}
 
 
 @pytest.mark.parametrize("kind", ["on_failure_callback", "on_success_callback"])

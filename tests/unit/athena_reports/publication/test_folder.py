@@ -174,11 +174,14 @@ def test_a_folder_is_not_claimed_if_what_comes_before_fails() -> None:
     require_calendar(LOCATION, DEV, s3, before_claim=refuse)
 
 
-@pytest.mark.parametrize("content", [b"not JSON", b"{}", b'{"calendar_format": 2}'])
+NEWER = DEV.model_dump_json().replace('"calendar_format":1', '"calendar_format":2').encode()
+
+
+@pytest.mark.parametrize("content", [b"not JSON", b"{}", b'{"calendar_format": 2}', NEWER])
 def test_a_calendar_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
     uri = place.location.report.calendar_uri
     place.put(uri, content)
-    with pytest.raises(PublishError, match=uri) as refused:
+    with pytest.raises(PublishError, match=f"^{uri} is not a document of this rep") as refused:
         require_calendar(place.location.report, DEV, place.s3)
     assert not refused.value.retryable
     assert place.s3.read(uri)[0] == content

@@ -343,3 +343,8 @@ def test_a_result_that_is_gone_or_was_replaced_is_made_again(
         " s3://results/athena/q-1.csv is not there. Clear run_query and its downstream tasks."
     )
     assert not caught.value.retryable
+
+
+def test_an_unload_whose_data_manifest_is_gone_is_made_again() -> None:
+    with pytest.raises(ResultError, match=f"{MANIFEST}.* Clear run_query and its downstream tasks"):
+        read(UNLOAD, FakeAthena([]), s3_of({}), PUBLISHED)

@@ -11,7 +11,7 @@ import time_machine
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import Asset
 
-from athena_reports import __version__
+from athena_reports import __version__, build_dag
 from athena_reports.aws.s3 import S3
 from athena_reports.inputs.coverage import InputCoverage
 from athena_reports.publication.commit import read_manifest
@@ -20,8 +20,10 @@ from athena_reports.publication.manifest import PlannedDelivery
 from athena_reports.reports.logic_digest import logic_digest
 from athena_reports.rows import checks
 from athena_reports.settings import Encryption
+from tests.support.airflow_run import context
 from tests.support.airflow_versions import since_3_3
-from tests.support.calendars import WEEK
+from tests.support.calendars import WEEK, WEEKS
+from tests.support.declared import MakeReport
 from tests.unit.athena_reports.steps.last_tasks import (
     ASSETS,
     HEADER,
@@ -265,6 +267,16 @@ def test_publish_without_a_version_or_a_period_names_the_way_out(
         " tasks. In a custom DAG, pass the cadence to run_query, and prepared=transform.output and"
         " submitted=XComArg(run_query, key='submitted') to publish."
     )
+
+
+def test_publish_after_tasks_that_were_marked_as_success_fails_for_good(
+    make_report: MakeReport,
+) -> None:
+    """Airflow would try it again: the XCom of run_query is missing, whose key is no usual one."""
+    task: Any = build_dag(make_report(), WEEKS).get_task("publish")
+    says = "If run_query was marked as success, clear run_query and its downstream tasks"
+    with pytest.raises(AirflowFailException, match=says):
+        task.render_template_fields(context())
 
 
 def test_the_folder_gets_the_calendar_of_the_report(last: LastTasks) -> None:

@@ -214,6 +214,15 @@ def test_a_query_that_may_run_and_is_not_found_by_its_token_is_told(
     assert told.endswith("Look for it in the history of workgroup dev.")
 
 
+def test_a_query_that_somebody_cancels_has_no_rows_to_show(
+    make_report: MakeReport, athena: MemoryAthena
+) -> None:
+    athena.plan = lambda _: Plan(end="CANCELLED", reason="by an admin")
+    with pytest.raises(QueryError, match="Query q-1 is CANCELLED: by an admin"):
+        run(make_report, athena)
+    assert len(athena.queries) == 1
+
+
 def test_two_commands_pay_two_queries(make_report: MakeReport, athena: MemoryAthena) -> None:
     athena.plan = lambda _: Plan.failing(1006, category=2)
     for _ in range(2):
