@@ -113,6 +113,7 @@ test-nightly: $(READY) ## Run every test in a real Airflow, all tests that CI sk
 
 # Made anew each time, without the lock that `make test` uses: from the newest versions that pyproject.toml allows.
 NEWEST := .venv-newest
+# PRE=1 takes a pre-release of Airflow, and of no other package.
 AIRFLOW_PACKAGES := apache-airflow apache-airflow-core apache-airflow-task-sdk
 PRERELEASES := $(if $(PRE),$(patsubst %,--prerelease-package %=allow,$(AIRFLOW_PACKAGES)))
 

@@ -517,8 +517,8 @@ def _measure_commands(size: Size) -> Mapping[str, float]:
     return seconds
 
 
-# The local Athena's processes outlive it for a moment, and count only for a process that waits for
-# them.
+# The local Athena's processes end a moment after the command. Their time is counted only if a
+# process waits for them, so this one adopts them.
 _RUN_AND_WAIT_FOR_ALL = """
 import ctypes, os, subprocess, sys
 PR_SET_CHILD_SUBREAPER = 36

@@ -25,7 +25,7 @@ main() {
 
 end() {
     local code=$?
-    [ $code = 0 ] || docker ps --all --quiet --filter label=com.docker.compose.project | xargs --no-run-if-empty -n 1 docker logs --tail 50
+    [ $code = 0 ] || docker ps --all --quiet --filter label=com.docker.compose.project | xargs --no-run-if-empty -n 1 docker logs --tail 50 || true
     down
     rm -rf "$work"
 }
@@ -65,6 +65,7 @@ in_account() {
     echo ATHENA_REPORTS_BUCKET=athena-query-result-dev >>deploy/environments/dev.env # a bucket that is not the default one
     aws() { printf 'export %s=account\n' AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; }
     sed -i "s|^\(.*COMPOSE_FILE=.*compose.aws.yaml\)$|\1:dev/containers/account.yaml|" docs/how-to/run-in-containers.md
+    grep -q ':dev/containers/account.yaml$' docs/how-to/run-in-containers.md || fail "No COMPOSE_FILE in docs/how-to/run-in-containers.md"
     run_commands_of docs/how-to/run-in-containers.md "## In an AWS account"
     bucket=athena-query-result-dev expect_published user_ranking/weekly/2025-06-22
 }

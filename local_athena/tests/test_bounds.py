@@ -270,7 +270,7 @@ def statement_that_is_read(account: Account) -> Iterator[None]:
     assert started.exception()  # which one depends on when the service ends
 
 
-# SIGINT and SIGTERM are one set for the service.
+# The service handles SIGINT as it does SIGTERM, so CI sends only SIGTERM and SIGKILL.
 @pytest.mark.parametrize(
     "sent",
     [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.full), signal.SIGKILL],

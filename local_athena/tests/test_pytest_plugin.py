@@ -43,6 +43,7 @@ def test_each_test_has_services_without_anything_in_them_and_leaves_the_shell_as
     (tmp_path / "test_account.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-q"]
     shell = {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ}
+    shell["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
     done = subprocess.run(command, cwd=tmp_path, env=shell, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout

@@ -146,7 +146,7 @@ def test_a_colleague_installs_what_it_requires_from_the_wheels_that_it_keeps(
     assert colleague.run("athena-reports", "--help").returncode == 0
 
 
-# The first report is checked and tested with it.
+# Also the only check in CI of a project as init creates it: the first report is among them.
 def test_after_a_second_report_check_and_both_cases_pass_and_check_changes_no_file(
     author: Author,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Marks of tests for an Airflow older than the pinned one (`make test-newest PINS=`)."""
+"""Marks of tests that an Airflow older than the pinned one cannot pass."""
 
 import pytest
 

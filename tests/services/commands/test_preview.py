@@ -139,7 +139,7 @@ def test_as_json_it_is_one_document_with_and_without_its_query(shop: Project) ->
     assert trial["scanned_bytes"] == manifest["query"]["scanned_bytes"]
     assert list(trial["columns"]) == [column["name"] for column in manifest["columns"]]
     assert {**paid.json, "trial": None} == unpaid.json
-    # Without a period it is the last one with data, not that of the clock.
+    # Without a period, the command takes the last one that has data, whatever the clock shows.
     assert shop.run("preview", "items", "--json").json["period"]["id"] == UNPUBLISHED_WEEK
 
 

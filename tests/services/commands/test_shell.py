@@ -95,7 +95,8 @@ def test_a_command_in_a_subfolder_finds_the_project_and_prints_only_its_result(
     ]
 
 
-# CI has a reader that has gone away, and test_beside.py what the shell names.
+# CI runs test_a_reader_that_has_gone_away_leaves_standard_error_empty, and for AIRFLOW_HOME
+# test_what_the_shell_names_stays in tests/unit/athena_reports_cli/local/test_beside.py.
 @pytest.mark.full
 def test_a_closed_standard_output_is_no_error_and_airflow_home_of_the_shell_is_kept(
     shop: Project, tmp_path: Path, folders_of_airflow: Callable[[], list[str]]

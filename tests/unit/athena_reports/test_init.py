@@ -71,7 +71,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     output_of(LIGHT)
 
 
-@pytest.mark.full  # import-linter rejects circles (test_layers.py), and the types name each object
+# CI runs test_layers.py, which rejects import cycles, and
+# test_type_checkers_see_what_is_there, which compares each object.
+@pytest.mark.full
 def test_each_name_is_the_same_object_as_an_attribute_and_by_an_import_in_any_order() -> None:
     assert output_of(ASK).splitlines()[-1] == str(len(athena_reports.__all__))
 

@@ -206,7 +206,7 @@ def test_a_failure_is_told_once_and_once_more_if_the_cleared_run_fails_again(bui
     dag = build(on_failure=[recorder])
     for clear_number in (0, 0, 1, 1):
         fail(dag, ti=TaskInstance("transform"), dag_run=DagRun(clear_number=clear_number))
-        # There the DAG beside the report looks.
+        # The alerts DAG reads this record.
         told = failure_record("plays_weekly", "manual__1", clear_number).notified()
         assert told == {"Recorder 1"}
     assert len(recorder.told) == 2

@@ -324,7 +324,7 @@ def test_the_facts_are_those_of_the_manifest(told: Told, provisional: bool) -> N
     assert content.key == ("user_id",)
     assert content.page_url == "https://airflow.example/page"
     assert content.query_url == "https://console.example/query"
-    assert content.correction is None, "the channel had no version"
+    assert content.correction is None, "a channel without an earlier version gets no correction"
 
 
 def test_a_period_is_compared_with_the_one_before(told: Told) -> None:

@@ -181,7 +181,7 @@ NEWER = DEV.model_dump_json().replace('"calendar_format":1', '"calendar_format":
 def test_a_calendar_that_is_not_ours_is_not_overwritten(place: Place, content: bytes) -> None:
     uri = place.location.report.calendar_uri
     place.put(uri, content)
-    with pytest.raises(PublishError, match=f"^{uri} is not a document of this rep") as refused:
+    with pytest.raises(PublishError, match=f"^{uri} is not a document of this report") as refused:
         require_calendar(place.location.report, DEV, place.s3)
     assert not refused.value.retryable
     assert place.s3.read(uri)[0] == content

@@ -272,7 +272,7 @@ def test_publish_without_a_version_or_a_period_names_the_way_out(
 def test_publish_after_tasks_that_were_marked_as_success_fails_for_good(
     make_report: MakeReport,
 ) -> None:
-    """Airflow would try it again: the XCom of run_query is missing, whose key is no usual one."""
+    """Airflow does not render the missing XCom as None, since it has a key of its own."""
     task: Any = build_dag(make_report(), WEEKS).get_task("publish")
     says = "If run_query was marked as success, clear run_query and its downstream tasks"
     with pytest.raises(AirflowFailException, match=says):
