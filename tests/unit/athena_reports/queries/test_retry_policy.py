@@ -26,6 +26,7 @@ def pauses(policy: RetryPolicy | None) -> list[float]:
         "task_id": "run_query",
         "logical_date": FAILED_AT,
         "end_date": FAILED_AT,
+        "state": "running",
     }
     tries: Any = [
         SimpleNamespace(task=task, try_number=n + 1, retry_delay_override=None, **of_run)
