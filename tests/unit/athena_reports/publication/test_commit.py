@@ -154,13 +154,18 @@ def test_columns_that_do_not_fit_the_table_are_refused_before_anything_is_visibl
     assert (tabled.everything(), tabled.partitions()) == before
 
 
+def uri_of(place: Place, name: str) -> str:
+    """The address of a document that a publication writes."""
+    latest = place.location.report.latest_uri
+    return {"manifest.json": place.location.manifest_uri, "latest.json": latest}[name]
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "latest.json"])
 @pytest.mark.parametrize(
     "content", [b"not JSON", b"\xff\xfe", b"[]", b'{"manifest_format": 1, "period": null}']
 )
 def test_a_document_of_others_is_not_overwritten(place: Place, name: str, content: bytes) -> None:
-    report = place.location.report
-    uri = {"manifest.json": place.location.manifest_uri, "latest.json": report.latest_uri}[name]
+    uri = uri_of(place, name)
     place.put(uri, content)
     with pytest.raises(PublishError, match=f"^{uri} is not a document of this report") as caught:
         place.publish(place.upload("a"), facts())
@@ -171,8 +176,7 @@ def test_a_document_of_others_is_not_overwritten(place: Place, name: str, conten
 @pytest.mark.parametrize("name", ["manifest.json", "latest.json"])
 def test_a_document_of_a_newer_release_is_not_overwritten(place: Place, name: str) -> None:
     manifest = place.publish(place.upload("a"), facts()).manifest
-    report = place.location.report
-    uri = {"manifest.json": place.location.manifest_uri, "latest.json": report.latest_uri}[name]
+    uri = uri_of(place, name)
     newer = manifest.model_dump(mode="json") | {"manifest_format": 2}
     content = json.dumps(newer).encode()
     place.put(uri, content)
