@@ -113,7 +113,12 @@ class ReportRun:
 
     def process(self, task_id: str, map_index: int = -1) -> psutil.Process:
         """The process in which a task runs; Airflow names it by the id of the task instance."""
-        title = TASK_TITLE + self.task(task_id, map_index).id
+        path = f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances"
+        (title,) = (
+            TASK_TITLE + row["id"]
+            for row in self.airflow.client.rows(path, "task_instances")
+            if (row["task_id"], row["map_index"]) == (task_id, map_index)
+        )
 
         def found() -> list[psutil.Process]:
             return [each for each in self.airflow.processes("scheduler") if title in title_of(each)]

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from athena_reports_cli.local.client import AirflowClient, DagRun
+from athena_reports_cli.local.client import DagRun
 from athena_reports_cli.local.runs import require_success
 from athena_reports_cli.local.services import Services, local_services
 from demo.lake import seed_plays
 from demo.plays import PlaysSpec
 from tests.support.dates import TOKYO, Period, sunday_of, weeks
-from tests.support.live_airflow import LiveAirflow
+from tests.support.live_airflow import LiveAirflow, LiveClient
 from tests.support.published import read_json
 from tests.support.reports import DAGS
 
@@ -127,9 +127,7 @@ def test_one_period_is_the_same_bytes_by_every_way(
         assert objects == published["scheduled"], way
 
 
-def assert_tasks_show_what_went_in_and_out(
-    client: AirflowClient, run: DagRun, week: Period
-) -> None:
+def assert_tasks_show_what_went_in_and_out(client: LiveClient, run: DagRun, week: Period) -> None:
     tasks = {task.task_id: task for task in client.task_instances(DAG_ID, run.run_id)}
     assert [task for task in TASKS if task in tasks] == TASKS
     assert [tasks[task].operator_name for task in TASKS] == [
@@ -168,6 +166,6 @@ def take_objects(services: Services, week: Period) -> Mapping[str, bytes]:
     return objects
 
 
-def wait_for(client: AirflowClient, run: DagRun) -> None:
+def wait_for(client: LiveClient, run: DagRun) -> None:
     (ended,) = client.wait_for_runs(DAG_ID, [run.run_id], timeout_seconds=120)
     require_success(client, ended)
