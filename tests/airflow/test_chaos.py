@@ -138,12 +138,15 @@ def freeze(weekly: Backfilled, blow: Blow) -> None:
     airflow, what = weekly.airflow, f"the frozen {blow.target} is missed"
     if blow.target == "task":  # it goes on beside its next try
         with caught_task(weekly, blow.pick) as caught:
-            wait(weekly, lambda: caught.id not in running_ids(weekly), what)
+            # A scheduler that has lost the database ends only when its tasks have ended.
+            wait(
+                weekly,
+                lambda: caught.id not in running_ids(weekly) or is_unhealthy(weekly, "scheduler"),
+                what,
+            )
     elif blow.target in ("scheduler", "triggerer"):
         with frozen(airflow.processes(blow.target)):
-            wait(
-                weekly, lambda: airflow.client.health()[blow.target]["status"] == "unhealthy", what
-            )
+            wait(weekly, lambda: is_unhealthy(weekly, blow.target), what)
     else:
         children = psutil.Process().children()
         services = [child for child in children if "local_athena" in title_of(child)]
@@ -152,6 +155,10 @@ def freeze(weekly: Backfilled, blow: Blow) -> None:
             url, processes = airflow.url, airflow.processes(blow.target)
         with frozen(processes), pytest.raises(httpx.ReadTimeout):
             httpx.get(url, trust_env=False)
+
+
+def is_unhealthy(weekly: Backfilled, component: str) -> bool:
+    return bool(weekly.airflow.client.health()[component]["status"] == "unhealthy")
 
 
 def wait(weekly: Backfilled, happened: Callable[[], Any], what: str) -> Any:
