@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import IO
@@ -172,10 +173,10 @@ def test_a_closed_standard_input_answers_nothing(shop: Project) -> None:
     assert shop.files() == before
 
 
-def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
+def _send_when_held(shop: Project, number: signal.Signals) -> None:
     while not shop.account.is_holding():
-        assert process.poll() is None, process.communicate()
         time.sleep(0.05)
+    os.kill(os.getpid(), number)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def _wait_until_held(shop: Project, process: subprocess.Popen[str]) -> None:
     [
         ("test items/bounds", signal.SIGTERM, 143),
         pytest.param("test items/bounds", signal.SIGINT, 130, marks=pytest.mark.full),
-        # CI stops it with its own services, in test_services.py.
+        # CI stops it as a process with its own services, in test_services.py.
         pytest.param("preview items 2025-06-09 --run", signal.SIGINT, 130, marks=pytest.mark.full),
         pytest.param("plan items --yes", signal.SIGHUP, 129, marks=pytest.mark.full),
     ],
@@ -192,10 +193,9 @@ def test_a_signal_stops_the_query_and_leaves_nothing(
     command: str, number: signal.Signals, code: int, shop: Project, faults: Faults
 ) -> None:
     faults.add(Hold(sql="What was sold", times=None, workgroup=ENVIRONMENT))
-    with shop.start(*command.split()) as process:
-        _wait_until_held(shop, process)
-        process.send_signal(number)
-        done = shop.ended(process)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(_send_when_held, shop, number)
+        done = shop.run(*command.split())
     assert (done.code, done.out) == (code, "")
     assert "Traceback" not in done.err
     assert [query.state for query in done.queries] == ["CANCELLED"]
