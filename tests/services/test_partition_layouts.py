@@ -30,22 +30,22 @@ PAGE = ROOT / "docs" / "how-to" / "partitions.md"
 # Of a zone of half hours: both hours at its borders are read.
 PERIOD = weekly("sunday", "Asia/Kolkata").period("2025-06-22")
 HOUR = timedelta(hours=1)
-FIRST = datetime(2025, 6, 20, tzinfo=UTC)
-HOURS = [FIRST + number * HOUR for number in range(10 * 24)]
+FIRST = datetime(2025, 6, 21, tzinfo=UTC)
+HOURS = [FIRST + number * HOUR for number in range(9 * 24)]
 NEEDED_HOURS = [datetime(2025, 6, 21, 18, tzinfo=UTC) + number * HOUR for number in range(169)]
 DATES = "2025-06-18,2025-07-02"
 
 
 def plays() -> list[Play]:
     chance = random.Random(30)
-    instants = [FIRST + timedelta(seconds=chance.randrange(10 * 86_400)) for _ in range(80)]
+    instants = [FIRST + timedelta(seconds=chance.randrange(9 * 86_400)) for _ in range(48)]
     for border in (PERIOD.start_utc, PERIOD.end_utc):
         instants += [border, border - timedelta(milliseconds=1), border + timedelta(minutes=29)]
     # In other months, which layouts of months pass over.
     instants += [datetime(2025, month, 24, 5, tzinfo=UTC) for month in (4, 5, 8)]
     made = []
     for number, instant in enumerate(instants):
-        region = ("jp", "us", "de")[number % 3]
+        region = ("jp", "us", "jp", "us", "de")[number % 5]
         made.append(Play(f"e{number:03}", f"u{number % 17}", number, instant, region))
     return made
 
