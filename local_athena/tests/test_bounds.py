@@ -49,6 +49,7 @@ SLOW_PATTERN = (
 )
 SORT = f"SELECT lpad('a', 100000, 'x') AS s FROM {crossed(3)} ORDER BY s"
 BACKTRACKING = "SELECT regexp_like(lpad('b', 60, 'a'), '^(?!c)(a+)+$')"
+SUM = "SELECT " + "+".join(["1"] * 20_000)
 ENDLESS_SYNTAX = "SELECT " + "ARRAY[" * 100 + "1" + "]" * 100
 TOO_LARGE = "QUERY_TEXT_TOO_LARGE"
 EXCEEDED = {"EXCEEDED_CPU_LIMIT", "EXCEEDED_LOCAL_MEMORY_LIMIT"}
@@ -121,7 +122,7 @@ def end_of(account: Account, id_: str) -> Outcome:
         pytest.param(SORT, EXCEEDED, id="sort", marks=pytest.mark.full),
         pytest.param(SLOW_PATTERN, EXCEEDED, id="regular expressions", marks=pytest.mark.full),
         pytest.param(BACKTRACKING, EXCEEDED, id="a regular expression in Python"),
-        pytest.param("SELECT " + "+".join(["1"] * 20_000), {*EXCEEDED, "NOT_SUPPORTED"}, id="sum"),
+        pytest.param(SUM, {*EXCEEDED, "NOT_SUPPORTED"}, id="sum", marks=pytest.mark.full),
         pytest.param(nested_with(30), {*EXCEEDED, TOO_LARGE, "SUCCEEDED"}, id="with of 30 levels"),
     ],
 )
