@@ -350,20 +350,29 @@ class Site:
 
     def __init__(self, page: Page, files: Mapping[str, tuple[bytes, dict[str, str]]]) -> None:
         self.page = page
-        self.asked: list[str] = []
-        self.posts: list[Post] = []
-        self.problems: list[str] = []
         self._files = files
-        self._answers: dict[str, list[Any]] = {}
-        self.rows: dict[str, ReportRow] = {}
-        self._held: list[Held] = []
-        self._in_flight: set[Request] = set()
         page.on("request", lambda request: self._in_flight.add(request))
         page.on("requestfinished", lambda request: self._in_flight.discard(request))
         page.on("requestfailed", lambda request: self._in_flight.discard(request))
         page.route("**/*", self._handle)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", self._note)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a test at `NOW`: another one may have left the page anywhere."""
+        self.page.goto("about:blank")
+        self.page.mouse.move(0, 0)
+        self.page.set_viewport_size({"width": 1440, "height": 900})
+        self.page.clock.resume()
+        self.page.clock.install(time=NOW)
+        self.asked: list[str] = []
+        self.posts: list[Post] = []
+        self.problems: list[str] = []
+        self._answers: dict[str, list[Any]] = {}
+        self.rows: dict[str, ReportRow] = {}
+        self._held: list[Held] = []
+        self._in_flight: set[Request] = set()
         self.put_reports(report(row(WEEK[-1])))
         self.put_period(answer(manifest(WEEK[-1])))
 
@@ -425,6 +434,11 @@ class Site:
     def barrier(self) -> None:
         """Wait until all that the page has asked for until now has arrived here."""
         self.page.evaluate("fetch('/barrier')")
+
+    def end(self) -> None:
+        """End a test, in which the page has caused no error."""
+        self.barrier()
+        assert self.problems == []
 
     def settle(self) -> None:
         """Wait until the page, if it is open, has the answers to all its requests."""
@@ -545,13 +559,7 @@ def opened_site(
     files: Mapping[str, tuple[bytes, dict[str, str]]],
     timezone: str = "Asia/Tokyo",
 ) -> Iterator[Site]:
-    """A page at `NOW`; it has caused no error when it is left."""
-    with browser.new_context(
-        viewport={"width": 1440, "height": 900}, timezone_id=timezone
-    ) as context:
+    """A page in a time zone."""
+    with browser.new_context(timezone_id=timezone) as context:
         context.set_default_timeout(10_000)
-        context.clock.install(time=NOW)
-        site = Site(context.new_page(), files)
-        yield site
-        site.barrier()
-    assert site.problems == []
+        yield Site(context.new_page(), files)

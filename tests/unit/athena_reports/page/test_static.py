@@ -76,10 +76,17 @@ def files() -> dict[str, tuple[bytes, dict[str, str]]]:
     return served_files()
 
 
-@pytest.fixture
-def site(browser: Browser, files: dict[str, tuple[bytes, dict[str, str]]]) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def opened(browser: Browser, files: dict[str, tuple[bytes, dict[str, str]]]) -> Iterator[Site]:
     with opened_site(browser, files) as opened:
         yield opened
+
+
+@pytest.fixture
+def site(opened: Site) -> Iterator[Site]:
+    opened.begin()
+    yield opened
+    opened.end()
 
 
 def stop_clock(site: Site) -> None:
@@ -189,6 +196,8 @@ def is_drawn(text: str | None) -> bool:
 
 
 @settings(
+    # Each example draws a page: only the nightly tests draw all.
+    max_examples=settings().max_examples if settings().max_examples > 50 else 12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
