@@ -147,7 +147,7 @@ def test_a_colleague_installs_what_it_requires_from_the_wheels_that_it_keeps(
     assert colleague.run("athena-reports", "--help").returncode == 0
 
 
-# Also the only check in CI of a project as init creates it. It runs `new` by test_new.py alone.
+# Also the only check in CI of a project as init creates it; `new` is tested by test_new.py.
 @pytest.mark.parametrize("second", [(), pytest.param(("busy_users",), marks=pytest.mark.full)])
 def test_check_and_each_case_pass_and_check_changes_no_file(
     second: tuple[str, ...], author: Author

@@ -296,6 +296,7 @@ def test_a_delivery_that_dies_between_any_calls_arrives_once_or_in_one_window_tw
         assert world.deliverers.run(asked) == WAITED
     later = replace(asked, is_later=True)
     assert world.deliverers.run(later) == (SKIPPED if is_noted else SENT)
+    assert world.deliverers.run(asked) == SKIPPED
     another_event = replace(asked, run_id="event-3")
     assert world.deliverers.run(another_event) == SKIPPED
 

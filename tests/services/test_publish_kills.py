@@ -308,7 +308,7 @@ def test_of_two_processes_that_race_the_newer_query_wins_and_all_agree(
 ) -> None:
     publishers.finish(new_job("round", "0"))
     job = new_job()
-    with Reader(s3, job.location, pause_seconds=0.1) as reader:
+    with Reader(s3, job.location, pause_seconds=0.03) as reader:
         for number in range(1, rounds + 1):
             times = [
                 f"2026-11-22T00:{number:02}:{0 if same else second:02}.000+00:00"
