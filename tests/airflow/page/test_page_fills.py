@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from athena_reports.page.published_reports import CACHED_SECONDS
 from athena_reports.publication.manifest import Reading
@@ -52,9 +52,9 @@ def backfilled_by_form(enter: Enter, airflow: LiveAirflow) -> list[DagRun]:
         page.get_by_role("button", name="Trigger Dag").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_text("Backfill", exact=True).click()
-        # The form takes times of the zone that the UI shows, which is the browser's.
-        for name, period in (("from_date", BY_FORM[0]), ("to_date", BY_FORM[-1])):
-            dialog.locator(f"input[name={name}]").fill(period.start.strftime("%Y-%m-%dT%H:%M"))
+        times = dialog.get_by_test_id("datetime-input")
+        fill_time(times.first, BY_FORM[0].start)
+        fill_time(times.last, BY_FORM[-1].start)
         dialog.get_by_role("button", name="Run Backfill").click()
         dialog.wait_for(state="hidden")
     open_page(page, airflow)
@@ -63,6 +63,22 @@ def backfilled_by_form(enter: Enter, airflow: LiveAirflow) -> list[DagRun]:
             "data-state", re.compile("published|provisional"), timeout=RUN_SECONDS * 1000
         )
     return runs_of_backfills(airflow)
+
+
+def fill_time(field: Locator, at: datetime) -> None:
+    """Fill a time in Airflow's form: an input, or since 3.4 a button that opens two inputs.
+
+    The form takes times of the zone that the UI shows, which is the browser's.
+    """
+    if field.evaluate("element => element.tagName") == "INPUT":
+        field.fill(at.strftime("%Y-%m-%dT%H:%M"))
+        return
+    field.click()
+    date = field.page.get_by_placeholder("YYYY/MM/DD")
+    date.fill(at.strftime("%Y/%m/%d"))
+    field.page.get_by_placeholder("HH:mm").fill(at.strftime("%H:%M"))
+    field.click()
+    date.wait_for(state="hidden")
 
 
 def runs_of_backfills(airflow: LiveAirflow) -> list[DagRun]:
