@@ -356,13 +356,16 @@ class Attempt:
         """A wait that ends for good leaves no query running, as nobody waits for it any more.
 
         `soft_fail` and `never_fail` also skip one that has not heard of the successor that it, or a
-        try before it, has started. On Airflow 3.2 nobody notes what an earlier try has started.
+        try before it, has started. On Airflow 3.2 an earlier try leaves no note of its successor;
+        on 3.3 none if it was killed before it could.
         """
         world, root = self.run.world, self.run.xcoms["run_query"]
         awaited = [start.id for start in world.books.values() if start.root == root][-1]
         start = world.books[awaited]
         is_known = (
-            self.run.is_3_3 or self.started is start or self.task.query_execution_id == awaited
+            (self.run.is_3_3 and start.outlived)
+            or self.started is start
+            or self.task.query_execution_id == awaited
         )
         is_unheard = not is_known or world.acting.missed_start or start.unanswered
         if self.run.skips_by and is_unheard:
