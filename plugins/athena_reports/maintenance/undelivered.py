@@ -23,7 +23,7 @@ from athena_reports.delivery.receipt import last_versions
 from athena_reports.periods.run_period import PERIOD_PARAM
 from athena_reports.publication.location import PeriodLocation, ReportLocation
 from athena_reports.publication.manifest import PartitionFacts, PlannedDelivery
-from athena_reports.steps.airflow_errors import report_errors
+from athena_reports.steps.airflow_errors import report_errors, status_code
 
 PLANNED_XCOM = "planned_deliveries"
 _TIME_OF_EVENT = timedelta(minutes=15)  # in which the event of a publication starts its run
@@ -145,7 +145,7 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
         try:
             is_paused: bool = ti.get_dag(dag_id).is_paused
         except AirflowRuntimeError as error:
-            if _status(error) != HTTPStatus.NOT_FOUND:
+            if status_code(error) != HTTPStatus.NOT_FOUND:
                 raise
             self.log.info("%s: the DAG does not exist, so nothing is delivered", dag_id)
             return False
@@ -168,16 +168,9 @@ class AthenaUndeliveredOperator(AwsBaseOperator[SharedSessionHook]):
             answer = task_runner.SUPERVISOR_COMMS.send(request)
         except AirflowRuntimeError as error:
             # Airflow keeps a DAG that is gone (404), and one whose file has an import error (400).
-            if _status(error) not in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
+            if status_code(error) not in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
                 raise
             self.log.warning("%s cannot be triggered: %s", published.dag_id, error)
             return False
         # Otherwise its run is there already. It has found that nothing is to be sent, or failed.
         return not isinstance(answer, ErrorResponse)
-
-
-def _status(error: AirflowRuntimeError) -> int | None:
-    """Return the status of the answer of Airflow's API."""
-    detail = error.error.detail or {}
-    status: int | None = detail.get("status_code")
-    return status

@@ -1,10 +1,14 @@
-"""Translates errors into AirflowException, which retries the task, or AirflowFailException."""
+"""Translates errors into AirflowException, which retries the task, or AirflowFailException.
+
+It also reads the status of an error from Airflow's API.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow.providers.amazon.aws.hooks.athena import AthenaHook
 from airflow.providers.common.compat import sdk
+from airflow.sdk.exceptions import AirflowRuntimeError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from athena_reports.aws.errors import as_sentence, error_kind
@@ -77,3 +81,10 @@ def require_connection(hook: AthenaHook, about: str) -> None:
             f"{about}: Airflow connection {connection_id!r} does not exist. Create it, or set "
             "ATHENA_REPORTS_AWS_CONN_ID to another one."
         ) from error
+
+
+def status_code(error: AirflowRuntimeError) -> int | None:
+    """Return the HTTP status code of an error from Airflow's API; None if it has none."""
+    detail = error.error.detail or {}
+    status: int | None = detail.get("status_code")
+    return status

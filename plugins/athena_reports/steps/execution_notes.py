@@ -21,8 +21,9 @@ class ExecutionNotes:
     """Notes of the executions that a task has started for one chain of tokens.
 
     They are in the task's state store (`context["task_state_store"]`, Airflow 3.3), which survives
-    retries and clears for `[state_store] default_retention_days`, 30 by default. A try that was
-    taken for dead and comes back finds none: Airflow knows the task instance by a new id then.
+    retries for `[state_store] default_retention_days`, 30 by default, and clears on Airflow 3.3;
+    3.4 discards it when a task is cleared, unless `keep_task_state` is set. A try that was taken
+    for dead and comes back finds none: Airflow knows the task instance by a new id then.
 
     A store that does not answer is only logged: Athena remembers the token as well. A chain is
     named by the token of its first execution, or the execution that a wait was given. Another chain

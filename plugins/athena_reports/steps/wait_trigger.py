@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any
 
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow.utils.state import TaskInstanceState
 
+from athena_reports.steps.airflow_errors import status_code
 from athena_reports.steps.query_poller import NoAnswerError, QueryPoller
 from athena_reports.steps.shared_poller import Connection
 
@@ -63,11 +66,12 @@ class AthenaWaitTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Stop the query if its task no longer waits for it. Airflow calls this from 3.3 on.
 
-        It does so when somebody fails, clears or marks the task; after a clear only when the new
-        try is scheduled (`Trigger.clean_unused` passes over tasks without a state), which may have
-        deferred already. It also does so when another triggerer has taken the trigger over, because
-        this one's heartbeat was late (https://github.com/apache/airflow/issues/73454). The query
-        that the task waits for tells these cases apart.
+        It does so when somebody fails, clears or marks the task. After a clear the new try may have
+        deferred already: Airflow 3.3 cancels the trigger only when that try is scheduled
+        (`Trigger.clean_unused` passes over tasks without a state). Airflow 3.3 also does so when
+        another triggerer has taken the trigger over, because this one's heartbeat was late
+        (https://github.com/apache/airflow/issues/73454). The query that the task waits for tells
+        these cases apart.
         """
         # Airflow cancels the trigger again at each sync of the triggerer, about every second, until
         # it has ended (`TriggerRunnerSupervisor.cancelling_triggers`), and after
@@ -130,11 +134,18 @@ class AthenaWaitTrigger(BaseTrigger):
         states = response.task_states.get(task.run_id, {})
         if states.get(key) != TaskInstanceState.DEFERRED:
             return False
-        awaited_id: str | None = await XCom.aget_one(
-            key=AWAITED_XCOM,
-            dag_id=task.dag_id,
-            run_id=task.run_id,
-            task_id=task.task_id,
-            map_index=task.map_index,
-        )
+        try:
+            awaited_id: str | None = await XCom.aget_one(
+                key=AWAITED_XCOM,
+                dag_id=task.dag_id,
+                run_id=task.run_id,
+                task_id=task.task_id,
+                map_index=task.map_index,
+            )
+        except AirflowRuntimeError as error:
+            # Airflow 3.4 denies XComs to the trigger of a try that is over, so a newer try has
+            # deferred. It nearly always waits for another query, and this one would run unwanted.
+            if status_code(error) == HTTPStatus.FORBIDDEN:
+                return False
+            raise
         return awaited_id in (None, self.query_execution_id)

@@ -15,8 +15,15 @@ from airflow.executors.workloads import RunTrigger
 from airflow.executors.workloads.task import TaskInstanceDTO
 from airflow.jobs.triggerer_job_runner import TriggerRunner, messages
 from airflow.models.trigger import Trigger
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom, TaskStatesResult, XComResult
+from airflow.sdk.execution_time.comms import (
+    ErrorResponse,
+    GetTaskStates,
+    GetXCom,
+    TaskStatesResult,
+    XComResult,
+)
 
 from athena_reports.steps.query_poller import QueryPoller
 from athena_reports.steps.wait_trigger import (
@@ -61,7 +68,7 @@ class Supervisor:
         workload: The only trigger.
         states: The states of the run's tasks, by task id and map index; an error is raised instead
             of an answer.
-        awaited: The query that the deferred task waits for.
+        awaited: The query that the deferred task waits for, or an error.
         cancels_from: The sync from which on the trigger is cancelled, at each one until it has
             ended.
         stops_at: The sync at which the triggerer is shut down.
@@ -70,7 +77,7 @@ class Supervisor:
 
     workload: RunTrigger
     states: Mapping[tuple[str, int], str | None] | Exception = field(default_factory=dict)
-    awaited: str | None = "q-1"
+    awaited: str | Exception | None = "q-1"
     cancels_from: float = 4
     stops_at: float = float("inf")
     answer_seconds: float = 0.0
@@ -93,6 +100,8 @@ class Supervisor:
             for field_name in ("dag_id", "run_id", "task_id", "map_index"):
                 asked_for = getattr(message, field_name)
                 assert asked_for == getattr(self.workload.ti, field_name)
+            if isinstance(self.awaited, Exception):
+                raise self.awaited
             return XComResult(key=message.key, value=self.awaited)
         assert isinstance(message, messages.TriggerStateChanges)
         self._syncs += 1
@@ -168,6 +177,12 @@ AWAITED = "Query q-1 continues: another trigger is waiting for it."
 UNWANTED = "Stopping query q-1: its task is no longer waiting for it."
 
 
+def api_error(status: int) -> AirflowRuntimeError:
+    return AirflowRuntimeError(
+        ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status})
+    )
+
+
 @since_3_3
 @pytest.mark.parametrize(
     ("states", "awaited", "state_of_query", "says"),
@@ -175,6 +190,8 @@ UNWANTED = "Stopping query q-1: its task is no longer waiting for it."
         ({WAIT: "deferred"}, "q-1", LEFT, AWAITED),
         ({WAIT: "deferred"}, None, LEFT, AWAITED),  # it is not known that it waits for another one
         (RuntimeError("no database"), "q-2", LEFT, "RuntimeError('no database')). It may still be"),
+        ({WAIT: "deferred"}, api_error(500), LEFT, "It may still be running."),
+        ({WAIT: "deferred"}, api_error(403), STOPPED, UNWANTED),  # Airflow 3.4: a new try waits
         ({WAIT: "deferred"}, "q-2", STOPPED, UNWANTED),
         ({WAIT: "failed"}, "q-1", STOPPED, UNWANTED),
         ({WAIT: "success"}, "q-1", STOPPED, UNWANTED),
@@ -183,12 +200,12 @@ UNWANTED = "Stopping query q-1: its task is no longer waiting for it."
         ({}, None, STOPPED, UNWANTED),
     ],
 )
-def test_the_query_is_stopped_only_if_its_task_is_known_not_to_wait_for_it(
+def test_the_query_is_stopped_only_if_its_try_no_longer_waits_for_it(
     athena: MemoryAthena,
     clock: VirtualClock,
     capsys: pytest.CaptureFixture[str],
     states: Any,
-    awaited: str | None,
+    awaited: str | Exception | None,
     state_of_query: str,
     says: str,
 ) -> None:
