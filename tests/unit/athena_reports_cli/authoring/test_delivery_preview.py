@@ -17,6 +17,7 @@ from athena_reports.settings import Settings
 from athena_reports_cli.authoring import delivery_preview
 from athena_reports_cli.authoring.report_files import DeclaredReport
 from athena_reports_cli.authoring.trial import Aws, Trial
+from tests.support.airflow_versions import since_3_3
 from tests.support.calendars import WEEK, WEEKS
 from tests.support.declared import MakeReport
 from tests.support.engines import engine
@@ -24,6 +25,7 @@ from tests.support.engines import engine
 LATE_BY = timedelta(hours=36)
 
 
+@since_3_3
 @pytest.mark.parametrize("is_ordered", [True, False])
 @pytest.mark.parametrize("missing", [[], ["dt=2025-06-09", "dt=2025-06-10"]])
 @pytest.mark.parametrize("is_provisional", [True, False])
